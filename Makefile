@@ -1,0 +1,48 @@
+# The two commands of this project are `make repro` and `make test`; both set up .venv first, once.
+# `make PYTHON=python3.12 …` chooses another Python for it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+# DVC runs its stages with the `python` that it finds first.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+READY := $(VENV)/.installed-from-lock
+
+.PHONY: help setup repro test lint bench lock clean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv and install everything from requirements.lock (once)
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+repro: setup ## run the whole pipeline: on sample data unless params.yaml says otherwise
+	dvc repro
+
+test: setup lint ## lint, types and every test
+	python -m pytest
+
+lint: setup ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: setup ## the benchmarks: each claim about speed, measured side by side
+	python -m benchmarks.augment
+
+lock: setup ## write requirements.lock anew from pyproject.toml
+	$(VENV)/bin/pip install --quiet uv
+	printf '%s\n' torch==2.14.1 torchvision==0.29.1 | uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --all-extras --constraint - --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+
+clean: ## remove what a run leaves beside DVC's own files: caches of tools, states of interrupted runs
+	rm -rf .resume .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What every task shares, and nothing that knows a task."""

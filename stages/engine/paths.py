@@ -1,0 +1,89 @@
+"""Every path of the project, once. All are relative to the folder that a stage runs in, which DVC chooses."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+
+def raw(task: str) -> Path:
+    """Archives as they came."""
+    return Path("data/raw") / task
+
+
+def features(task: str) -> Path:
+    """Packed arrays and stats.json."""
+    return Path("data/features") / task
+
+
+def predictions(run: str) -> Path:
+    return Path("data/predictions") / run
+
+
+def submissions(run: str) -> Path:
+    return Path("data/submissions") / run
+
+
+def model(run: str) -> Path:
+    """best.pt, last.pt and summary.txt."""
+    return Path("models") / run
+
+
+def lr(run: str) -> Path:
+    return Path("metrics") / run / "lr.json"
+
+
+def lr_plot(run: str) -> Path:
+    return Path("metrics") / run / "lr.png"
+
+
+def history(run: str) -> Path:
+    """DVCLive's folder: metrics.json and a table per metric."""
+    return Path("metrics") / run / "train"
+
+
+def timing(run: str) -> Path:
+    return Path("metrics") / run / "timing.json"
+
+
+def evaluation(run: str) -> Path:
+    return Path("metrics") / run / "evaluate.json"
+
+
+def plots(run: str) -> Path:
+    return Path("metrics") / run / "plots"
+
+
+def root() -> Path:
+    """The original repository: in `dvc exp run --temp` and in the queue a stage runs in a copy of it."""
+    return Path(os.environ.get("DVC_ROOT", "."))
+
+
+def resume(run: str) -> Path:
+    """State of runs in progress, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage."""
+    return root() / ".resume" / run
+
+
+@contextmanager
+def replacing(final: Path) -> Iterator[Path]:
+    """A temporary file or folder name beside `final` that takes its place if, and only if, the block succeeds."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = final.with_name(f".{final.name}.partial")
+    _remove(partial)
+    try:
+        yield partial
+        if final.is_dir():
+            _remove(final)
+        partial.replace(final)
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

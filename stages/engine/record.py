@@ -1,0 +1,98 @@
+"""What a run tells while it trains: DVCLive's tables, a progress bar, and how long things took."""
+
+import json
+import platform
+import statistics
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from dvclive import Live
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from stages.engine.compute import Compute
+
+
+class Recorder:
+    """Writes each epoch's metrics with DVCLive into `folder` and shows the progress of the run called `title`.
+
+    In a terminal it shows a bar for the steps of the current epoch; elsewhere it prints a line an epoch.
+    """
+
+    def __init__(self, folder: Path, title: str, epochs: int, steps: int) -> None:
+        self._title, self._epochs, self._steps = title, epochs, steps
+        # Experiments belong to `dvc exp`, and dvc.yaml is written by hand: DVCLive only writes tables here.
+        self._live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._bar = self._progress.add_task(title, total=steps, note="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+        self._live.end()
+
+    def begin(self, epoch: int) -> None:
+        """Start the bar of `epoch`, counted from 0."""
+        self._progress.reset(self._bar, description=f"{self._title} epoch {epoch + 1}/{self._epochs}", note="")
+
+    def step(self) -> None:
+        self._progress.advance(self._bar)
+
+    def note(self, text: str) -> None:
+        """Show a text beside the bar."""
+        self._progress.update(self._bar, note=text)
+
+    def replay(self, history: list[dict[str, float]]) -> None:
+        """Log the epochs before a resumed one again: DVC deleted their tables when the stage began."""
+        for row in history:
+            self._log(row)
+
+    def epoch(self, row: dict[str, float], seconds: float) -> None:
+        """Log the metrics of a finished epoch; row["epoch"] counts from 1."""
+        self._log(row)
+        values = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+        line = f"epoch {row['epoch']:.0f}/{self._epochs}  {values}  {seconds:.1f} s"
+        if self._progress.disable:
+            print(line, flush=True)
+        else:
+            self._progress.console.print(line, highlight=False)
+
+    def _log(self, row: dict[str, float]) -> None:
+        self._live.step = int(row["epoch"])
+        for name, value in row.items():
+            if name != "epoch":
+                self._live.log_metric(name, value)
+        self._live.make_summary()
+
+
+def write_timing(path: Path, seconds: list[float], num_items: int, compute: Compute) -> None:
+    """How long the epochs' training took, apart from the metrics so that equal runs have equal metrics."""
+    median = statistics.median(seconds)
+    timing = {
+        "epochs": len(seconds),
+        "train_seconds": round(sum(seconds), 3),
+        "epoch_seconds": round(median, 3),
+        "items_per_second": round(num_items / median, 1),
+        "device": compute.name,
+        "precision": compute.precision,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(timing, indent=2) + "\n")

@@ -1,0 +1,34 @@
+"""Stage `evaluate`: metrics/<run>/evaluate.json and plots/, data/predictions/<run>/."""
+
+import json
+
+from stages.engine import checkpoint, compute, paths, plots
+from stages.engine.errors import run_stage
+from stages.tasks import load_params, part
+
+
+def main(name: str) -> None:
+    params = load_params()
+    run = params.run(name)
+    task = part(run.task, "task")
+    params.tell_hidden(name)
+    saved = checkpoint.load(paths.model(name) / f"{run.evaluate.weights}.pt")
+    place = compute.choose(params.device, params.precision, params.deterministic)
+    model = place.place(task.build_model(run))
+    model.load_state_dict(saved["weights"])
+    with paths.replacing(paths.plots(name)) as plots_to, paths.replacing(paths.predictions(name)) as predictions_to:
+        plots_to.mkdir()
+        predictions_to.mkdir()
+        metrics = part(run.task, "evaluation").evaluate(
+            model, name, run, paths.features(run.task), place, params.seed, plots_to=plots_to, predictions_to=predictions_to
+        )
+        plots.curves(plots_to / "curves.png", name, saved["history"], task.SCORE.name)
+    report = {"dev": metrics, "epoch": saved["epoch"], "weights_sha256": checkpoint.weights_hash(saved["weights"])}
+    with paths.replacing(paths.evaluation(name)) as partial:
+        partial.write_text(json.dumps(report, indent=2) + "\n")
+    score = metrics[task.SCORE.name]
+    print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights, of epoch {saved['epoch']}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

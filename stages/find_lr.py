@@ -1,0 +1,42 @@
+"""Stage `find_lr`: decide a run's learning rate, in one place: metrics/<run>/lr.json says which and why.
+
+The top-level `lr` if set, else the run's own number, else (`lr: find`) a range test.
+"""
+
+import json
+
+from stages.engine import compute, loop, optim, paths, plots
+from stages.engine.errors import InputError, run_stage
+from stages.tasks import load_params, part
+
+
+def main(name: str) -> None:
+    params = load_params()
+    run = params.run(name)
+    params.tell_hidden(name)
+    if params.lr is not None:
+        lr, source = params.lr, "the top-level lr"
+    elif run.optimizer.lr != "find":
+        lr, source = run.optimizer.lr, f"runs.{name}.optimizer.lr"
+    else:
+        task = part(run.task, "task")
+        place = compute.choose(params.device, params.precision, params.deterministic)
+        batches = task.train_batches(paths.features(run.task), run, place, params.seed)
+        compute.seed_torch(params.seed)
+        model = place.place(task.build_model(run))
+        rates, losses = loop.range_test(model, task=task, run=run, batches=batches, compute=place, seed=params.seed)
+        try:
+            lr, source = optim.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
+        except ValueError as error:
+            raise InputError(f"runs.{name}.range_test: {error}; widen it, or give runs.{name}.optimizer.lr") from None
+        plots.range_test(paths.lr_plot(name), name, rates, losses, optim.smooth(losses), lr)
+    if "range test" not in source:
+        factors = [optim.lr_factor(run.schedule, step, 100, run.epochs) for step in range(100 * run.epochs)]
+        plots.fixed_lr(paths.lr_plot(name), name, lr, source, factors)
+    with paths.replacing(paths.lr(name)) as partial:
+        partial.write_text(json.dumps({"lr": lr, "source": source}, indent=2) + "\n")
+    print(f"learning rate {lr:.3g}, from {source}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,20 @@
+"""Stage `normalize`: decode and check raw archives once; packed arrays and statistics into data/features/<task>/."""
+
+from stages.engine import archive, paths
+from stages.engine.errors import run_stage
+from stages.tasks import load_params, part
+
+
+def main(task: str) -> None:
+    params = load_params()
+    archives = archive.open_all(paths.raw(task))
+    with paths.replacing(paths.features(task)) as out:
+        out.mkdir()
+        stats = part(task, "raw").pack(archives, out, params.task(task), params.seed)
+    print(", ".join(f"{count:,} {split}" for split, count in stats["num"].items()))
+    for rejected in stats["rejected"]:
+        print(f"left out: {rejected['item']}: {rejected['reason']}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,37 @@
+"""Archives and folders that the user has."""
+
+import shutil
+from pathlib import Path
+
+from stages.engine import archive, paths
+from stages.engine.errors import InputError
+
+
+def fetch(sources: list[str], out: Path, where: str) -> None:
+    """Copy each archive, and pack each folder as a zip, into `out`.
+
+    A relative path is meant from the original repository, or it would break in `dvc exp run --temp` and the queue.
+    where: the key in params.yaml, for messages. Raises InputError: no such path, not an archive, two of one name.
+    """
+    taken: dict[str, Path] = {}
+    for source in sources:
+        path = _find(source)
+        if not source or not path.exists():
+            raise InputError(f"{where}: {source!r} is neither 'sample' nor a file or folder (looked for {path.absolute()})")
+        name = f"{path.resolve().name}.zip" if path.is_dir() else path.name
+        if name in taken:
+            raise InputError(f"{where}: {taken[name]} and {path} have the same name; rename one")
+        taken[name] = path
+        if path.is_dir():
+            archive.pack_folder(path, out / name)
+        else:
+            archive.Archive(path)
+            with paths.replacing(out / name) as partial:
+                shutil.copyfile(path, partial)
+
+
+def _find(source: str) -> Path:
+    try:
+        return paths.root() / Path(source).expanduser()
+    except RuntimeError:  # ~somebody who is not there
+        return Path(source)

@@ -1,0 +1,36 @@
+"""The tasks, found by name: a folder here is a task, and its files have the same names and functions in every room.
+
+    <task>/__init__.py      the package face, torch-free: constants and the classes Settings, Augment, Loss, Evaluate
+    <task>/sample.py        make(out, settings, seed): an archive in the competition's own layout      (stage download)
+    <task>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)
+    <task>/task.py          build_model, train_batches, eval_batches, forward, loss, score, SCORE      (find_lr, train)
+    <task>/evaluation/      evaluate(...): metrics, plots, predictions                                 (stage evaluate)
+    <task>/submission.py    write(...): the competition's CSV, torch-free                              (stage submit)
+    <task>/models/<name>.py Model
+
+What varies from stage to stage sits in its own file so that DVC re-runs only what a change can affect.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from stages.engine import params, paths
+from stages.engine.check import nearest
+from stages.engine.errors import InputError
+from stages.engine.schema import Params
+
+HERE = Path(__file__).parent
+
+
+def part(task: str, name: str = "") -> ModuleType:
+    """The module `name` of a task, or its package face. Raises InputError for an unknown task."""
+    known = [folder.parent.name for folder in HERE.glob("*/__init__.py")]
+    if task not in known:
+        raise InputError(f"tasks.{task}: there is no such task; {nearest(task, known)}")
+    return import_module(f"{__name__}.{task}.{name}".rstrip("."))
+
+
+def load_params(path: Path = paths.PARAMS) -> Params:
+    """params.yaml, checked against every task's own classes and models."""
+    return params.load(face=part, models=lambda task: HERE / task / "models", path=path)

@@ -1,0 +1,55 @@
+"""dilated_net: fewer than 200,000 parameters, no pooling but the last, and dilation where others would stride."""
+
+from torch import Tensor, nn
+
+
+def conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """Convolution 3x3 -> batch norm -> ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def separable(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequential:
+    """Depthwise 3x3, batch norm, pointwise 1x1, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 3, padding=dilation, dilation=dilation, groups=inputs, bias=False),
+        nn.BatchNorm2d(inputs),
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """x + f(x): costs no parameters, and lets twelve layers train in few epochs."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+class Model(nn.Module):
+    """185,306 parameters at ten classes; the receptive field before the average pooling is 83 pixels.
+
+    Four blocks of three convolutions. The first two end in a stride of 2; from 8x8 on the field grows by dilation alone.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.c1 = nn.Sequential(conv(3, 32), Residual(conv(32, 32)), conv(32, 48, stride=2))
+        self.c2 = nn.Sequential(Residual(conv(48, 48)), Residual(separable(48, 48)), conv(48, 64, stride=2))
+        self.c3 = nn.Sequential(
+            separable(64, 128), Residual(separable(128, 128, dilation=2)), Residual(separable(128, 128, dilation=2))
+        )
+        self.c4 = nn.Sequential(Residual(separable(128, 128)), Residual(separable(128, 128)), separable(128, 192))
+        self.head = nn.Linear(192, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, 3, 32, 32)
+        x = self.c4(self.c3(self.c2(self.c1(x))))  # (N, 192, 8, 8)
+        return self.head(x.mean((2, 3)))  # (N, K)

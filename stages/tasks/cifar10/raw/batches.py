@@ -1,0 +1,119 @@
+"""The layout of the data set's own site: python batches, pickled dictionaries of images and labels.
+
+A pickle is a program. These are run by an unpickler that knows stand-ins for NumPy's arrays and nothing else, so a batch
+made by somebody else cannot execute anything here.
+"""
+
+import io
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from stages.engine.archive import Archive
+from stages.engine.errors import InputError
+from stages.tasks.cifar10 import CLASSES, SIDE
+from stages.tasks.cifar10.raw.item import Item
+
+TRAIN, TEST = re.compile(r"data_batch_\d+"), "test_batch"
+
+
+def holds(archives: list[Archive]) -> bool:
+    """Whether the archives have this layout."""
+    return any(TRAIN.fullmatch(PurePosixPath(name).name) for archive in archives for name in archive.names)
+
+
+def read(archives: list[Archive]) -> Iterator[Item]:
+    """Every image. The labelled test batch is the dev split and, numbered from 1, the test split as well.
+
+    Raises InputError, naming archive and batch: damaged, no such keys, wrong shapes, no or two test batches.
+    """
+    tests = 0
+    for archive in archives:
+        wanted = {name for name in archive.names if _is_batch(PurePosixPath(name).name)}
+        for member, content in archive.members(wanted):
+            where = f"{archive.path}: {member}"
+            images, labels, names = _decode(_unpickle(content, where), where)
+            is_test = PurePosixPath(member).name == TEST
+            tests += is_test
+            for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+                name = names[index] if names else f"{PurePosixPath(member).name}#{index}"
+                problem = None if 0 <= label < len(CLASSES) else f"the label {label} is not one of 0 to {len(CLASSES) - 1}"
+                yield Item("dev" if is_test else "train", name, f"{where}: image {index} ({name})", image, label, problem)
+                if is_test:
+                    yield Item("test", str(index + 1), f"{where}: image {index}", image, None, None)
+    if tests != 1:
+        raise InputError(f"{archives[0].path.parent}: {tests} members are called {TEST}, but there must be one")
+
+
+def _is_batch(name: str) -> bool:
+    return bool(TRAIN.fullmatch(name)) or name == TEST
+
+
+class _ForeignClass(Exception):
+    pass
+
+
+class _Dtype:
+    """Stands in for numpy.dtype."""
+
+    def __init__(self, name: Any, *_: Any) -> None:
+        self.name = name
+
+    def __setstate__(self, state: Any) -> None:
+        """Byte order and the like, which single bytes have no use for."""
+
+
+class _Array:
+    """Stands in for numpy.ndarray, whose own unpickling a hostile batch could use to read memory: keeps the bytes alone."""
+
+    bytes: np.ndarray | None = None
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, content = state
+        if isinstance(dtype, _Dtype) and dtype.name in ("u1", b"u1") and isinstance(content, bytes):
+            self.bytes = np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        match module, name:
+            case ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") | ("numpy", "ndarray"):
+                return _Array
+            case "numpy", "dtype":
+                return _Dtype
+            case "_codecs", "encode":  # how protocol 2 writes bytes in Python 3
+                return lambda text, encoding: text.encode("latin1")
+        raise _ForeignClass(f"holds the foreign class {module}.{name}, which was not loaded")
+
+
+def _unpickle(content: bytes, where: str) -> dict[bytes, Any]:
+    try:
+        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+    except _ForeignClass as error:
+        raise InputError(f"{where}: {error}") from None
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise InputError(f"{where}: damaged or cut short ({type(error).__name__}: {error}); fetch it again") from None
+    if not isinstance(batch, dict):
+        raise InputError(f"{where}: is not a dictionary of images and labels")
+    return {key.encode() if isinstance(key, str) else key: value for key, value in batch.items()}
+
+
+def _decode(batch: dict[bytes, Any], where: str) -> tuple[np.ndarray, list[int], list[str]]:
+    """Images (N, 32, 32, 3) uint8, N labels, and N names, or none."""
+    array, labels, names = batch.get(b"data"), batch.get(b"labels"), batch.get(b"filenames", [])
+    data = array.bytes if isinstance(array, _Array) else None
+    if data is None or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE:
+        raise InputError(f"{where}: 'data' must be an array of N x {3 * SIDE * SIDE} bytes")
+    if not isinstance(labels, list) or len(labels) != len(data) or not all(type(label) is int for label in labels):
+        raise InputError(f"{where}: 'labels' must be a list of {len(data)} whole numbers, one an image")
+    if not isinstance(names, list) or len(names) not in (0, len(data)):
+        raise InputError(f"{where}: 'filenames' must be a list of {len(data)} names, one an image")
+    images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    return images, labels, [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]

@@ -1,0 +1,116 @@
+"""The layout of Kaggle's competition `cifar-10`: train/1.png…, trainLabels.csv, test/1.png…, sampleSubmission.csv."""
+
+import csv
+import io
+import struct
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import cv2
+import numpy as np
+
+from stages.engine.archive import Archive
+from stages.engine.check import nearest
+from stages.engine.errors import InputError
+from stages.tasks.cifar10 import CLASSES, SIDE
+from stages.tasks.cifar10.raw.item import Item
+
+LABELS, SAMPLE = "trainLabels.csv", "sampleSubmission.csv"
+
+
+def holds(archives: list[Archive]) -> bool:
+    """Whether the archives have this layout."""
+    return any(PurePosixPath(name).name == LABELS for archive in archives for name in archive.names)
+
+
+def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator[Item]:
+    """Every image. The dev split is `dev_fraction` of each class of the training images, drawn by `seed`.
+
+    Raises InputError: no labels, a label that is no class, a label without an image.
+    """
+    for archive in archives:
+        for name in archive.names:
+            if name.endswith(".7z"):
+                raise InputError(f"{archive.path}: {name} is packed once more; unpack it and give the folder as the source")
+    labels = _read_labels(archives)
+    dev = _hold_out(labels, dev_fraction, seed)
+    seen: set[str] = set()
+    seen_test: set[str] = set()
+    for archive in archives:
+        images = {name for name in archive.names if name.lower().endswith(".png")}
+        for member, content in archive.members(images):
+            path = PurePosixPath(member)
+            where, image = f"{archive.path}: {member}", _decode(content)
+            problem = None if image is not None else f"is not a readable {SIDE}x{SIDE} colour PNG"
+            if path.parent.name == "test":
+                if path.stem in seen_test:
+                    problem = "is there a second time"
+                seen_test.add(path.stem)
+                yield Item("test", path.stem, where, image, None, problem)
+            elif path.parent.name == "train":
+                if path.stem not in labels:
+                    problem = f"has no line in {LABELS}"
+                elif path.stem in seen:
+                    problem = "is there a second time"
+                seen.add(path.stem)
+                yield Item("dev" if path.stem in dev else "train", path.stem, where, image, labels.get(path.stem), problem)
+    for name in sorted(labels.keys() - seen):
+        where = f"{archives[0].path.parent}: train/{name}.png"
+        yield Item("train", name, where, None, labels[name], f"is listed in {LABELS} but is not there")
+
+
+def sample_submission(archives: list[Archive]) -> bytes | None:
+    """The competition's sample file, if it is there."""
+    return _find(archives, SAMPLE)
+
+
+def _find(archives: list[Archive], name: str) -> bytes | None:
+    for archive in archives:
+        for member in archive.names:
+            if PurePosixPath(member).name == name:
+                return archive.read(member)
+    return None
+
+
+def _read_labels(archives: list[Archive]) -> dict[str, int]:
+    content = _find(archives, LABELS) or b""
+    where = f"{archives[0].path.parent}: {LABELS}"
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{where}: is not a CSV file ({error})") from None
+    if not rows or rows[0] != ["id", "label"]:
+        raise InputError(f"{where}: its first line must be id,label")
+    labels: dict[str, int] = {}
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) != 2 or row[0] in labels:
+            raise InputError(f"{where}: line {line}: must be an id not seen before and a label, but is {','.join(row)!r}")
+        if row[1] not in CLASSES:
+            raise InputError(f"{where}: line {line}: {row[1]!r} is not a class; {nearest(row[1], CLASSES)}")
+        labels[row[0]] = CLASSES.index(row[1])
+    return labels
+
+
+def _hold_out(labels: dict[str, int], fraction: float, seed: int) -> set[str]:
+    """Names of the dev split: the same share of every class."""
+    by_class: dict[int, list[str]] = defaultdict(list)
+    for name, label in labels.items():
+        by_class[label].append(name)
+    random = np.random.default_rng(seed)
+    held_out: set[str] = set()
+    for label in sorted(by_class):
+        names = sorted(by_class[label])
+        held_out.update(names[index] for index in random.permutation(len(names))[: round(fraction * len(names))])
+    return held_out
+
+
+def _decode(content: bytes) -> np.ndarray | None:
+    """RGB pixels (32, 32, 3), or None."""
+    if content[12:24] != b"IHDR" + struct.pack(">II", SIDE, SIDE):  # width and height, before anything of that size is made
+        return None
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image is not None and image.shape == (SIDE, SIDE, 3) else None

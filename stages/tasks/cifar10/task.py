@@ -1,0 +1,73 @@
+"""What training on CIFAR-10 needs: the model, the batches, the loss and the score. N C H W, K classes."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.engine import batches
+from stages.engine.batches import ImageBatch
+from stages.engine.compute import Compute
+from stages.engine.loop import Score
+from stages.engine.packed import read_texts
+from stages.engine.schema import Run
+from stages.tasks.cifar10 import CLASSES, SIDE, Loss
+
+SCORE = Score("accuracy", higher_is_better=True, while_training=True)
+EXAMPLE = (1, 3, SIDE, SIDE)  # the shape of an input, for the model's summary
+
+
+def build_model(run: Run) -> nn.Module:
+    """The run's network, freshly initialised from PyTorch's random state."""
+    settings = {key: value for key, value in run.model.items() if key != "name"}
+    module = import_module(f"stages.tasks.cifar10.models.{run.model['name']}")
+    model: nn.Module = module.Model(len(CLASSES), **settings)
+    return model
+
+
+def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> batches.DeviceBatches | batches.WorkerBatches:
+    """Training batches, augmented, in an order of its own each epoch."""
+    return _batches(features, "train", run, compute, seed, run.augment)
+
+
+def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> batches.DeviceBatches | batches.WorkerBatches:
+    """Batches of a split in its own order, as they are. A split without labels has targets of -1."""
+    return _batches(features, split, run, compute, 0, None)
+
+
+def _batches(
+    features: Path, split: str, run: Run, compute: Compute, seed: int, augment: Any
+) -> batches.DeviceBatches | batches.WorkerBatches:
+    stats = json.loads((features / "stats.json").read_text())
+    return batches.load(
+        np.load(features / split / "images.npy", mmap_mode="r"),
+        np.load(features / split / "labels.npy"),
+        read_texts(features / split / "names"),
+        loading=run.loading,
+        batch_size=run.batch_size,
+        device=compute.device,
+        mean=stats["mean"],
+        std=stats["std"],
+        seed=seed,
+        augment=augment,
+    )
+
+
+def forward(model: nn.Module, batch: ImageBatch) -> Tensor:
+    """Logits (N, K), float32."""
+    logits: Tensor = model(batch.inputs)
+    return logits.float()
+
+
+def loss(output: Tensor, batch: ImageBatch, settings: Loss) -> Tensor:
+    """Cross-entropy of each image (N,), from logits (N, K)."""
+    return F.cross_entropy(output, batch.targets, reduction="none", label_smoothing=settings.label_smoothing)
+
+
+def score(output: Tensor, batch: ImageBatch) -> Tensor:
+    """1 for each image whose class has the highest logit, else 0: (N,)."""
+    return (output.argmax(1) == batch.targets).float()

@@ -1,0 +1,137 @@
+"""Archives and folders of the user's own: copied or packed in full, or nothing at all."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages import download
+from stages.engine import paths
+from stages.engine.archive import Archive
+from stages.engine.errors import InputError
+from stages.sources import path
+from tests.conftest import Project
+
+WriteZip = Callable[[str, dict[str, bytes]], Path]
+MEMBERS = {"train/1.png": b"pixels", "trainLabels.csv": b"id,label\n"}
+KEY = "tasks.cifar10.source"
+
+
+def folder(at: Path) -> Path:
+    for name, content in MEMBERS.items():
+        (at / name).parent.mkdir(parents=True, exist_ok=True)
+        (at / name).write_bytes(content)
+    return at
+
+
+def contents(archive: Path) -> dict[str, bytes]:
+    opened = Archive(archive)
+    return dict(opened.members(set(opened.names)))
+
+
+def fetch(project: Project, source: Any) -> list[str]:
+    """The names in data/raw/cifar10 after the stage download."""
+    project.set(tasks__cifar10__source=source)
+    download.main("cifar10")
+    return sorted(file.name for file in paths.raw("cifar10").iterdir())
+
+
+def test_an_archive_is_copied_unchanged(project: Project, write_zip: WriteZip) -> None:
+    source = write_zip("mine/a.zip", MEMBERS)
+    assert fetch(project, str(source)) == ["a.zip"]
+    assert (paths.raw("cifar10") / "a.zip").read_bytes() == source.read_bytes()
+
+
+def test_a_folder_is_packed_as_a_zip_of_its_name(project: Project) -> None:
+    source = folder(project.folder / "mine")
+    assert fetch(project, f"{source}/") == ["mine.zip"]
+    assert contents(paths.raw("cifar10") / "mine.zip") == MEMBERS
+
+
+def test_several_sources_are_all_fetched(project: Project, write_zip: WriteZip) -> None:
+    folder(project.folder / "mine")
+    write_zip("other/a.zip", MEMBERS)
+    assert fetch(project, ["mine", "other/a.zip"]) == ["a.zip", "mine.zip"]
+
+
+def test_a_relative_path_starts_at_the_original_repository(
+    project: Project, write_zip: WriteZip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As `dvc exp run --temp` does it: the working directory is a copy, and only DVC_ROOT says of what.
+    monkeypatch.setenv("DVC_ROOT", str(project.folder / "original"))
+    write_zip("original/data/a.zip", MEMBERS)
+    assert fetch(project, "data/a.zip") == ["a.zip"]
+    assert fetch(project, str(project.folder / "original/data/a.zip")) == ["a.zip"]
+
+
+def test_a_tilde_is_the_home_folder(project: Project, write_zip: WriteZip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(project.folder / "home"))
+    write_zip("home/a.zip", MEMBERS)
+    assert fetch(project, "~/a.zip") == ["a.zip"]
+
+
+def test_the_sample_is_drawn_on_the_spot(project: Project) -> None:
+    project.set(tasks__cifar10__sample={"train": 10, "test": 2})
+    assert fetch(project, "sample") == ["cifar-10.zip"]
+
+
+def make_bad_sources(at: Path, write_zip: WriteZip) -> None:
+    folder(at / "good")
+    folder(at / "twin/good")
+    write_zip("mine/a.zip", MEMBERS)
+    write_zip("twin/a.zip", MEMBERS)
+    write_zip("twin/good.zip", MEMBERS)
+    write_zip("mine/evil.zip", MEMBERS | {"../evil": b""})
+    (at / "empty/inner").mkdir(parents=True)
+    (at / "text.txt").write_text("text")
+    (at / "cut.zip").write_bytes((at / "mine/a.zip").read_bytes()[:-30])
+
+
+BAD_SOURCES = [
+    ("nowhere.zip", f"{KEY}: 'nowhere.zip' is neither 'sample' nor a file or folder"),
+    ("Sample", f"{KEY}: 'Sample' is neither"),
+    ("~nobody-of-this-name/a.zip", f"{KEY}: '~nobody-of-this-name/a.zip' is neither"),
+    ("", KEY),
+    ([], f"{KEY}: the list is empty"),
+    (["mine/a.zip", "nowhere"], f"{KEY}: 'nowhere' is neither"),
+    (["mine/a.zip", "twin/a.zip"], "mine/a.zip and twin/a.zip have the same name"),
+    (["good", "twin/good"], "good and twin/good have the same name"),
+    (["good", "twin/good.zip"], "good and twin/good.zip have the same name"),
+    ("empty", "empty: the folder holds no files"),
+    (["mine/a.zip", "text.txt"], "text.txt: neither a zip nor a tar archive"),
+    (["mine/a.zip", "cut.zip"], "cut.zip: "),
+    (["mine/a.zip", "mine/evil.zip"], "mine/evil.zip: refused, because the member '../evil'"),
+]
+
+
+@pytest.mark.parametrize(("source", "words"), BAD_SOURCES)
+def test_a_bad_source_is_named_and_leaves_nothing_half_written(
+    source: Any, words: str, project: Project, write_zip: WriteZip
+) -> None:
+    make_bad_sources(project.folder, write_zip)
+    with pytest.raises(InputError) as caught:
+        fetch(project, source)
+    assert words in str(caught.value)
+    assert not paths.raw("cifar10").exists()
+    assert not list(project.folder.rglob("*.partial"))
+
+
+def test_a_bad_source_leaves_what_was_fetched_before(project: Project, write_zip: WriteZip) -> None:
+    source = write_zip("mine/a.zip", MEMBERS)
+    fetch(project, str(source))
+    with pytest.raises(InputError):
+        fetch(project, "nowhere.zip")
+    assert contents(paths.raw("cifar10") / "a.zip") == MEMBERS
+
+
+def test_another_source_takes_the_place_of_the_one_before(project: Project, write_zip: WriteZip) -> None:
+    write_zip("mine/a.zip", MEMBERS)
+    write_zip("mine/b.zip", MEMBERS)
+    assert fetch(project, "mine/a.zip") == ["a.zip"]
+    assert fetch(project, "mine/b.zip") == ["b.zip"]
+
+
+def test_fetched_alone_a_source_is_named_by_the_key_it_came_from(project: Project, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^tasks\.speech\.source: 'gone' is neither 'sample' nor"):
+        path.fetch(["gone"], tmp_path / "out", "tasks.speech.source")

@@ -1,0 +1,487 @@
+"""Raw CIFAR-10 to packed arrays: every pixel and label arrives, and every bad item is named."""
+
+import csv
+import io
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tarfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from stages.engine.archive import Archive, pack_folder
+from stages.engine.errors import InputError
+from stages.engine.packed import read_texts
+from stages.tasks.cifar10 import CLASSES, Sample, Settings, raw
+from tests.conftest import ROOT, cifar_batch
+
+WriteZip = Callable[[str, dict[str, bytes]], Path]
+TOP = "cifar-10-batches-py"
+
+
+def pack(
+    archives: Path | list[Path],
+    out: Path,
+    *,
+    on_bad: Literal["error", "skip"] = "error",
+    dev_fraction: float = 0.2,
+    seed: int = 0,
+) -> dict[str, Any]:
+    settings = Settings(source="anywhere", on_bad=on_bad, dev_fraction=dev_fraction, sample=Sample(10, 10))
+    paths = [archives] if isinstance(archives, Path) else archives
+    return raw.pack([Archive(path) for path in paths], out, settings, seed)
+
+
+def problem(archives: Path | list[Path], out: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        pack(archives, out)
+    return str(caught.value)
+
+
+def read(out: Path, split: str) -> tuple[np.ndarray, list[int], list[str]]:
+    folder = out / split
+    return np.load(folder / "images.npy"), np.load(folder / "labels.npy").tolist(), read_texts(folder / "names")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# The python batches.
+
+BATCHES = {
+    f"{TOP}/batches.meta": pickle.dumps({b"label_names": [name.encode() for name in CLASSES]}, protocol=2),
+    f"{TOP}/data_batch_1": cifar_batch(20, seed=1),
+    f"{TOP}/data_batch_2": cifar_batch(13, seed=2),
+    f"{TOP}/readme.html": b"<html>",
+    f"{TOP}/test_batch": cifar_batch(11, seed=3),
+}
+
+
+def naive(content: bytes) -> tuple[np.ndarray, list[int], list[str]]:
+    """A batch read as the data set's site describes it: 1024 red, then 1024 green, then 1024 blue values, row by row."""
+    batch = pickle.loads(content, encoding="bytes")
+    images = np.zeros((len(batch[b"data"]), 32, 32, 3), np.uint8)
+    for index, row in enumerate(batch[b"data"]):
+        for channel in range(3):
+            for y in range(32):
+                images[index, y, :, channel] = row[1024 * channel + 32 * y : 1024 * channel + 32 * (y + 1)]
+    return images, batch[b"labels"], [name.decode() for name in batch[b"filenames"]]
+
+
+def test_python_batches_arrive_pixel_for_pixel(write_zip: WriteZip, tmp_path: Path) -> None:
+    stats = pack(write_zip("a.zip", BATCHES), tmp_path / "out")
+    first, second, test = (naive(BATCHES[f"{TOP}/{name}"]) for name in ("data_batch_1", "data_batch_2", "test_batch"))
+    images, labels, names = read(tmp_path / "out", "train")
+    np.testing.assert_array_equal(images, np.concatenate([first[0], second[0]]))
+    assert (labels, names) == (first[1] + second[1], first[2] + second[2])
+    images, labels, names = read(tmp_path / "out", "dev")
+    np.testing.assert_array_equal(images, test[0])
+    assert (labels, names) == (test[1], test[2])
+    images, labels, names = read(tmp_path / "out", "test")
+    np.testing.assert_array_equal(images, test[0])
+    assert (labels, names) == ([-1] * 11, [str(number) for number in range(1, 12)])
+    assert stats["num"] == {"train": 33, "dev": 11, "test": 11}
+    assert stats["rejected"] == []
+    assert stats["per_class"] == {name: 4 if label < 3 else 3 for label, name in enumerate(CLASSES)}
+
+
+def test_python_batches_read_the_same_from_every_kind_of_archive(write_zip: WriteZip, tmp_path: Path) -> None:
+    bare = {name.removeprefix(f"{TOP}/"): content for name, content in BATCHES.items()}
+    folder = tmp_path / TOP
+    folder.mkdir()
+    for name, content in bare.items():
+        (folder / name).write_bytes(content)
+    with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
+        archive.add(folder, TOP, recursive=False)
+        for name in bare:
+            archive.add(folder / name, f"{TOP}/{name}")
+    pack_folder(folder, tmp_path / "c.zip")
+    forms = [write_zip("a.zip", BATCHES), tmp_path / "b.tar.gz", tmp_path / "c.zip"]
+    for path in forms:
+        pack(path, tmp_path / f"out_{path.name}")
+    expected, *others = (contents(tmp_path / f"out_{path.name}") for path in forms)
+    assert len(expected) == 13
+    for other in others:
+        assert other == expected
+
+
+def test_python_batches_may_come_in_several_archives(write_zip: WriteZip, tmp_path: Path) -> None:
+    parts = [write_zip(f"{index}.zip", {name: content}) for index, (name, content) in enumerate(BATCHES.items())]
+    pack(parts, tmp_path / "parts")
+    pack(write_zip("all.zip", BATCHES), tmp_path / "all")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "all")
+
+
+def test_a_batch_without_file_names_numbers_its_images(write_zip: WriteZip, tmp_path: Path) -> None:
+    batch = pickle.loads(BATCHES[f"{TOP}/test_batch"], encoding="bytes")
+    del batch[b"filenames"]
+    pack(write_zip("a.zip", BATCHES | {f"{TOP}/test_batch": pickle.dumps(batch, protocol=2)}), tmp_path / "out")
+    assert read(tmp_path / "out", "dev")[2][:2] == ["test_batch#0", "test_batch#1"]
+
+
+def python2(batch: dict[bytes, Any]) -> bytes:
+    """A batch as Python 2 and its NumPy pickled it, which is how the data set's site has them."""
+
+    def text(value: bytes) -> bytes:
+        return b"T" + struct.pack("<i", len(value)) + value
+
+    num = bytes([len(batch[b"data"])])
+    dtype = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    state = b"(K\x01K" + num + b"M\x00\x0c\x86" + dtype + b"\x89" + text(batch[b"data"].tobytes()) + b"tb"
+    labels = b"](" + b"".join(b"K" + bytes([label]) for label in batch[b"labels"]) + b"e"
+    names = b"](" + b"".join(text(name) for name in batch[b"filenames"]) + b"e"
+    return b"\x80\x02}(" + text(b"data") + array + state + text(b"labels") + labels + text(b"filenames") + names + b"u."
+
+
+def test_batches_that_python_2_pickled_read_the_same(write_zip: WriteZip, tmp_path: Path) -> None:
+    old = {name: python2(pickle.loads(content, encoding="bytes")) for name, content in BATCHES.items() if "_batch" in name}
+    assert naive(old[f"{TOP}/test_batch"])[1:] == naive(BATCHES[f"{TOP}/test_batch"])[1:]
+    pack(write_zip("old.zip", old), tmp_path / "old")
+    pack(write_zip("new.zip", BATCHES), tmp_path / "new")
+    assert contents(tmp_path / "old") == contents(tmp_path / "new")
+
+
+class Foreign:
+    """Pickled, it is a call of `function`, which loading the pickle makes."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self.call
+
+
+PIXELS = np.zeros((20, 3072), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "damaged or cut short"),
+        (BATCHES[f"{TOP}/data_batch_1"][:-100], "damaged"),
+        (BATCHES[f"{TOP}/data_batch_1"][:5000], "damaged"),
+        (b"not a pickle at all", "damaged"),
+        (pickle.dumps([1, 2]), "is not a dictionary"),
+        (pickle.dumps({}), "'data' must be an array of N x 3072 bytes"),
+        (cifar_batch(20, data=PIXELS.tolist()), "'data' must be"),
+        (cifar_batch(20, data=PIXELS.astype(np.float32)), "'data' must be"),
+        (cifar_batch(20, data=PIXELS[:, :-1]), "'data' must be"),
+        (cifar_batch(20, data=np.full((20, 3072), None)), ""),
+        (cifar_batch(20, data=PIXELS[:-1]), "'labels' must be a list of 19 whole numbers"),
+        (cifar_batch(20, labels=["cat"] * 20), "'labels' must be"),
+        (cifar_batch(20, labels=[True] * 20), "'labels' must be"),
+        (cifar_batch(20, labels=None), "'labels' must be"),
+        (cifar_batch(20, filenames=[b"one"]), "'filenames' must be a list of 20 names"),
+        (
+            cifar_batch(20, labels=[*range(10), 3, 10, *range(8)]),
+            "image 11 (image_0_11.png): the label 10 is not one of 0 to 9",
+        ),
+        (
+            cifar_batch(20, labels=[*range(10), -1, *range(9)]),
+            "image 10 (image_0_10.png): the label -1 is not one of 0 to 9",
+        ),
+    ],
+)
+def test_a_bad_batch_is_named(content: bytes, words: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", BATCHES | {f"{TOP}/data_batch_1": content})
+    message = problem(path, tmp_path / "out")
+    assert message.startswith(f"{path}: {TOP}/data_batch_1: ")
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [(os.system, "touch {path}"), (eval, "open('{path}', 'w')"), (exec, "open('{path}', 'w')")],
+)
+def test_a_batch_cannot_run_a_program(
+    function: Callable[..., Any], argument: str, write_zip: WriteZip, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    content = cifar_batch(20, extra=Foreign(function, argument.format(path=trace)))
+    path = write_zip("a.zip", BATCHES | {f"{TOP}/data_batch_1": content})
+    message = problem(path, tmp_path / "out")
+    assert message.startswith(f"{path}: {TOP}/data_batch_1: holds the foreign class")
+    assert function.__name__ in message
+    assert not trace.exists()
+    pickle.loads(content)  # an ordinary unpickler would have
+    assert trace.exists()
+
+
+def test_a_batch_cannot_reach_into_memory(write_zip: WriteZip, tmp_path: Path) -> None:
+    # An array of objects over an array of numbers, by way of a dtype whose flags say that it holds none: the numbers
+    # are then taken for addresses. In a process of its own, which a batch that succeeds takes down.
+    flags = b"X\x01\x00\x00\x00|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    objects = b"cnumpy\ndtype\nX\x02\x00\x00\x00O8\x89\x88\x87R(K\x03" + flags
+    numbers = b"cnumpy\nndarray\n(K\x01\x85X\x02\x00\x00\x00i8tRK\x00\x8a\x06AAAAAAs"  # one number, 0x414141414141
+    content = b"\x80\x02cnumpy\nndarray\n(K\x01\x85" + objects + numbers + b"tRK\x00Ns."
+    path = write_zip("a.zip", BATCHES | {f"{TOP}/data_batch_1": content})
+    code = f"""
+from pathlib import Path
+from tests.tasks.cifar10.test_raw import problem
+print(problem(Path({str(path)!r}), Path({str(tmp_path / "out")!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{path}: {TOP}/data_batch_1: ")
+
+
+def test_there_must_be_one_test_batch(write_zip: WriteZip, tmp_path: Path) -> None:
+    without = {name: content for name, content in BATCHES.items() if not name.endswith("test_batch")}
+    assert "0 members are called test_batch" in problem(write_zip("raw/a.zip", without), tmp_path / "out")
+    twice = BATCHES | {"other/test_batch": BATCHES[f"{TOP}/test_batch"]}
+    message = problem(write_zip("raw/a.zip", twice), tmp_path / "out")
+    assert message.startswith(f"{tmp_path / 'raw'}: 2 members are called test_batch")
+
+
+def test_a_class_without_training_images_is_named(write_zip: WriteZip, tmp_path: Path) -> None:
+    labels = [index % 9 for index in range(20)]
+    members = BATCHES | {f"{TOP}/data_batch_{number}": cifar_batch(20, number, labels=labels) for number in (1, 2)}
+    path = write_zip("raw/a.zip", members)
+    assert problem(path, tmp_path / "out") == f"{tmp_path / 'raw'}: no training image of the class truck"
+
+
+def test_a_bad_label_is_left_out_and_listed_when_so_asked(write_zip: WriteZip, tmp_path: Path) -> None:
+    content = cifar_batch(20, seed=1, labels=[*range(10), 3, 99, *range(8)])
+    path = write_zip("a.zip", BATCHES | {f"{TOP}/data_batch_1": content})
+    stats = pack(path, tmp_path / "out", on_bad="skip")
+    [rejected] = stats["rejected"]
+    assert rejected == {
+        "item": f"{path}: {TOP}/data_batch_1: image 11 (image_1_11.png)",
+        "reason": "the label 99 is not one of 0 to 9",
+    }
+    assert stats["num"] == {"train": 32, "dev": 11, "test": 11}
+    names = read(tmp_path / "out", "train")[2]
+    assert len(names) == 32
+    assert "image_1_11.png" not in names
+
+
+def test_a_damaged_batch_packs_or_is_an_input_error(write_zip: WriteZip, tmp_path: Path) -> None:
+    whole = cifar_batch(10)
+    random = np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(60):
+        content = bytearray(whole)
+        for _ in range(random.integers(1, 4)):
+            # Mostly outside the pixels, where a change means something.
+            place = random.choice([random.integers(300), -random.integers(1, 500), random.integers(len(whole))])
+            content[place] = random.choice([value for value in range(256) if value != ord("r")])  # r may ask for 64 GB
+        if random.random() < 0.1:
+            del content[random.integers(len(content)) :]
+        try:
+            pack(write_zip("a.zip", {"data_batch_1": bytes(content), "test_batch": whole}), tmp_path / "out")
+            outcomes.add("packed")
+        except InputError:
+            outcomes.add("refused")
+    assert outcomes == {"packed", "refused"}
+
+
+# Kaggle's layout.
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """The simplest PNG there is: no filter, one chunk of pixels."""
+    height, width, _ = pixels.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def table(rows: list[tuple[str, str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([("id", "label"), *rows])
+    return text.getvalue().encode()
+
+
+TRAIN = np.random.default_rng(1).integers(0, 256, (60, 32, 32, 3), np.uint8)
+TEST = np.random.default_rng(2).integers(0, 256, (7, 32, 32, 3), np.uint8)
+LABELS = [(str(number), CLASSES[(7 * number) % 10]) for number in range(1, 61)]
+KAGGLE = {
+    **{f"train/{number}.png": png(image) for number, image in enumerate(TRAIN, start=1)},
+    **{f"test/{number}.png": png(image) for number, image in enumerate(TEST, start=1)},
+    "trainLabels.csv": table(LABELS),
+    "sampleSubmission.csv": table([(str(number), "cat") for number in range(1, 8)]),
+}
+
+
+def test_kaggles_images_arrive_pixel_for_pixel(write_zip: WriteZip, tmp_path: Path) -> None:
+    stats = pack(write_zip("a.zip", KAGGLE), tmp_path / "out")
+    found = {}
+    for split in ("train", "dev"):
+        for image, label, name in zip(*read(tmp_path / "out", split), strict=True):
+            np.testing.assert_array_equal(image, TRAIN[int(name) - 1])
+            found[name] = CLASSES[label]
+    assert found == dict(LABELS)
+    images, labels, names = read(tmp_path / "out", "test")
+    np.testing.assert_array_equal(images, TEST)
+    assert (labels, names) == ([-1] * 7, [str(number) for number in range(1, 8)])
+    assert stats["num"] == {"train": 50, "dev": 10, "test": 7}
+    assert (tmp_path / "out" / "sample_submission.csv").read_bytes() == KAGGLE["sampleSubmission.csv"]
+
+
+def test_the_test_images_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> None:
+    stats = pack(write_zip("a.zip", {name: KAGGLE[name] for name in KAGGLE if "test" not in name}), tmp_path / "out")
+    assert stats["num"]["test"] == 0
+    assert read(tmp_path / "out", "test")[0].shape == (0, 32, 32, 3)
+
+
+@pytest.mark.parametrize("members", [BATCHES, KAGGLE], ids=["python batches", "Kaggle"])
+def test_the_statistics_are_those_of_the_training_images_alone(
+    members: dict[str, bytes], write_zip: WriteZip, tmp_path: Path
+) -> None:
+    stats = pack(write_zip("a.zip", members), tmp_path / "out")
+    pixels = read(tmp_path / "out", "train")[0].astype(np.float64)
+    np.testing.assert_allclose(stats["mean"], pixels.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(stats["std"], pixels.std((0, 1, 2)), rtol=1e-12)
+
+
+def test_a_channel_that_never_varies_can_still_be_divided_by(write_zip: WriteZip, tmp_path: Path) -> None:
+    data = np.zeros((20, 3072), np.uint8)
+    members = {"data_batch_1": cifar_batch(20, data=data), "test_batch": cifar_batch(3)}
+    stats = pack(write_zip("a.zip", members), tmp_path / "out")
+    assert stats["mean"] == [0, 0, 0]
+    assert min(stats["std"]) > 0
+
+
+def test_the_dev_split_is_a_share_of_every_class_drawn_by_the_seed(write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", KAGGLE)
+    dev = {}
+    for name, seed, fraction in (("first", 1, 0.34), ("same", 1, 0.34), ("other", 2, 0.34), ("half", 1, 0.5)):
+        pack(path, tmp_path / name, seed=seed, dev_fraction=fraction)
+        _, labels, dev[name] = read(tmp_path / name, "dev")
+        assert sorted(labels) == sorted((2 if fraction == 0.34 else 3) * list(range(10)))  # of six a class
+        assert sorted(dev[name] + read(tmp_path / name, "train")[2], key=int) == [number for number, _ in LABELS]
+    assert contents(tmp_path / "first") == contents(tmp_path / "same")
+    assert set(dev["first"]) != set(dev["other"])
+
+
+def test_the_dev_split_does_not_depend_on_the_order_of_the_archive(write_zip: WriteZip, tmp_path: Path) -> None:
+    labels = {"trainLabels.csv": table(LABELS[::-1])}
+    pack(write_zip("a.zip", KAGGLE), tmp_path / "a")
+    pack(write_zip("b.zip", dict(reversed((KAGGLE | labels).items()))), tmp_path / "b")
+    assert set(read(tmp_path / "a", "dev")[2]) == set(read(tmp_path / "b", "dev")[2])
+
+
+def test_a_dev_fraction_that_leaves_no_image_is_an_input_error(write_zip: WriteZip, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="dev_fraction"):
+        pack(write_zip("a.zip", KAGGLE), tmp_path / "out", dev_fraction=0.01)
+
+
+def huge() -> bytes:
+    """A PNG of a few bytes that claims 40,000 x 40,000 pixels."""
+    content = bytearray(png(TRAIN[0]))
+    struct.pack_into(">II", content, 16, 40_000, 40_000)
+    struct.pack_into(">I", content, 29, zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
+BAD_IMAGES = {
+    "truncated": png(TRAIN[0])[:-200],
+    "without its end": png(TRAIN[0])[:-12],
+    "another size": png(TRAIN[0][:31]),
+    "empty": b"",
+    "no image": b"<html>not found</html>",
+    "huge": huge(),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+@pytest.mark.parametrize("member", ["train/4.png", "test/2.png"])
+def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", KAGGLE | {member: BAD_IMAGES[kind]})
+    assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: is not a readable 32x32 colour PNG")
+    stats = pack(path, tmp_path / "out", on_bad="skip")
+    assert [rejected["item"] for rejected in stats["rejected"]] == [f"{path}: {member}"]
+    assert sum(stats["num"].values()) == 66
+    splits = ["test"] if member.startswith("test") else ["train", "dev"]
+    assert Path(member).stem not in [name for split in splits for name in read(tmp_path / "out", split)[2]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "member", "words"),
+    [
+        ({"train/99.png": png(TRAIN[0])}, "train/99.png", "has no line in trainLabels.csv"),
+        ({"train/3.png": None}, "train/3.png", "is listed in trainLabels.csv but is not there"),
+        ({"other/train/3.png": png(TRAIN[2])}, "other/train/3.png", "is there a second time"),
+        ({"other/test/3.png": png(TEST[2])}, "other/test/3.png", "is there a second time"),
+    ],
+)
+def test_images_and_labels_that_do_not_match_are_named_or_left_out_when_so_asked(
+    changes: dict[str, bytes | None], member: str, words: str, write_zip: WriteZip, tmp_path: Path
+) -> None:
+    members = {name: content for name, content in (KAGGLE | changes).items() if content is not None}
+    path = write_zip("raw/a.zip", members)
+    message = problem(path, tmp_path / "out")
+    assert message.startswith(str(tmp_path / "raw"))
+    assert f": {member}: {words}" in message
+    [rejected] = pack(path, tmp_path / "out", on_bad="skip")["rejected"]
+    assert rejected["item"].endswith(f": {member}")
+    assert rejected["reason"] == words
+
+
+def test_rejected_items_are_listed_in_the_same_order_every_time(write_zip: WriteZip, tmp_path: Path) -> None:
+    # stats.json is an output that DVC compares by its bytes. These ids have one order as text, as numbers and in the table.
+    gone = [f"train/{number}.png" for number in range(10, 30)]
+    path = write_zip("a.zip", {name: content for name, content in KAGGLE.items() if name not in gone})
+    rejected = pack(path, tmp_path / "out", on_bad="skip")["rejected"]
+    assert [entry["item"].split(": ")[-1] for entry in rejected] == gone
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (table([*LABELS[:3], ("4", "airplan"), *LABELS[4:]]), "line 5: 'airplan' is not a class; did you mean 'airplane'?"),
+        (table([*LABELS, ("4", "cat")]), "line 62: must be an id not seen before and a label, but is '4,cat'"),
+        (b"id,label\n1,cat,2\n", "line 2: must be an id"),
+        (b"id,label\n1\n", "line 2: must be an id"),
+        (b"name,class\n1,cat\n", "its first line must be id,label"),
+        (b"", "its first line must be id,label"),
+        (b"id,label\n1,\xe9\n", "is not a CSV file"),
+        (b"id,label\n1,c\rat\n", "is not a CSV file"),
+    ],
+)
+def test_a_bad_table_of_labels_is_named_with_its_line(
+    content: bytes, words: str, write_zip: WriteZip, tmp_path: Path
+) -> None:
+    path = write_zip("raw/a.zip", KAGGLE | {"trainLabels.csv": content})
+    assert problem(path, tmp_path / "out").startswith(f"{tmp_path / 'raw'}: trainLabels.csv: {words}")
+
+
+def test_a_table_of_labels_may_begin_with_a_byte_order_mark(write_zip: WriteZip, tmp_path: Path) -> None:
+    pack(write_zip("a.zip", KAGGLE | {"trainLabels.csv": b"\xef\xbb\xbf" + KAGGLE["trainLabels.csv"]}), tmp_path / "out")
+
+
+def test_names_that_are_not_unicode_pack_or_are_an_input_error(write_zip: WriteZip, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        for name, content in {**KAGGLE, "test/\udce9.png": png(TEST[0])}.items():  # the byte E9, é in Latin-1
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    batch = {f"{TOP}/data_batch_1": cifar_batch(20, filenames=["\ud800"] * 20)}
+    for path in (tmp_path / "a.tar", write_zip("a.zip", BATCHES | batch)):
+        try:
+            assert pack(path, tmp_path / "out")["rejected"] == []
+        except InputError as error:
+            assert str(path) in str(error)
+
+
+def test_an_unknown_layout_names_the_archives(write_zip: WriteZip, tmp_path: Path) -> None:
+    paths = [write_zip(f"raw/{name}.zip", {"readme.txt": b"hello"}) for name in "ab"]
+    message = problem(paths, tmp_path / "out")
+    assert message.startswith(f"{tmp_path / 'raw'}: found neither the python batches")
+    assert message.endswith("in a.zip, b.zip")

@@ -1,0 +1,76 @@
+"""The submission has Kaggle's format and the sample's ids in the sample's order, or is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.engine.errors import InputError
+from stages.tasks.cifar10 import submission
+
+PREDICTED = {"1": "cat", "2": "dog", "3": "ship", "10": "frog"}
+
+
+def write(folder: Path, sample: bytes | None, predicted: dict[str, str] = PREDICTED) -> list[Path]:
+    predictions, features = folder / "predictions", folder / "features"
+    for path in (predictions, features):
+        path.mkdir(exist_ok=True)
+    lines = ["name,predicted,probability", *(f"{name},{label},0.5000" for name, label in predicted.items())]
+    (predictions / "test.csv").write_text("".join(f"{line}\n" for line in lines))
+    if sample is not None:
+        (features / "sample_submission.csv").write_bytes(sample)
+    return submission.write(predictions, features, folder / "out")
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        b"id,label\n3,cat\n1,cat\n10,cat\n2,cat\n",
+        b"id,label\r\n3,cat\r\n1,cat\r\n10,cat\r\n2,cat\r\n",
+        b"\xef\xbb\xbfid,label\n3,cat\n1,cat\n10,cat\n2,cat\n\n",
+    ],
+    ids=["plain", "Windows line ends", "byte order mark and an empty line"],
+)
+def test_ids_come_in_the_sample_s_order(sample: bytes, tmp_path: Path) -> None:
+    [path] = write(tmp_path, sample)
+    assert path == tmp_path / "out" / "submission.csv"
+    assert path.read_bytes() == b"id,label\n3,ship\n1,cat\n10,frog\n2,dog\n"
+
+
+def test_without_a_sample_ids_come_as_numbers(tmp_path: Path) -> None:
+    [path] = write(tmp_path, None, dict(reversed(PREDICTED.items())))
+    assert path.read_bytes() == b"id,label\n1,cat\n2,dog\n3,ship\n10,frog\n"
+
+
+def test_without_a_sample_names_that_are_no_numbers_come_too(tmp_path: Path) -> None:
+    [path] = write(tmp_path, None, PREDICTED | {"b": "cat", "a": "dog"})
+    assert [line.split(",")[0] for line in path.read_text().splitlines()] == ["id", "a", "b", "1", "2", "3", "10"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (b"", "its first line must be id,label"),
+        (b"id,class\n1,cat\n2,cat\n3,cat\n10,cat\n", "its first line must be id,label"),
+        (b"1,cat\n2,cat\n3,cat\n10,cat\n", "its first line must be id,label"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n4,cat\n", "id 4 has no test image"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n10,cat\n11,cat\n", "id 11 has no test image"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n", "lists 3 ids for 4 test images (first difference: 10)"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n3,cat\n", "lists 4 ids for 4 test images (first difference: 10)"),
+        (
+            b"id,label\n1,cat\n2,cat\n3,cat\n10,cat\n3,cat\n",
+            "lists 5 ids for 4 test images (first difference: one id twice)",
+        ),
+        (b"id,label\n1,\xe9\n", ""),
+        (b"id,label\n1,c\rat\n", ""),
+    ],
+)
+def test_a_sample_that_does_not_match_the_test_images_is_named(sample: bytes, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        write(tmp_path, sample)
+    assert str(caught.value).startswith(f"{tmp_path / 'features' / 'sample_submission.csv'}: {words}")
+    assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"test\.csv: there are no test images"):
+        submission.write(tmp_path, tmp_path, tmp_path / "out")

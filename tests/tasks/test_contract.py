@@ -1,0 +1,52 @@
+"""Every task's room holds the same files with the same functions; every run's model can be built and fed."""
+
+import inspect
+
+import pytest
+import torch
+
+from stages.engine.compute import Compute
+from stages.engine.loop import Score
+from stages.engine.schema import TaskSettings
+from stages.tasks import load_params, part
+from tests.conftest import ROOT
+
+TASKS = [folder.parent.name for folder in sorted((ROOT / "stages/tasks").glob("*/__init__.py"))]
+FUNCTIONS = {
+    "sample": {"make": ["out", "settings", "seed"]},
+    "raw": {"pack": ["archives", "out", "settings", "seed"]},
+    "task": {
+        "build_model": ["run"],
+        "train_batches": ["features", "run", "compute", "seed"],
+        "eval_batches": ["features", "split", "run", "compute"],
+        "forward": ["model", "batch"],
+        "loss": ["output", "batch", "settings"],
+        "score": ["output", "batch"],
+    },
+    "evaluation": {
+        "evaluate": ["model", "name", "run", "features", "compute", "seed", "plots_to", "predictions_to"],
+    },
+    "submission": {"write": ["predictions", "features", "out"]},
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_room_has_every_function(task: str) -> None:
+    for name, functions in FUNCTIONS.items():
+        for function, arguments in functions.items():
+            found = getattr(part(task, name), function)
+            assert list(inspect.signature(found).parameters) == arguments, f"{task}.{name}.{function}"
+            assert found.__doc__, f"{task}.{name}.{function} has no docstring"
+    face = part(task)
+    assert issubclass(face.Settings, TaskSettings)
+    assert all(hasattr(face, name) for name in ("Augment", "Loss", "Evaluate"))
+    assert isinstance(part(task, "task").SCORE, Score)
+
+
+@pytest.mark.parametrize("name", load_params(ROOT / "params.yaml").runs)
+def test_a_runs_model_takes_its_example(name: str) -> None:
+    run = load_params(ROOT / "params.yaml").run(name)
+    task = part(run.task, "task")
+    model = Compute(torch.device("cpu"), "fp32").place(task.build_model(run)).eval()
+    assert model(torch.zeros(task.EXAMPLE)).isfinite().all()
+    assert model.__doc__ and "parameters" in model.__doc__

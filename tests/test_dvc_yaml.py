@@ -1,0 +1,114 @@
+"""The graph: every stage's deps cover the modules it imports, and its params the keys it uses."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+
+from stages.tasks import load_params
+from tests.conftest import ROOT
+from tests.test_imports import imports
+
+# They read and check params.yaml, name paths and print errors: what they contribute to a result is declared as params
+# and outs already. Were they deps, a new kind of schedule would download every competition again.
+PLUMBING = {
+    "stages/engine/check.py",
+    "stages/engine/errors.py",
+    "stages/engine/params.py",
+    "stages/engine/paths.py",
+    "stages/engine/schema.py",
+    "stages/tasks/__init__.py",
+}
+# The modules of a task that a stage file finds by name at run time (stages.tasks.part).
+PARTS = {
+    "download": ["sample"],
+    "normalize": ["raw"],
+    "find_lr": ["task"],
+    "train": ["task"],
+    "evaluate": ["task", "evaluation"],
+    "submit": ["submission"],
+}
+
+
+@pytest.fixture(scope="module")
+def graph() -> dict[str, Any]:
+    """Stage by name, as DVC resolves dvc.yaml with params.yaml."""
+    return {stage.name: stage for stage in Repo(str(ROOT)).index.stages}
+
+
+def file_of(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def closure(modules: list[str]) -> set[str]:
+    """The files of all modules that these import, directly or not, without packages that hold a docstring only."""
+    waiting, seen = list(modules), set()
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting += [module.rpartition(".")[0]] if "." in module else []
+            waiting += imports(file_of(module))
+    files = {file_of(module).relative_to(ROOT).as_posix() for module in seen}
+    return {file for file in files if len((ROOT / file).read_text().splitlines()) > 1}
+
+
+def stage_and_run(name: str) -> tuple[str, str]:
+    kind, _, instance = name.partition("@")
+    return kind, instance
+
+
+def test_there_is_a_stage_for_every_task_and_run(graph: dict[str, Any]) -> None:
+    params = load_params()
+    expected = {f"{kind}@{task}" for kind in ("download", "normalize") for task in params.tasks}
+    expected |= {f"{kind}@{run}" for kind in ("find_lr", "train", "evaluate", "submit") for run in params.runs}
+    assert graph.keys() == expected
+
+
+def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> None:
+    params = load_params()
+    for name, stage in graph.items():
+        kind, instance = stage_and_run(name)
+        task = instance if instance in params.tasks else params.run(instance).task
+        modules = [f"stages.{kind}", *[f"stages.tasks.{task}.{part}" for part in PARTS[kind]]]
+        if kind in ("find_lr", "train", "evaluate"):
+            modules.append(f"stages.tasks.{task}.models.{params.run(instance).model['name']}")
+        deps = {dep.def_path for dep in stage.deps}
+        for file in closure(modules) - PLUMBING:
+            covered = any(file == dep or file.startswith(f"{dep}/") for dep in deps)
+            assert covered, f"{name}: {file} is not among its deps"
+        for dep in deps:
+            if dep.startswith("stages/"):
+                assert (ROOT / dep).exists()
+                used = any(file == dep or file.startswith(f"{dep}/") for file in closure(modules))
+                assert used or dep == "stages/sources", f"{name}: {dep} is a dep but not used"
+
+
+def test_every_key_of_a_run_is_a_parameter_of_some_stage(graph: dict[str, Any]) -> None:
+    """A key that no stage declares could change without anything running again."""
+    for run in load_params().runs:
+        declared = {
+            key
+            for name, stage in graph.items()
+            if stage_and_run(name)[1] == run
+            for dep in stage.deps
+            for key in getattr(dep, "params", [])
+        }
+        block = load_params().runs[run]
+        for key in vars(block):
+            assert key == "task" or f"runs.{run}.{key}" in declared, f"runs.{run}.{key} is declared by no stage"
+
+
+def test_changing_how_a_run_is_evaluated_does_not_train_it_again(graph: dict[str, Any]) -> None:
+    for name, stage in graph.items():
+        keys = {key for dep in stage.deps for key in getattr(dep, "params", [])}
+        kind, instance = stage_and_run(name)
+        assert (f"runs.{instance}.evaluate" in keys) == (kind == "evaluate")
+
+
+def test_a_model_file_is_a_dep_of_its_own_runs_alone(graph: dict[str, Any]) -> None:
+    file = "stages/tasks/cifar10/models/dilated_net.py"
+    users = {stage_and_run(name)[1] for name, stage in graph.items() if file in {dep.def_path for dep in stage.deps}}
+    assert users == {"dilated_net"}

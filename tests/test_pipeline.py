@@ -1,0 +1,192 @@
+"""The stages one after the other, as a user runs them, on the smallest sample; and what they say of bad input."""
+
+import csv
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import ROOT, Project, cifar_batch
+
+TINY = {
+    "tasks__cifar10__sample": {"train": 120, "test": 20},
+    "runs__custom_resnet__sample": {"model": {"width": 2}, "range_test": {"steps": 20}, "epochs": 3, "batch_size": 30},
+    "runs__dilated_net__sample": {"epochs": 2, "batch_size": 60},
+    "precision": "fp32",
+}
+
+
+def stage(name: str, argument: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m stages.<name> <argument>` in the current folder."""
+    command = [sys.executable, "-m", f"stages.{name}", argument]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "NO_ALBUMENTATIONS_UPDATE": "1"}
+
+
+def succeed(name: str, argument: str) -> str:
+    result = stage(name, argument)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("run", ["custom_resnet", "dilated_net"])
+def test_from_nothing_to_a_submission(project: Project, run: str) -> None:
+    project.set(**TINY)
+    succeed("download", "cifar10")
+    assert "110 train, 10 dev, 20 test" in succeed("normalize", "cifar10")
+    for name in ("find_lr", "train", "evaluate", "submit"):
+        succeed(name, run)
+
+    metrics = json.loads(Path(f"metrics/{run}/evaluate.json").read_text())
+    history = json.loads(Path(f"metrics/{run}/train/metrics.json").read_text())
+    assert history["step"] == metrics["epoch"] == (3 if run == "custom_resnet" else 2)
+    if run == "custom_resnet":  # without an average over mirror images, evaluate repeats training's last measurement
+        assert metrics["dev"]["accuracy"] == pytest.approx(history["dev"]["accuracy"])
+        assert metrics["dev"]["loss"] == pytest.approx(history["dev"]["loss"], rel=1e-5)
+    assert 0 < json.loads(Path(f"metrics/{run}/lr.json").read_text())["lr"] < 1
+    for picture in ("lr.png", "plots/confusion.png", "plots/curves.png", "plots/misclassified.png", "plots/augmented.png"):
+        assert Path(f"metrics/{run}/{picture}").read_bytes().startswith(b"\x89PNG"), picture
+
+    rows = list(csv.reader(Path(f"data/predictions/{run}/dev.csv").read_text().splitlines()))
+    right = [row[rows[0].index("predicted")] == row[rows[0].index("label")] for row in rows[1:]]
+    assert sum(right) / len(right) == pytest.approx(metrics["dev"]["accuracy"])
+    submission = list(csv.reader(Path(f"data/submissions/{run}/submission.csv").read_text().splitlines()))
+    assert submission[0] == ["id", "label"] and [row[0] for row in submission[1:]] == [str(i) for i in range(1, 21)]
+
+    checkpoint = torch.load(f"models/{run}/last.pt", weights_only=True)
+    assert checkpoint["run"]["model"]["name"] == run and checkpoint["stats"]["mean"] and len(checkpoint["history"]) > 1
+    assert "Total params" in Path(f"models/{run}/summary.txt").read_text()
+    assert not list(Path().rglob("*.partial"))
+    assert not list(Path(".resume").rglob("*.pt")), "a finished run leaves no state"
+
+
+def test_the_top_level_lr_overrides_every_run_and_is_a_number_however_it_is_written(project: Project) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("lr: null", "lr: 1e-3", 1))
+    for run in ("custom_resnet", "dilated_net"):
+        assert "learning rate 0.001, from the top-level lr" in succeed("find_lr", run)
+        assert json.loads(Path(f"metrics/{run}/lr.json").read_text()) == {"lr": 0.001, "source": "the top-level lr"}
+
+
+def test_ctrl_c_saves_and_the_same_command_continues(project: Project) -> None:
+    project.set(**TINY | {"lr": 0.001, "runs__custom_resnet__sample__epochs": 400})
+    for name, argument in (("download", "cifar10"), ("normalize", "cifar10"), ("find_lr", "custom_resnet")):
+        succeed(name, argument)
+    command = [sys.executable, "-u", "-m", "stages.train", "custom_resnet"]
+    process = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 2/"):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("interrupted: `dvc repro` continues after epoch ") and errors.count("\n") == 1, errors
+    done = int(errors.split("epoch ")[1].split()[0])
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(8)]
+    process.terminate()
+    process.wait(timeout=60)
+    assert f"continuing after epoch {done}\n" in lines
+    assert any(line.startswith(f"epoch {done + 1}/400") for line in lines)
+
+
+class Foreign:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("touch executed",)
+
+
+def batches(**changes: bytes) -> dict[str, bytes]:
+    return {"data_batch_1": cifar_batch(20), "test_batch": cifar_batch(10, 1)} | changes
+
+
+BAD_SOURCES: list[tuple[dict[str, bytes], str]] = [
+    ({}, "the archive is empty"),
+    (batches(data_batch_1=cifar_batch(20)[:-900]), "data_batch_1: damaged or cut short"),
+    (batches(data_batch_1=pickle.dumps({b"data": Foreign()})), "data_batch_1: holds the foreign class"),
+    (batches(data_batch_1=cifar_batch(20, labels=[*range(10), *range(1, 11)])), "the label 10 is not one of 0 to 9"),
+    (batches(data_batch_1=cifar_batch(9)), "no training image of the class truck"),
+    ({"notes.txt": b"hello"}, "found neither the python batches"),
+]
+
+
+@pytest.mark.parametrize(("members", "message"), BAD_SOURCES, ids=[message for _, message in BAD_SOURCES])
+def test_bad_data_is_one_sentence_and_leaves_nothing(
+    project: Project, write_zip: Callable[..., Path], members: dict[str, bytes], message: str
+) -> None:
+    project.set(tasks__cifar10__source=str(write_zip("source/cifar.zip", members)))
+    for name in ("download", "normalize"):
+        result = stage(name, "cifar10")
+        if result.returncode != 0:
+            break
+    assert result.returncode == 1
+    assert message in result.stderr and "cifar" in result.stderr
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
+    assert not Path("data/features/cifar10").exists()
+    assert not list(Path().rglob("*.partial")) and not Path("executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("source: sample", "source: /no/such/place", "tasks.cifar10.source: '/no/such/place' is neither"),
+        ("label_smoothing: 0.0", "label_smothing: 0.0", "label_smothing: unknown key; did you mean 'label_smoothing'?"),
+        ("lr: null", "lr: -1", "lr: must be greater than 0, but is -1"),
+        ("device: auto", "device: [auto", "params.yaml: not valid YAML"),
+    ],
+)
+def test_bad_parameters_are_one_sentence(project: Project, old: str, new: str, message: str) -> None:
+    text = Path("params.yaml").read_text()
+    assert old in text
+    Path("params.yaml").write_text(text.replace(old, new, 1))
+    result = stage("download", "cifar10")
+    assert result.returncode == 1 and message in result.stderr and result.stderr.count("\n") == 1, result.stderr
+    assert not Path("data/raw/cifar10").exists()
+
+
+def test_an_unknown_run_or_task_is_named(project: Project) -> None:
+    assert "runs.custom_resnt: not in params.yaml; did you mean 'custom_resnet'?" in stage("submit", "custom_resnt").stderr
+    assert "tasks.cifar: not in params.yaml; did you mean 'cifar10'?" in stage("download", "cifar").stderr
+
+
+def test_divergence_leaves_a_usable_checkpoint_and_finite_metrics(project: Project) -> None:
+    project.set(**TINY | {"lr": 1e30})
+    project.set(runs__custom_resnet__optimizer={"name": "sgd", "lr": 0.1, "weight_decay": 0.0})
+    for name, argument in (("download", "cifar10"), ("normalize", "cifar10"), ("find_lr", "custom_resnet")):
+        succeed(name, argument)
+    result = stage("train", "custom_resnet")
+    assert (
+        result.returncode == 1 and "the loss is not finite at step" in result.stderr and "try a smaller lr" in result.stderr
+    )
+    weights = torch.load("models/custom_resnet/last.pt", weights_only=True)["weights"]
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    assert "nan" not in "".join(path.read_text().lower() for path in Path("metrics").rglob("*.json"))
+
+
+def test_a_time_of_day_never_reaches_the_metrics(project: Project) -> None:
+    """Two downloads, a second apart, give the same bytes: archives and arrays carry no times."""
+    project.set(**TINY)
+    contents = []
+    for _ in range(2):
+        succeed("download", "cifar10")
+        succeed("normalize", "cifar10")
+        contents.append({str(path): path.read_bytes() for path in Path("data").rglob("*") if path.is_file()})
+        time.sleep(1.1)
+    assert contents[0] == contents[1]
+    assert np.load("data/features/cifar10/train/images.npy").shape == (110, 32, 32, 3)
