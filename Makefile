@@ -38,6 +38,7 @@ lint: setup ## ruff and mypy
 
 bench: setup ## the benchmarks: each claim about speed, measured side by side
 	python -m benchmarks.augment
+	python -m benchmarks.speech
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	$(VENV)/bin/pip install --quiet uv

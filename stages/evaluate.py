@@ -14,7 +14,7 @@ def main(name: str) -> None:
     params.tell_hidden(name)
     saved = checkpoint.load(paths.model(name) / f"{run.evaluate.weights}.pt")
     place = compute.choose(params.device, params.precision, params.deterministic)
-    model = place.place(task.build_model(run))
+    model = place.place(task.build_model(run, saved["stats"]))
     model.load_state_dict(saved["weights"])
     with paths.replacing(paths.plots(name)) as plots_to, paths.replacing(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()

@@ -23,7 +23,7 @@ def main(name: str) -> None:
         place = compute.choose(params.device, params.precision, params.deterministic)
         batches = task.train_batches(paths.features(run.task), run, place, params.seed)
         compute.seed_torch(params.seed)
-        model = place.place(task.build_model(run))
+        model = place.place(task.build_model(run, paths.read_stats(run.task)))
         rates, losses = loop.range_test(model, task=task, run=run, batches=batches, compute=place, seed=params.seed)
         try:
             lr, source = optim.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"

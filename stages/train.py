@@ -20,12 +20,12 @@ def main(name: str) -> None:
     run, task = params.run(name), part(params.run(name).task, "task")
     params.tell_hidden(name)
     lr = json.loads(paths.lr(name).read_text())["lr"]
-    stats = json.loads((paths.features(run.task) / "stats.json").read_text())
+    stats = paths.read_stats(run.task)
     place = compute.choose(params.device, params.precision, params.deterministic)
     batches = task.train_batches(paths.features(run.task), run, place, params.seed)
     dev = task.eval_batches(paths.features(run.task), "dev", run, place)
     compute.seed_torch(params.seed)
-    model = place.place(task.build_model(run))
+    model = place.place(task.build_model(run, stats))
     print(f"{summary.num_parameters(model):,} parameters on {place.name}, {place.precision}, learning rate {lr:.3g}")
 
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
@@ -42,7 +42,7 @@ def main(name: str) -> None:
             _save(name, diverged.state, settings)
             raise
         _save(name, state, settings)
-        (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.EXAMPLE, name))
+        (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
         write_timing(paths.timing(name), state["seconds"], batches.num_items, place)
         resume.discard()
 
@@ -58,12 +58,8 @@ def _save(name: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
 def _fingerprint(settings: dict[str, Any], run: Run, params: Params, place: compute.Compute) -> str:
     """Of all that decides the result: settings, device and code."""
     room = HERE / run.task
-    files = [
-        *(HERE.parent / "engine").glob("*.py"),
-        *room.glob("*.py"),
-        room / f"models/{run.model['name']}.py",
-        Path(__file__),
-    ]
+    files = [*(HERE.parent / "engine").glob("*.py"), *room.glob("*.py"), *room.glob("task/*.py"), Path(__file__)]
+    files += [room / "models/__init__.py", room / f"models/{run.model['name']}.py"]
     return checkpoint.fingerprint([settings, params.deterministic, place.name, place.precision], sorted(files))
 
 

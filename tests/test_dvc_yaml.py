@@ -1,5 +1,6 @@
 """The graph: every stage's deps cover the modules it imports, and its params the keys it uses."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ def closure(modules: list[str]) -> set[str]:
     return {file for file in files if len((ROOT / file).read_text().splitlines()) > 1}
 
 
+def covers(dep: str, file: str) -> bool:
+    """Whether a dep is the file or a folder that holds it."""
+    return file == dep or file.startswith(f"{dep}/")
+
+
 def stage_and_run(name: str) -> tuple[str, str]:
     kind, _, instance = name.partition("@")
     return kind, instance
@@ -68,7 +74,7 @@ def test_there_is_a_stage_for_every_task_and_run(graph: dict[str, Any]) -> None:
 
 
 def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> None:
-    params = load_params()
+    params, used, declared = load_params(), defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for name, stage in graph.items():
         kind, instance = stage_and_run(name)
         task = instance if instance in params.tasks else params.run(instance).task
@@ -76,14 +82,13 @@ def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> N
         if kind in ("find_lr", "train", "evaluate"):
             modules.append(f"stages.tasks.{task}.models.{params.run(instance).model['name']}")
         deps = {dep.def_path for dep in stage.deps}
+        used[kind] |= closure(modules)
+        declared[kind] |= {dep for dep in deps if dep.startswith("stages/")}
         for file in closure(modules) - PLUMBING:
-            covered = any(file == dep or file.startswith(f"{dep}/") for dep in deps)
-            assert covered, f"{name}: {file} is not among its deps"
-        for dep in deps:
-            if dep.startswith("stages/"):
-                assert (ROOT / dep).exists()
-                used = any(file == dep or file.startswith(f"{dep}/") for file in closure(modules))
-                assert used or dep == "stages/sources", f"{name}: {dep} is a dep but not used"
+            assert any(covers(dep, file) for dep in deps), f"{name}: {file} is not among its deps"
+    for kind, deps in declared.items():
+        for dep in deps - {"stages/sources"}:
+            assert dep.endswith("__init__.py") or any(covers(dep, file) for file in used[kind]), f"{kind}: no use for {dep}"
 
 
 def test_every_key_of_a_run_is_a_parameter_of_some_stage(graph: dict[str, Any]) -> None:

@@ -73,6 +73,36 @@ def test_from_nothing_to_a_submission(project: Project, run: str) -> None:
     assert not list(Path(".resume").rglob("*.pt")), "a finished run leaves no state"
 
 
+def test_speech_from_nothing_to_a_submission(project: Project) -> None:
+    project.set(
+        precision="fp32",
+        tasks__speech__sample={"train": 24, "dev": 6, "test": 5},
+        runs__bilstm__sample={"model": {"hidden": 8, "num_layers": 1}, "epochs": 2, "batch_size": 8},
+    )
+    succeed("download", "speech")
+    assert "24 train, 6 dev, 5 test" in succeed("normalize", "speech")
+    for name in ("find_lr", "train", "evaluate", "submit"):
+        succeed(name, "bilstm")
+    metrics = json.loads(Path("metrics/bilstm/evaluate.json").read_text())["dev"]
+    rows = list(csv.DictReader(Path("data/predictions/bilstm/dev.csv").read_text().splitlines()))
+    assert metrics["distance"] == pytest.approx(sum(int(row["distance"]) for row in rows) / 6)
+    edits = metrics["substitutions"] + metrics["insertions"] + metrics["deletions"]
+    assert (
+        metrics["per"] == pytest.approx(edits) == pytest.approx(metrics["distance"] * 6 / sum(len(r["label"]) for r in rows))
+    )
+    submission = Path("data/submissions/bilstm/submission.csv").read_text().splitlines()
+    assert len(submission) == 6 and submission[0].startswith("id")
+    assert "Total params" in Path("models/bilstm/summary.txt").read_text()
+
+
+def test_a_run_that_wants_more_features_than_there_are_is_told(project: Project) -> None:
+    project.set(tasks__speech__sample={"train": 8, "dev": 4, "test": 4}, runs__bilstm__model__features=40)
+    for name, argument in (("download", "speech"), ("normalize", "speech"), ("find_lr", "bilstm")):
+        succeed(name, argument)
+    result = stage("train", "bilstm")
+    assert result.returncode == 1 and "40" in result.stderr and "27" in result.stderr and result.stderr.count("\n") == 1
+
+
 def test_the_top_level_lr_overrides_every_run_and_is_a_number_however_it_is_written(project: Project) -> None:
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("lr: null", "lr: 1e-3", 1))

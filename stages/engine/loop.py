@@ -1,7 +1,8 @@
 """The one training loop, for every task, and the learning-rate range test, which takes the same steps.
 
-A task enters through its batches and four names in its module: `forward(model, batch)` -> float32 output,
-`loss(output, batch, settings)` -> (N,), `score(output, batch)` -> (N,), and `SCORE`, which says what the score is.
+A task enters through its batches and a few names in its module: `forward(model, batch)` -> float32 output,
+`loss(output, batch, settings)` -> (N,), `score(output, batch)` -> (N,) and `SCORE`, which says what the score is, and
+`train_metric(output, batch)` -> (N,), called TRAIN_METRIC, which is cheap enough for every training step.
 Sums stay on the device; the host reads them about once a second, for the progress bar, and at the end of each epoch.
 """
 
@@ -31,11 +32,10 @@ Weights = dict[str, Tensor]
 
 
 class Score(NamedTuple):
-    """What a task's score is called, which direction is better, and whether it is cheap enough for training batches."""
+    """What a task's score is called, and which direction is better."""
 
     name: str
     higher_is_better: bool
-    while_training: bool
 
     def improves(self, new: float, old: float) -> bool:
         return new > old if self.higher_is_better else new < old
@@ -135,10 +135,10 @@ def train(
             for step, batch in enumerate(batches.epoch(epoch), start=epoch * steps):
                 rate = lr * plateau.scale * optim.lr_factor(run.schedule, step, steps, run.epochs)
                 seed_torch(seed, step)
-                output, losses = take_step(model, optimizer, scaler, batch, task, run, compute, rate)
+                losses, metrics = take_step(model, optimizer, scaler, batch, task, run, compute, rate)
                 if average is not None:
                     average.update_parameters(model)
-                means.add(losses, task.score(output, batch) if score.while_training else torch.zeros_like(losses), step)
+                means.add(losses, metrics, step)
                 recorder.step()
                 if interrupted():
                     break
@@ -156,13 +156,12 @@ def train(
                 resume.save(state)
                 raise Interrupted(f"`dvc repro` continues after epoch {len(state['history'])} of {run.epochs}")
 
-            train_loss, train_score = means.read()
+            train_loss, train_metric = means.read()
             dev_loss, dev_score = measure(evaluated, dev, task, run, compute)
             if not math.isfinite(dev_loss):
                 raise Diverged(f"the dev loss is {dev_loss} after epoch {epoch + 1}; try a smaller lr or clip_norm", state)
             row = {"epoch": epoch + 1.0, "lr": rate, "train/loss": train_loss, "dev/loss": dev_loss}
-            row |= {f"train/{score.name}": train_score} if score.while_training else {}
-            row |= {f"dev/{score.name}": dev_score}
+            row |= {f"train/{task.TRAIN_METRIC}": train_metric, f"dev/{score.name}": dev_score}
             recorder.epoch(row, seconds)
             if isinstance(run.schedule, Plateau):
                 plateau.update(run.schedule, dev_score, score.higher_is_better)
@@ -192,7 +191,7 @@ def take_step(
     compute: Compute,
     lr: float,
 ) -> tuple[Tensor, Tensor]:
-    """One step of gradient descent at the rate `lr`: the model's output and the items' losses (N,), both detached."""
+    """One step of gradient descent at the rate `lr`: the items' losses and training metrics, (N,) each."""
     for group in optimizer.param_groups:
         group["lr"] = lr
     with compute.autocast():
@@ -205,7 +204,8 @@ def take_step(
         nn.utils.clip_grad_norm_(model.parameters(), run.clip_norm)
     scaler.step(optimizer)
     scaler.update()
-    return output.detach(), losses.detach()
+    with torch.no_grad():
+        return losses.detach(), task.train_metric(output, batch)
 
 
 @torch.no_grad()
@@ -239,7 +239,7 @@ def range_test(
         for step, batch in enumerate(_endless(batches)):
             seed_torch(seed, step)
             rate = optim.sweep_lr(test, step)
-            _, step_losses = take_step(model, optimizer, scaler, batch, task, run, compute, rate)
+            step_losses, _ = take_step(model, optimizer, scaler, batch, task, run, compute, rate)
             loss = step_losses.mean().item()
             if not math.isfinite(loss):
                 break

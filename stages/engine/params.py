@@ -112,7 +112,7 @@ def _check_model(model: Mapping[str, Any], models: Path, where: str) -> None:
         for item in node.body
         if isinstance(item, ast.FunctionDef) and item.name == "__init__"
     ]
-    kinds: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+    kinds: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "int | None": int | None}
     arguments = {argument.arg: ast.unparse(argument.annotation or ast.Name("str")) for argument in init.args.kwonlyargs}
     for key, value in model.items():
         if key == "name":
@@ -120,5 +120,6 @@ def _check_model(model: Mapping[str, Any], models: Path, where: str) -> None:
         if key not in arguments:
             raise InputError(f"{where}.{key}: unknown key; {nearest(key, arguments)}")
         built = build(kinds[arguments[key]], value, f"{where}.{key}")
-        if not isinstance(built, (str, bool)):
-            build(Annotated[float, Share if key == "dropout" else Positive], built, f"{where}.{key}")
+        if isinstance(built, (int, float)) and not isinstance(built, bool):
+            rule = Share if "dropout" in key else Positive
+            build(Annotated[float, rule], built, f"{where}.{key}")

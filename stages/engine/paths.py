@@ -1,10 +1,12 @@
 """Every path of the project, once. All are relative to the folder that a stage runs in, which DVC chooses."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PARAMS = Path("params.yaml")
 
@@ -17,6 +19,11 @@ def raw(task: str) -> Path:
 def features(task: str) -> Path:
     """Packed arrays and stats.json."""
     return Path("data/features") / task
+
+
+def read_stats(task: str) -> dict[str, Any]:
+    """The statistics that `normalize` wrote."""
+    return json.loads((features(task) / "stats.json").read_text())
 
 
 def predictions(run: str) -> Path:

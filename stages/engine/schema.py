@@ -114,6 +114,13 @@ class Cutout:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """A batch as a budget of frames, padding included, instead of a number of items; for sequences only."""
+
+    frames: PositiveInt
+
+
+@dataclass(frozen=True)
 class TaskSettings:
     """What every task's block has; a task's package face adds its own fields."""
 
@@ -134,8 +141,8 @@ class Run:
     range_test: RangeTest
     schedule: Schedule
     epochs: PositiveInt
-    batch_size: PositiveInt
-    loading: Literal["auto", "device", "workers"]
+    batch_size: PositiveInt | Frames
+    loading: Literal["auto", "device", "workers"] | None  # of images; sequences are read from disk as they are needed
     augment: Any
     loss: Any
     ema: Annotated[float, InsideUnit] | None

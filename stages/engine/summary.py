@@ -5,18 +5,18 @@ from typing import Any
 
 import torch
 import torchinfo
-from torch import nn
+from torch import Tensor, nn
 
 
 def num_parameters(model: nn.Module) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def receptive_field(model: nn.Module, example: Sequence[int]) -> int:
+def receptive_field(model: nn.Module, example: Sequence[Tensor]) -> int:
     """The side in input pixels that one position of the last feature map can see, for convolutions in a chain.
 
     Each layer of kernel k and dilation d adds (k - 1) d times the product of the strides before it (Araujo et al. 2019,
-    doi:10.23915/distill.00021). A residual addition widens nothing. example: the shape of an input.
+    doi:10.23915/distill.00021). A residual addition widens nothing. example: the arguments of a call.
     """
     field, jump = 1, 1
 
@@ -32,18 +32,19 @@ def receptive_field(model: nn.Module, example: Sequence[int]) -> int:
     hooks = [layer.register_forward_hook(widen) for layer in model.modules() if isinstance(layer, kinds)]
     was_training = model.training
     with torch.no_grad():
-        model.eval()(torch.zeros(*example, device=next(model.parameters()).device))
+        model.eval()(*(tensor.to(next(model.parameters()).device) for tensor in example))
     model.train(was_training)
     for hook in hooks:
         hook.remove()
     return field
 
 
-def summarize(model: nn.Module, example: Sequence[int], run: str) -> str:
-    """torchinfo's table of the layers for one input of the shape `example`."""
+def summarize(model: nn.Module, example: Sequence[Tensor], run: str) -> str:
+    """torchinfo's table of the layers for one call with the arguments `example`; for images, the receptive field too."""
     columns = ("input_size", "kernel_size", "output_size", "num_params", "mult_adds")
     device = next(model.parameters()).device
     was_training = model.training
-    table = torchinfo.summary(model, input_size=tuple(example), col_names=columns, depth=4, verbose=0, device=device)
+    table = torchinfo.summary(model, input_data=list(example), col_names=columns, depth=4, verbose=0, device=device)
     model.train(was_training)
-    return f"{run}\n{table}\nReceptive field: {receptive_field(model, example)} pixels\n"
+    field = f"Receptive field: {receptive_field(model, example)} pixels\n" if example[0].ndim == 4 else ""
+    return f"{run}\n{table}\n{field}"

@@ -3,7 +3,8 @@
     <task>/__init__.py      the package face, torch-free: constants and the classes Settings, Augment, Loss, Evaluate
     <task>/sample.py        make(out, settings, seed): an archive in the competition's own layout      (stage download)
     <task>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)
-    <task>/task.py          build_model, train_batches, eval_batches, forward, loss, score, SCORE      (find_lr, train)
+    <task>/task/            build_model, example, train_batches, eval_batches, forward, loss, score and SCORE,
+                            train_metric and TRAIN_METRIC                                              (find_lr, train)
     <task>/evaluation/      evaluate(...): metrics, plots, predictions                                 (stage evaluate)
     <task>/submission.py    write(...): the competition's CSV, torch-free                              (stage submit)
     <task>/models/<name>.py Model

@@ -22,6 +22,7 @@ from stages.engine.schema import Constant, Cutout, EarlyStopping, Flip, Optimize
 from stages.tasks.cifar10 import Augment, Evaluate, Loss, task
 
 AUGMENT = Augment(crop=None, flip=Flip(0.5), shift_scale_rotate=None, cutout=Cutout(4))
+STATS = {"classes": range(10)}
 CPU = Compute(torch.device("cpu"), "fp32")
 RUN = Run(
     task="cifar10",
@@ -60,7 +61,7 @@ class Data(DeviceBatches):
 
 def train(folder: Path, run: Run = RUN, compute: Compute = CPU, **settings: Any) -> dict[str, Any]:
     seed_torch(3)
-    model = compute.place(task.build_model(run))
+    model = compute.place(task.build_model(run, STATS))
     with (
         checkpoint.resuming(folder / "resume") as resume,
         Recorder(folder / "live", "test", run.epochs, 4) as recorder,
@@ -90,7 +91,7 @@ def test_it_learns_forty_images_by_heart(tmp_path: Path) -> None:
 
 def test_one_step_is_that_of_a_plain_loop() -> None:
     seed_torch(0)
-    first, second = task.build_model(RUN), task.build_model(RUN)
+    first, second = task.build_model(RUN, STATS), task.build_model(RUN, STATS)
     second.load_state_dict(first.state_dict())
     batch = next(Data().epoch(0))
     run = replace(RUN, optimizer=Optimizer("sgd", lr=1.0), clip_norm=0.5, loss=Loss(label_smoothing=0.1))
@@ -109,7 +110,7 @@ def test_one_step_is_that_of_a_plain_loop() -> None:
 
 def test_the_mean_loss_is_over_items_not_batches() -> None:
     seed_torch(0)
-    model, data = task.build_model(RUN), Data(augment=None)
+    model, data = task.build_model(RUN, STATS), Data(augment=None)
     data.batch_size = 16  # 16 + 16 + 8
     loss, score = loop.measure(model, data, task, RUN, CPU)
     data.batch_size = 40
@@ -197,7 +198,7 @@ def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> Non
     seen: list[torch.Tensor] = []
     run = replace(RUN, epochs=2, ema=0.8)
     seed_torch(3)
-    model = CPU.place(task.build_model(run))
+    model = CPU.place(task.build_model(run, STATS))
     head = dict(model.named_parameters())["head.weight"]
     data = Data(before_step=lambda *_: seen.append(head.detach().clone()))
     with checkpoint.resuming(tmp_path / "r") as resume, Recorder(tmp_path / "live", "test", 2, 4) as recorder:
@@ -229,7 +230,7 @@ def test_dvclive_holds_every_epoch(tmp_path: Path) -> None:
 
 def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
     seed_torch(3)
-    model = CPU.place(task.build_model(RUN))
+    model = CPU.place(task.build_model(RUN, STATS))
     before, random = checkpoint.weights_hash(model.state_dict()), torch.get_rng_state()
     rates, losses = loop.range_test(model, task=task, run=RUN, batches=Data(), compute=CPU, seed=7)
     assert checkpoint.weights_hash(model.state_dict()) == before
@@ -240,7 +241,7 @@ def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
 
 def test_a_range_test_stops_when_the_loss_explodes() -> None:
     seed_torch(3)
-    model = task.build_model(RUN)
+    model = task.build_model(RUN, STATS)
     run = replace(RUN, optimizer=Optimizer("sgd", lr="find"), range_test=RangeTest(steps=200, start=1e-3, end=1e9))
     rates, losses = loop.range_test(model, task=task, run=run, batches=Data(), compute=CPU, seed=7)
     assert len(rates) < 200 and np.isfinite(losses).all()

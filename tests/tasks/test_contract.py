@@ -16,12 +16,14 @@ FUNCTIONS = {
     "sample": {"make": ["out", "settings", "seed"]},
     "raw": {"pack": ["archives", "out", "settings", "seed"]},
     "task": {
-        "build_model": ["run"],
+        "build_model": ["run", "stats"],
+        "example": ["stats"],
         "train_batches": ["features", "run", "compute", "seed"],
         "eval_batches": ["features", "split", "run", "compute"],
         "forward": ["model", "batch"],
         "loss": ["output", "batch", "settings"],
         "score": ["output", "batch"],
+        "train_metric": ["output", "batch"],
     },
     "evaluation": {
         "evaluate": ["model", "name", "run", "features", "compute", "seed", "plots_to", "predictions_to"],
@@ -47,6 +49,8 @@ def test_a_room_has_every_function(task: str) -> None:
 def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
     task = part(run.task, "task")
-    model = Compute(torch.device("cpu"), "fp32").place(task.build_model(run)).eval()
-    assert model(torch.zeros(task.EXAMPLE)).isfinite().all()
+    stats = {"classes": ["a", "b"], "num_features": 27}
+    model = Compute(torch.device("cpu"), "fp32").place(task.build_model(run, stats)).eval()
+    output = model(*task.example(stats))
+    assert (output if isinstance(output, torch.Tensor) else output[0]).isfinite().all()
     assert model.__doc__ and "parameters" in model.__doc__

@@ -9,6 +9,8 @@ from stages.engine.compute import seed_torch
 from stages.engine.summary import num_parameters, receptive_field, summarize
 from stages.tasks.cifar10.models import custom_resnet, dilated_net
 
+EXAMPLE = [torch.zeros(1, 3, 32, 32)]
+
 
 def test_custom_resnet_is_the_assignments() -> None:
     model = custom_resnet.Model(10)
@@ -37,7 +39,7 @@ def test_the_relu_of_a_residual_branch_comes_before_its_addition() -> None:
 def test_dilated_net_is_within_its_assignment() -> None:
     model = dilated_net.Model(10)
     assert num_parameters(model) == 185_306 < 200_000
-    assert receptive_field(model, (1, 3, 32, 32)) == 83 > 44
+    assert receptive_field(model, EXAMPLE) == 83 > 44
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     assert not any(isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) for layer in model.modules())
     assert any(layer.dilation[0] > 1 for layer in convolutions)
@@ -59,7 +61,7 @@ def test_the_receptive_field_is_the_footprint_of_the_gradient() -> None:
     assert image.grad is not None
     touched = image.grad[0].abs().sum(0) > 0
     rows, columns = touched.any(1).nonzero().flatten(), touched.any(0).nonzero().flatten()
-    field = receptive_field(model.float(), (1, 3, 32, 32))
+    field = receptive_field(model.float(), EXAMPLE)
     assert int(rows.max() - rows.min()) + 1 == int(columns.max() - columns.min()) + 1 == field
     assert rows.min() > 0 and rows.max() < 127, "the footprint was cut off by the border"
 
@@ -67,9 +69,9 @@ def test_the_receptive_field_is_the_footprint_of_the_gradient() -> None:
 @pytest.mark.parametrize(("kernel", "dilation", "expected"), [(3, 1, 3), (3, 4, 9), (5, 2, 9)])
 def test_the_receptive_field_of_one_convolution(kernel: int, dilation: int, expected: int) -> None:
     layer = nn.Conv2d(1, 1, kernel, dilation=dilation, padding=20)
-    assert receptive_field(nn.Sequential(layer), (1, 1, 8, 8)) == expected
+    assert receptive_field(nn.Sequential(layer), [torch.zeros(1, 1, 8, 8)]) == expected
 
 
 def test_a_summary_lists_parameters_and_receptive_field() -> None:
-    text = summarize(dilated_net.Model(10), (1, 3, 32, 32), "dilated_net")
+    text = summarize(dilated_net.Model(10), EXAMPLE, "dilated_net")
     assert "185,306" in text and "Receptive field: 83" in text

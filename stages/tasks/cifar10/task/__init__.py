@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,18 +16,23 @@ from stages.engine.compute import Compute
 from stages.engine.loop import Score
 from stages.engine.packed import read_texts
 from stages.engine.schema import Run
-from stages.tasks.cifar10 import CLASSES, SIDE, Loss
+from stages.tasks.cifar10 import SIDE, Loss
 
-SCORE = Score("accuracy", higher_is_better=True, while_training=True)
-EXAMPLE = (1, 3, SIDE, SIDE)  # the shape of an input, for the model's summary
+SCORE = Score("accuracy", higher_is_better=True)
+TRAIN_METRIC = "accuracy"
 
 
-def build_model(run: Run) -> nn.Module:
+def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
     """The run's network, freshly initialised from PyTorch's random state."""
     settings = {key: value for key, value in run.model.items() if key != "name"}
     module = import_module(f"stages.tasks.cifar10.models.{run.model['name']}")
-    model: nn.Module = module.Model(len(CLASSES), **settings)
+    model: nn.Module = module.Model(len(stats["classes"]), **settings)
     return model
+
+
+def example(stats: dict[str, Any]) -> tuple[Tensor, ...]:
+    """An input of the model."""
+    return (torch.zeros(1, 3, SIDE, SIDE),)
 
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> batches.DeviceBatches | batches.WorkerBatches:
@@ -47,7 +53,7 @@ def _batches(
         np.load(features / split / "images.npy", mmap_mode="r"),
         np.load(features / split / "labels.npy"),
         read_texts(features / split / "names"),
-        loading=run.loading,
+        loading=run.loading or "auto",
         batch_size=run.batch_size,
         device=compute.device,
         mean=stats["mean"],
@@ -71,3 +77,6 @@ def loss(output: Tensor, batch: ImageBatch, settings: Loss) -> Tensor:
 def score(output: Tensor, batch: ImageBatch) -> Tensor:
     """1 for each image whose class has the highest logit, else 0: (N,)."""
     return (output.argmax(1) == batch.targets).float()
+
+
+train_metric = score

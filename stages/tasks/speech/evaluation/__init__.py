@@ -1,0 +1,106 @@
+"""Speech in full: the distance with beam search and greedily, the kinds of error, predictions, and the errors to look at."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from stages.engine.compute import Compute
+from stages.engine.packed import read_texts
+from stages.engine.schema import Run
+from stages.tasks.speech import task
+from stages.tasks.speech.evaluation import aligned, charts
+from stages.tasks.speech.evaluation.align import align, edits
+from stages.tasks.speech.task import decode
+
+FRAMES_PER_SECOND = 100
+
+
+def evaluate(
+    model: nn.Module,
+    name: str,
+    run: Run,
+    features: Path,
+    compute: Compute,
+    seed: int,
+    *,
+    plots_to: Path,
+    predictions_to: Path,
+) -> dict[str, Any]:
+    """Metrics of the dev split; predictions of dev and test as CSV, aligned utterances as text, pictures as PNG.
+
+    name: the run's, for titles. Distances are means over utterances; the rates are per symbol of the true strings.
+    """
+    dev = predict(model, features, "dev", run, compute, beam=run.evaluate.dev_beam)
+    distances = decode.distances(dev.predicted, dev.true)
+    _write(predictions_to / "dev.csv", name=dev.names, predicted=dev.predicted, label=dev.true, distance=distances)
+    if (features / "test").is_dir() and read_texts(features / "test" / "names"):
+        test = predict(model, features, "test", run, compute, beam=run.evaluate.test_beam)
+        _write(predictions_to / "test.csv", name=test.names, predicted=test.predicted)
+
+    alignments = [align(*pair) for pair in zip(dev.true, dev.predicted, strict=True)]
+    utterances = [aligned.Utterance(*item) for item in zip(dev.names, alignments, strict=True)]
+    chosen = aligned.worst_and_median(utterances)
+    aligned.write(predictions_to / "aligned.txt", name, chosen)
+    aligned.draw(plots_to / "aligned.png", name, chosen)
+    charts.confused(plots_to / "confused.png", name, alignments)
+    num_symbols = np.array([len(text) for text in dev.true])
+    seconds = np.array(dev.num_frames) / FRAMES_PER_SECOND
+    charts.by_length(plots_to / "length.png", name, seconds, np.array(distances), num_symbols)
+
+    counts, total = edits(alignments), max(int(num_symbols.sum()), 1)
+    return {
+        "distance": float(np.mean(distances)),
+        "greedy": float(np.mean(decode.distances(dev.greedy, dev.true))),
+        "per": sum(distances) / total,
+        "substitutions": counts["S"] / total,
+        "insertions": counts["I"] / total,
+        "deletions": counts["D"] / total,
+        "num": len(dev.names),
+    }
+
+
+class Predictions(NamedTuple):
+    """A split's N utterances in its own order. true: empty strings where the split has no transcripts."""
+
+    names: list[str]
+    predicted: list[str]  # by beam search
+    greedy: list[str]
+    true: list[str]
+    num_frames: list[int]  # of the features
+
+
+@torch.no_grad()
+def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Compute, *, beam: int) -> Predictions:
+    """Every utterance of a split, decoded. The batches may come in any order."""
+    model.eval()
+    batches = task.eval_batches(features, split, run, compute)
+    found: dict[int, tuple[np.ndarray, str, str, int]] = {}
+    for batch in batches.epoch(0):
+        with compute.autocast():
+            output = task.forward(model, batch)
+        padded = output.log_probs.cpu().numpy()
+        emissions = [item[:end] for item, end in zip(padded, output.lengths.tolist(), strict=True)]
+        greedy = decode.greedy(output.log_probs, output.lengths)
+        true = decode.texts(batch.targets, batch.target_lengths)
+        found |= zip(batch.places.tolist(), zip(emissions, greedy, true, batch.lengths.tolist(), strict=True), strict=True)
+    ordered = [found[place] for place in range(len(batches.names))]
+    return Predictions(
+        names=list(batches.names),
+        predicted=decode.beam_search([item[0] for item in ordered], beam, run.evaluate.cut, None),
+        greedy=[item[1] for item in ordered],
+        true=[item[2] for item in ordered],
+        num_frames=[item[3] for item in ordered],
+    )
+
+
+def _write(path: Path, **columns: Sequence[Any]) -> None:
+    """A line an utterance."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))

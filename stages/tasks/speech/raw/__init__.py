@@ -1,0 +1,138 @@
+"""Raw speech -> data/features/speech: per split ragged mfcc (T, F) float32, transcript (L,) uint8, names; stats.json.
+
+Each coefficient has mean 0 and deviation 1 over its utterance. The test split has no transcript, and a split without
+utterances no folder.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.engine.archive import Archive
+from stages.engine.errors import InputError
+from stages.engine.packed import Ragged, RaggedArray, read_texts, text_row
+from stages.tasks.speech import SYMBOLS, Settings
+from stages.tasks.speech.raw import audio, competition
+from stages.tasks.speech.raw.item import Item, Problem
+
+EPSILON = 1e-6
+
+
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
+    """Check and normalise every utterance once and write the splits below `out`, one utterance at a time.
+
+    Returns the statistics, also in out/stats.json: counts, frames, what was rejected and why, what had to be changed, the
+    SHA-256 of each split's frames. term: whose characters a submission is written in, 2023, 2022, or audio for none.
+    Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, no training or no dev utterance.
+    """
+    term, order = _layout(archives)
+    stats: dict[str, Any] = {"task": "speech", "term": term, "symbols": list(SYMBOLS), "rejected": []}
+    items = competition.read(archives, order) if term != "audio" else audio.read(archives, on_bad=settings.on_bad, seed=seed)
+    converted, seen, width = Counter[str](), set[tuple[str, str]](), None
+    writers: dict[str, _Writer] = {}
+    with ExitStack() as stack:
+        for item in items:
+            try:
+                frames = _check(item, seen, width)
+            except Problem as problem:
+                if settings.on_bad == "error":
+                    raise InputError(f"{item.where}: {problem}; `on_bad: skip` leaves such items out") from None
+                stats["rejected"].append({"item": item.where, "reason": str(problem)})
+                continue
+            width = frames.shape[1]
+            if item.split not in writers:
+                writers[item.split] = _Writer(stack, out / item.split, width, item.classes is not None)
+            writers[item.split].append(frames, item.classes, item.name)
+            converted.update(item.converted)
+    for split in ("train", "dev"):
+        if split not in writers:
+            raise InputError(f"{archives[0].path.parent}: there is no good utterance for the {split} split")
+    if "test" in writers:
+        writers["test"] = _sort(out / "test", order)
+    stats["num"] = {split: writers[split].num if split in writers else 0 for split in ("train", "dev", "test")}
+    stats["num_features"] = width
+    stats["frames"] = {split: {"total": writer.total, "longest": writer.longest} for split, writer in writers.items()}
+    stats["converted"] = dict(sorted(converted.items()))
+    stats["sha256"] = {split: writer.digest.hexdigest() for split, writer in writers.items()}
+    (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
+    sample = competition.sample_submission(archives)
+    if sample is not None:
+        (out / "sample_submission.csv").write_bytes(sample)
+    return stats
+
+
+def _layout(archives: list[Archive]) -> tuple[str, dict[str, int] | None]:
+    """The term, and the place of each test utterance if that is not the order of their names."""
+    if competition.holds(archives):
+        order = competition.test_order(archives)
+        return "2023" if order is None else "2022", order
+    if audio.holds(archives):
+        return "audio", None
+    raise InputError(
+        f"{archives[0].path.parent}: found neither HW3P2's <split>/mfcc/*.npy nor wav or flac files in "
+        + ", ".join(archive.path.name for archive in archives)
+    )
+
+
+def _check(item: Item, seen: set[tuple[str, str]], width: int | None) -> np.ndarray:
+    """The item's frames, normalised. seen: the utterances so far, to which it is added. Raises Problem."""
+    if item.problem is not None:
+        raise Problem(item.problem)
+    if (item.split, item.name) in seen:
+        raise Problem("is there a second time")
+    seen.add((item.split, item.name))
+    assert item.frames is not None
+    if width is not None and item.frames.shape[1] != width:
+        raise Problem(f"has {item.frames.shape[1]} coefficients, but the utterances before it have {width}")
+    with np.errstate(over="ignore"):
+        frames = item.frames.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(frames).all(1))
+    if len(bad):
+        raise Problem(f"frame {bad[0]} is not finite")
+    return normalize(frames)
+
+
+def normalize(frames: np.ndarray) -> np.ndarray:
+    """(T, F) -> (T, F) float32: cepstral mean and variance normalisation."""
+    centred = frames - frames.mean(0, np.float64)
+    return (centred / (centred.std(0) + EPSILON)).astype(np.float32)
+
+
+def _sort(folder: Path, order: dict[str, int] | None) -> "_Writer":
+    """Put the utterances in `order`, or that of their names: archives have one of their own, and are read in it."""
+    unsorted = folder.with_name("unsorted")
+    folder.rename(unsorted)
+    names, width = read_texts(unsorted / "names"), RaggedArray(unsorted / "mfcc").values.shape[1]
+    with ExitStack() as stack:
+        writer = _Writer(stack, folder, width, False)
+        for index in sorted(range(len(names)), key=lambda index: names[index] if order is None else order[names[index]]):
+            # Mapped anew for each utterance, or the pages of all of them would stay in memory.
+            writer.append(RaggedArray(unsorted / "mfcc")[index], None, names[index])
+    shutil.rmtree(unsorted)
+    return writer
+
+
+class _Writer:
+    """The arrays of one split, closed by `stack`, and what was written."""
+
+    def __init__(self, stack: ExitStack, folder: Path, width: int, has_transcripts: bool) -> None:
+        self.num, self.total, self.longest, self.digest = 0, 0, 0, hashlib.sha256()
+        self._mfcc = stack.enter_context(Ragged(folder / "mfcc", (width,), np.float32))
+        self._names = stack.enter_context(Ragged(folder / "names", (), np.uint8))
+        # A memory map cannot be empty, so that the test split has no transcripts rather than empty ones.
+        self._transcript = stack.enter_context(Ragged(folder / "transcript", (), np.uint8)) if has_transcripts else None
+
+    def append(self, frames: np.ndarray, classes: np.ndarray | None, name: str) -> None:
+        self.num, self.total, self.longest = self.num + 1, self.total + len(frames), max(self.longest, len(frames))
+        self.digest.update(frames.tobytes())
+        self._mfcc.append(frames)
+        self._names.append(text_row(name))
+        if self._transcript is not None:
+            assert classes is not None
+            self._transcript.append(classes)

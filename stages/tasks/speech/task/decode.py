@@ -1,0 +1,89 @@
+"""From emissions to strings of phoneme characters, and how far two strings are apart. N utterances, T frames, K classes.
+
+Greedy decoding runs on the device, a batch at a time, for the score of every epoch. Prefix beam search runs once, in
+evaluate, by fast-ctc-decode: it gives the strings of ctcdecode, which no longer installs, and of a textbook prefix beam
+search (tests/tasks/speech/test_decode.py).
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
+
+import fast_ctc_decode
+import Levenshtein
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stages.tasks.speech import BLANK, CHARACTERS, NUM_CLASSES
+
+# Frames times beam that one process searches in about 2 s without a cut; starting a pool takes 0.3 s.
+WORTH_A_POOL = 1_000_000
+
+
+def greedy(logits: Tensor, lengths: Tensor) -> list[str]:
+    """The most probable class of each frame, repeats merged, blanks dropped. logits (N, T, K), lengths (N,)."""
+    best = logits.argmax(2)
+    before = F.pad(best, (1, 0), value=BLANK)[:, :-1]
+    return _texts(best, (best != before) & _inside(best, lengths))
+
+
+def texts(symbols: Tensor, lengths: Tensor) -> list[str]:
+    """Strings of padded classes (N, S), the first lengths (N,) of each row."""
+    return _texts(symbols, _inside(symbols, lengths))
+
+
+def _inside(symbols: Tensor, lengths: Tensor) -> Tensor:
+    return torch.arange(symbols.shape[1], device=symbols.device) < lengths.to(symbols.device)[:, None]
+
+
+def _texts(symbols: Tensor, keep: Tensor) -> list[str]:
+    """The characters of the kept symbols of each row; blank has none. One transfer to the host."""
+    codes = torch.tensor([0, *CHARACTERS[1:].encode()], dtype=torch.uint8, device=symbols.device)
+    rows = codes[symbols.where(keep, BLANK)].cpu().numpy()
+    return [row.tobytes().translate(None, b"\0").decode() for row in rows]
+
+
+def beam_search(log_probs: Sequence[np.ndarray], beam: int, cut: float, num_processes: int | None) -> list[str]:
+    """Prefix beam search on each of log_probs, (T, K) float32 and of any lengths: the best strings found, in order.
+
+    cut: classes below this probability in a frame are not followed. num_processes: None takes all cores where the work
+    is worth their start.
+    """
+    assert 0 <= cut < 1 / NUM_CLASSES, "params.yaml is checked for it"
+    if num_processes is None:
+        worth_it = beam * sum(map(len, log_probs)) > WORTH_A_POOL
+        num_processes = len(os.sched_getaffinity(0)) if worth_it else 1
+    search = partial(fast_ctc_decode.beam_search, alphabet=CHARACTERS, beam_size=beam, beam_cut_threshold=cut)
+    emissions = [np.exp(item) for item in log_probs if len(item)]
+    if num_processes == 1:
+        found = [search(item) for item in emissions]
+    else:
+        with ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn")) as pool:
+            with _bare_main():
+                results = pool.map(search, emissions, chunksize=len(emissions) // (8 * num_processes) + 1)
+            found = list(results)
+    strings = iter(found)
+    return [next(strings)[0] if len(item) else "" for item in log_probs]
+
+
+@contextmanager
+def _bare_main() -> Iterator[None]:
+    """Processes started in here do not import the program that starts them: for a stage that is torch, seconds each."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def distances(predicted: Sequence[str], true: Sequence[str]) -> list[int]:
+    """Levenshtein distance of each pair: the fewest substitutions, insertions and deletions between the two."""
+    return [Levenshtein.distance(*pair) for pair in zip(predicted, true, strict=True)]

