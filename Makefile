@@ -29,7 +29,7 @@ repro: setup ## run the whole pipeline: on sample data unless params.yaml says o
 	dvc repro
 
 test: setup lint ## lint, types and every test
-	python -m pytest
+	python -m pytest -n auto
 
 lint: setup ## ruff and mypy
 	ruff check .
@@ -38,6 +38,7 @@ lint: setup ## ruff and mypy
 
 bench: setup ## the benchmarks: each claim about speed, measured side by side
 	python -m benchmarks.augment
+	python -m benchmarks.images
 	python -m benchmarks.speech
 
 lock: setup ## write requirements.lock anew from pyproject.toml

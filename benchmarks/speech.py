@@ -1,4 +1,4 @@
-"""Speech, side by side with the usual way: training pblstm in real frames a second, decoding in utterances a second.
+"""Speech, side by side with the usual way: training pblstm in real frames, decoding in utterances a core-second.
 
     python -m benchmarks.speech
 
@@ -10,9 +10,7 @@ Decoding: made-up emissions of 500 frames, their highest probability 0.95 in the
 All on one thread, in turn: with two, on cores that other programs use too, the small steps of an LSTM only wait.
 """
 
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from torch.utils.data import DataLoader
 
+from benchmarks.compare import compare
 from stages.engine.compute import Compute, choose
 from stages.engine.packed import Ragged, RaggedArray
 from stages.engine.schema import Frames
@@ -32,7 +31,6 @@ from stages.tasks.speech import BLANK, CHARACTERS, NUM_CLASSES, Augment, Loss, t
 from stages.tasks.speech.models import LockedDropout, pblstm
 from stages.tasks.speech.task import decode
 
-ROUNDS = 5
 UTTERANCES, FEATURES, BATCH, BUDGET = 24, 27, 8, 10_000
 HIDDEN, DECODER, DROPOUT = 64, 256, 0.2
 EMISSIONS, BEAM_EMISSIONS, FRAMES, BEAM, CUT = 2_620, 50, 500, 10, 0.001
@@ -141,25 +139,6 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, compute: Compute, 
         optimizer.zero_grad()
         frames += int(batch.lengths.sum())
     return frames
-
-
-def compare(what: str, unit: str, ours: Callable[[int], int], usual: Callable[[int], int], usual_name: str) -> None:
-    """ours and usual do the work of a round, given its number, and return how many units that was."""
-
-    def rate(side: Callable[[int], int], number: int) -> float:
-        began = time.perf_counter()
-        count = side(number)
-        return count / (time.perf_counter() - began)
-
-    ours(0), usual(0)  # first calls
-    pairs = [(rate(ours, number), rate(usual, number)) for number in range(1, ROUNDS + 1)]
-    mine, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
-    ratios = [pair[0] / pair[1] for pair in pairs]
-    print(
-        f"{what}: ours {mine:,.0f} {unit} a second, {usual_name} {theirs:,.0f}; "
-        f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, {ROUNDS} rounds)",
-        flush=True,
-    )
 
 
 def compare_training(folder: Path) -> None:

@@ -1,25 +1,51 @@
 """Stage `download`: the raw archives of a task into data/raw/<task>/."""
 
+from pathlib import Path
+from typing import Any
+
 from stages.engine import paths
+from stages.engine.check import nearest
 from stages.engine.errors import InputError, run_stage
-from stages.sources import path
+from stages.sources import http, kaggle, path, sevenzip
 from stages.tasks import load_params, part
 
 
 def main(task: str) -> None:
     params = load_params()
-    settings = params.task(task)
     with paths.replacing(paths.raw(task)) as out:
         out.mkdir()
-        if settings.source == "sample":
-            part(task, "sample").make(out, settings, params.seed)
-        else:
-            sources = [settings.source] if isinstance(settings.source, str) else settings.source
-            if not sources:
-                raise InputError(f"tasks.{task}.source: the list is empty; give a path or 'sample'")
-            path.fetch(sources, out, f"tasks.{task}.source")
+        settings = params.task(task)
+        fetch(task, settings, params.seed, out)
+        for file in sorted(out.iterdir()):
+            sevenzip.repack(file, out, max_bytes=int(settings.max_unpacked_gb * 1e9))
     for file in sorted(paths.raw(task).iterdir()):
         print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
+    """Put the archives that `settings.source` names into `out`."""
+    where, cache, max_bytes = f"tasks.{task}.source", paths.downloads(task), int(settings.max_unpacked_gb * 1e9)
+    if settings.source == "sample":
+        part(task, "sample").make(out, settings, seed)
+    elif settings.source == "kaggle":
+        for stem, competition in settings.competitions.items():
+            kaggle.fetch(competition, out, cache, f"tasks.{task}.competitions.{stem}", max_bytes=max_bytes)
+    elif settings.source == "public":
+        known = part(task).PUBLIC
+        if not settings.public:
+            raise InputError(
+                f"tasks.{task}.public: names no archives; take the source 'kaggle', or a path to archives of yours"
+            )
+        for name in settings.public:
+            if name not in known:
+                raise InputError(f"tasks.{task}.public: {name!r} is not offered to everybody; {nearest(name, known)}")
+            url, checksum = known[name]
+            http.fetch(url, out, cache, checksum=checksum)
+    else:
+        sources = [settings.source] if isinstance(settings.source, str) else settings.source
+        if not sources:
+            raise InputError(f"{where}: the list is empty; give a path or 'sample'")
+        path.fetch(sources, out, where, max_bytes)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from stages.tasks import load_params, part
 
 def main(task: str) -> None:
     params = load_params()
-    archives = archive.open_all(paths.raw(task))
+    settings = params.task(task)
+    archives = archive.open_all(paths.raw(task), int(settings.max_unpacked_gb * 1e9))
     with paths.replacing(paths.features(task)) as out:
         out.mkdir()
-        stats = part(task, "raw").pack(archives, out, params.task(task), params.seed)
+        stats = part(task, "raw").pack(archives, out, settings, params.seed)
     print(", ".join(f"{count:,} {split}" for split, count in stats["num"].items()))
     for rejected in stats["rejected"]:
         print(f"left out: {rejected['item']}: {rejected['reason']}")

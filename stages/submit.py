@@ -1,18 +1,56 @@
-"""Stage `submit`: the competition's CSV into data/submissions/<run>/, checked before anybody uploads it."""
+"""Stage `submit`: the competition's CSV into data/submissions/<run>/, checked, and with `submit.enabled` to Kaggle.
+
+metrics/<run>/submission.json then holds, for each file, what was submitted and its scores, beside the dev score in
+`dvc metrics diff`.
+"""
+
+import hashlib
+import json
+from pathlib import Path
 
 from stages.engine import paths
-from stages.engine.errors import run_stage
+from stages.engine.errors import InputError, run_stage
+from stages.sources import kaggle_submit
 from stages.tasks import load_params, part
 
 
 def main(name: str) -> None:
     params = load_params()
-    run = params.run(name)
+    task = params.run(name).task
+    if params.submit.enabled and params.task(task).source == "sample":
+        raise InputError(f"submit.enabled: the source of {task} is sample, and Kaggle is not to be sent made-up data")
+    competitions, submission = params.task(task).competitions, part(task, "submission")
+    predictions, features = paths.predictions(name), paths.features(task)
     with paths.replacing(paths.submissions(name)) as out:
         out.mkdir()
-        part(run.task, "submission").write(paths.predictions(name), paths.features(run.task), out)
-    for file in sorted(paths.submissions(name).iterdir()):
-        print(f"{file}: {sum(1 for _ in file.open()) - 1:,} rows")
+        submission.write(predictions, features, out)
+
+    files = sorted(paths.submissions(name).iterdir())
+    report = {file.stem: _describe(file, submission.check(file, features, predictions), competitions) for file in files}
+    if params.submit.enabled:
+        key = f"tasks.{task}.competitions"
+        if report.keys().isdisjoint(competitions):
+            raise InputError(f"{key}: names the competition of none of the run's files, which are {', '.join(report)}")
+        for file in files:
+            if file.stem in competitions:
+                report[file.stem] |= kaggle_submit.submit(
+                    file,
+                    competitions[file.stem],
+                    receipts=paths.receipts(),
+                    wait_minutes=params.submit.wait_minutes,
+                    where=f"{key}.{file.stem}",
+                )
+    with paths.replacing(paths.submission(name)) as partial:
+        partial.write_text(json.dumps(report, indent=2) + "\n")
+    for file in files:
+        facts = report[file.stem]
+        scores = [f", {key} {facts[key]}" for key in ("public_score", "private_score") if key in facts]
+        print(f"{file}: {facts['rows']:,} rows{''.join(scores)}")
+
+
+def _describe(file: Path, rows: int, competitions: dict[str, str]) -> dict[str, str | int | float]:
+    named = {"competition": competitions[file.stem]} if file.stem in competitions else {}
+    return {**named, "rows": rows, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,17 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from stages.tasks import load_params
+
 ROOT = Path(__file__).parent.parent
 
 # Before anything imports torch: one thread a test process, so that small tensors are not slowed down by hand-overs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def task_settings(task: str, **changes: Any) -> Any:
+    """A task's block of params.yaml, changed."""
+    return replace(load_params(ROOT / "params.yaml").task(task), **changes)
 
 
 class Project:

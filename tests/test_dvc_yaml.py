@@ -103,7 +103,7 @@ def test_every_key_of_a_run_is_a_parameter_of_some_stage(graph: dict[str, Any]) 
         }
         block = load_params().runs[run]
         for key in vars(block):
-            assert key == "task" or f"runs.{run}.{key}" in declared, f"runs.{run}.{key} is declared by no stage"
+            assert key in ("task", "reference") or f"runs.{run}.{key}" in declared, f"runs.{run}.{key} is declared by no stage"
 
 
 def test_changing_how_a_run_is_evaluated_does_not_train_it_again(graph: dict[str, Any]) -> None:

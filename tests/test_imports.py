@@ -52,8 +52,8 @@ def test_imports_go_down(file: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("stages.download", ("torch", "dvc", "matplotlib", "albumentations")),
-        ("stages.submit", ("torch", "dvc", "matplotlib", "albumentations", "cv2")),
+        ("stages.download", ("torch", "dvc", "matplotlib", "albumentations", "kaggle", "py7zr", "requests")),
+        ("stages.submit", ("torch", "dvc", "matplotlib", "albumentations", "cv2", "kaggle")),
         ("stages.normalize", ("torch", "dvc", "matplotlib", "albumentations")),
         ("stages.find_lr", ("albumentations",)),
         ("stages.train", ("albumentations", "matplotlib")),

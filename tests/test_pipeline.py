@@ -95,6 +95,32 @@ def test_speech_from_nothing_to_a_submission(project: Project) -> None:
     assert "Total params" in Path("models/bilstm/summary.txt").read_text()
 
 
+@pytest.mark.parametrize("run", ["resnet50", "convnext"])
+def test_faces_from_nothing_to_both_submissions(project: Project, run: str) -> None:
+    project.set(
+        precision="fp32",
+        tasks__faces__sample={"identities": 4, "train": 6, "dev": 2, "test": 2, "known": 5, "unknown": 12},
+        runs__resnet50__sample={"model": {"width": 2}, "epochs": 2, "batch_size": 8, "loading": "workers"},
+        runs__convnext__sample={"model": {"width": 4}, "epochs": 2, "batch_size": 8, "loss": {"arcface": {"scale": 16}}},
+    )
+    succeed("download", "faces")
+    assert "24 train, 8 dev, 8 test, 5 known, 12 unknown_dev, 12 unknown_test" in succeed("normalize", "faces")
+    for name in ("find_lr", "train", "evaluate", "submit"):
+        succeed(name, run)
+    metrics = json.loads(Path(f"metrics/{run}/evaluate.json").read_text())["dev"]
+    rows = list(csv.DictReader(Path(f"data/predictions/{run}/verification_dev.csv").read_text().splitlines()))
+    right = [row["predicted"] == row["label"] for row in rows]
+    assert sum(right) / 12 == pytest.approx(metrics["verification"]["accuracy"])
+    assert {row["predicted"] for row in rows} <= {row["best"] for row in rows} | {"n000000"}
+    assert metrics["verification"]["num_genuine"] + metrics["verification"]["num_impostor"] == 12 * 5
+    for picture in ("misclassified", "augmented", "confused", "roc", "scores", "pairs", "curves"):
+        assert Path(f"metrics/{run}/plots/{picture}.png").read_bytes().startswith(b"\x89PNG"), picture
+    for kind, num in (("classification", 8), ("verification", 12)):
+        lines = Path(f"data/submissions/{run}/{kind}.csv").read_text().splitlines()
+        assert lines[0] == "id,label" and len(lines) == num + 1
+    assert not list(Path().rglob("*.partial"))
+
+
 def test_a_run_that_wants_more_features_than_there_are_is_told(project: Project) -> None:
     project.set(tasks__speech__sample={"train": 8, "dev": 4, "test": 4}, runs__bilstm__model__features=40)
     for name, argument in (("download", "speech"), ("normalize", "speech"), ("find_lr", "bilstm")):

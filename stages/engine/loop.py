@@ -27,6 +27,7 @@ from stages.engine.record import Recorder
 from stages.engine.schema import Plateau, RangeTest, Run
 
 SECONDS_BETWEEN_SAVES = 30.0  # what a killed run loses at most, besides its unfinished epoch
+RUNAWAY = 2.0  # an epoch whose mean loss is this many times the untrained network's has learnt nothing it could build on
 
 Weights = dict[str, Tensor]
 
@@ -50,7 +51,7 @@ class Batches(Protocol):
 
 
 class Diverged(InputError):
-    """The loss was not finite; `state` is the run's at the end of its last good epoch."""
+    """The loss was not finite, or ran away; `state` is the run's at the end of its last good epoch."""
 
     def __init__(self, message: str, state: dict[str, Any]) -> None:
         super().__init__(message)
@@ -95,8 +96,8 @@ def train(
 
     Returns the state at the end: `history` (a row an epoch), `seconds` of training (an epoch), `weights` (where an average
     is kept, the averaged ones) and `best` (epoch, score, weights).
-    Raises Diverged on a non-finite loss, naming the step, the rate and the items; Interrupted on Ctrl-C or SIGTERM,
-    after saving the state of the last whole epoch.
+    Raises Diverged on a non-finite loss, naming the step, the rate and the items, and on an epoch's mean loss of more than
+    twice the untrained network's; Interrupted on Ctrl-C or SIGTERM, after saving the state of the last whole epoch.
     """
     score: Score = task.SCORE
     optimizer = optim.build_optimizer(run.optimizer, model, lr)
@@ -113,14 +114,14 @@ def train(
 
     state = resume.load()
     if state is None:
-        state = capture(history=[], seconds=[], plateau={}, best=None, weights=_weights(evaluated))
+        state = capture(history=[], seconds=[], plateau={}, first_loss=math.nan, best=None, weights=_weights(evaluated))
     else:
         for name, part in parts.items():
             part.load_state_dict(state[name])
         recorder.replay(state["history"])
         print(f"continuing after epoch {len(state['history'])}")
     plateau = optim.PlateauState(**state["plateau"])
-    steps, saved = len(batches), time.monotonic()
+    steps, saved, first_loss = len(batches), time.monotonic(), state["first_loss"]
 
     with _interrupts() as interrupted:
         for epoch in range(len(state["history"]), run.epochs):
@@ -139,6 +140,8 @@ def train(
                 if average is not None:
                     average.update_parameters(model)
                 means.add(losses, metrics, step)
+                if step == 0:
+                    first_loss = losses[losses > 0].mean().item()  # CTC is zero where the frames are too few
                 recorder.step()
                 if interrupted():
                     break
@@ -157,6 +160,9 @@ def train(
                 raise Interrupted(f"`dvc repro` continues after epoch {len(state['history'])} of {run.epochs}")
 
             train_loss, train_metric = means.read()
+            if train_loss > RUNAWAY * first_loss:
+                grew = f"the loss grew from {first_loss:.3g} at the first step to {train_loss:.3g} in the mean of"
+                raise Diverged(f"{grew} epoch {epoch + 1} (learning rate {lr:.3g}); try a smaller lr or a clip_norm", state)
             dev_loss, dev_score = measure(evaluated, dev, task, run, compute)
             if not math.isfinite(dev_loss):
                 raise Diverged(f"the dev loss is {dev_loss} after epoch {epoch + 1}; try a smaller lr or clip_norm", state)
@@ -172,6 +178,7 @@ def train(
                 history=[*state["history"], row],
                 seconds=[*state["seconds"], seconds],
                 plateau=vars(plateau).copy(),
+                first_loss=first_loss,
                 best=best,
                 weights=weights,
             )

@@ -76,8 +76,13 @@ class RaggedArray(Sequence[Array]):
     """What `Ragged` wrote, memory-mapped: `array[i]` is item i."""
 
     def __init__(self, stem: Path) -> None:
+        self.stem = stem
         self.values = np.load(stem.with_suffix(".npy"), mmap_mode="r")
         self.offsets = np.load(stem.with_name(f"{stem.name}_offsets.npy"), mmap_mode="r")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process maps the files again; pickled as they are, maps would be copied whole."""
+        return RaggedArray, (self.stem,)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -90,7 +90,7 @@ def _overlay(block: Mapping[str, Any], over: Mapping[str, Any], where: str, sour
 def _build_run(block: Mapping[str, Any], where: str, face: ModuleType, models: Path) -> Run:
     run = build(Run, block, where)
     _check_model(run.model, models, f"{where}.model")
-    own = {"augment": face.Augment, "loss": face.Loss, "evaluate": face.Evaluate}
+    own = {"batch_size": face.BatchSize, "augment": face.Augment, "loss": face.Loss, "evaluate": face.Evaluate}
     return dataclasses.replace(run, **{key: build(kind, getattr(run, key), f"{where}.{key}") for key, kind in own.items()})
 
 

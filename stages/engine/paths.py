@@ -60,6 +60,11 @@ def evaluation(run: str) -> Path:
     return Path("metrics") / run / "evaluate.json"
 
 
+def submission(run: str) -> Path:
+    """What went to Kaggle, and its scores."""
+    return Path("metrics") / run / "submission.json"
+
+
 def plots(run: str) -> Path:
     return Path("metrics") / run / "plots"
 
@@ -72,6 +77,16 @@ def root() -> Path:
 def resume(run: str) -> Path:
     """State of runs in progress, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage."""
     return root() / ".resume" / run
+
+
+def downloads(task: str) -> Path:
+    """Archives on their way from the network, part by part; outside DVC's outputs for the same reason."""
+    return root() / ".downloads" / task
+
+
+def receipts() -> Path:
+    """What is known of each file that was ever submitted; it outlives every output, so that nothing is submitted twice."""
+    return root() / ".receipts"
 
 
 @contextmanager

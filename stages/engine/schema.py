@@ -114,6 +114,48 @@ class Cutout:
 
 
 @dataclass(frozen=True)
+class Grayscale:
+    """The image without its colours, with probability `p`."""
+
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
+class ColorJitter:
+    """Brightness, contrast and saturation, in this order, each times a factor drawn from 1 ± its value."""
+
+    brightness: Annotated[float, BelowOne]
+    contrast: Annotated[float, BelowOne]
+    saturation: Annotated[float, BelowOne]
+
+
+@dataclass(frozen=True)
+class Erasing:
+    """With probability `p` a rectangle of the share `area` of the image, of any proportions, takes the training mean."""
+
+    area: Annotated[float, InsideUnit]
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
+class MixUp:
+    """Each batch, with probability `p`, is a weighted mean with itself in another order; weight from Beta(alpha, alpha)."""
+
+    name: Literal["mixup"]
+    alpha: PositiveFloat
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
+class CutMix:
+    """Each batch, with probability `p`, takes a rectangle from itself in another order; share from Beta(alpha, alpha)."""
+
+    name: Literal["cutmix"]
+    alpha: PositiveFloat
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
 class Frames:
     """A batch as a budget of frames, padding included, instead of a number of items; for sequences only."""
 
@@ -124,15 +166,19 @@ class Frames:
 class TaskSettings:
     """What every task's block has; a task's package face adds its own fields."""
 
-    source: str | list[str]  # `sample`, or paths of archives and folders
+    source: str | list[str]  # `sample`, `kaggle`, `public` where there is one, or paths of archives and folders
     on_bad: Literal["error", "skip"]
+    max_unpacked_gb: PositiveFloat  # archives that would unpack to more are refused
+    public: list[str]  # which of the task's public archives the source `public` takes
+    competitions: dict[str, str]  # Kaggle's name of the competition, for each of the task's submission files
 
 
 @dataclass(frozen=True)
 class Run:
     """One system: a model and all that its training and evaluation need.
 
-    `augment`, `loss` and `evaluate` are of the classes `Augment`, `Loss` and `Evaluate` of the task's package face.
+    `batch_size`, `augment`, `loss` and `evaluate` are of `BatchSize`, `Augment`, `Loss` and `Evaluate` in the task's package
+    face.
     """
 
     task: str
@@ -141,7 +187,7 @@ class Run:
     range_test: RangeTest
     schedule: Schedule
     epochs: PositiveInt
-    batch_size: PositiveInt | Frames
+    batch_size: Any
     loading: Literal["auto", "device", "workers"] | None  # of images; sequences are read from disk as they are needed
     augment: Any
     loss: Any
@@ -150,6 +196,15 @@ class Run:
     early_stopping: EarlyStopping | None
     evaluate: Any
     sample: dict[str, Any]
+    reference: str = ""  # what was reached before, in words; the report alone reads it
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Whether submission files go to Kaggle, and how many minutes to wait for their scores."""
+
+    enabled: bool
+    wait_minutes: PositiveFloat
 
 
 @dataclass(frozen=True)
@@ -162,6 +217,7 @@ class Params:
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     deterministic: bool
+    submit: Submit
     tasks: dict[str, Any]  # each of its package face's class Settings
     runs: dict[str, Run]
     # Not a key of params.yaml: per run, a line for each value that the sample block or an override changed.

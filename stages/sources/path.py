@@ -7,11 +7,12 @@ from stages.engine import archive, paths
 from stages.engine.errors import InputError
 
 
-def fetch(sources: list[str], out: Path, where: str) -> None:
+def fetch(sources: list[str], out: Path, where: str, max_bytes: int | None = None) -> None:
     """Copy each archive, and pack each folder as a zip, into `out`.
 
     A relative path is meant from the original repository, or it would break in `dvc exp run --temp` and the queue.
-    where: the key in params.yaml, for messages. Raises InputError: no such path, not an archive, two of one name.
+    where: the key in params.yaml, for messages. max_bytes: what an archive may unpack to. Raises InputError: no such path,
+    not an archive, two of one name.
     """
     taken: dict[str, Path] = {}
     for source in sources:
@@ -25,7 +26,7 @@ def fetch(sources: list[str], out: Path, where: str) -> None:
         if path.is_dir():
             archive.pack_folder(path, out / name)
         else:
-            archive.Archive(path)
+            archive.Archive(path, max_bytes)
             with paths.replacing(out / name) as partial:
                 shutil.copyfile(path, partial)
 

@@ -79,7 +79,7 @@ def test_items_names_what_a_batch_holds() -> None:
 
 
 def test_images_that_do_not_fit_are_refused_by_device_and_worked_on_by_auto(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.engine.batches._free_memory", lambda device: 100_000)
+    monkeypatch.setattr("stages.engine.batches._memory", lambda device: 100_000)
     with pytest.raises(InputError, match="loading: workers"):
         make(load, loading="device")
     assert isinstance(make(load, loading="auto"), WorkerBatches)

@@ -179,6 +179,17 @@ def test_divergence_names_the_step_the_rate_and_the_items_and_keeps_the_last_goo
     assert len(caught.value.state["history"]) == 2
 
 
+def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_path: Path) -> None:
+    with pytest.raises(
+        loop.Diverged, match=r"the loss grew from 2\..* in the mean of epoch 1 \(learning rate 3\).*smaller lr"
+    ) as caught:
+        train(tmp_path, lr=3.0)
+    seed_torch(3)
+    untrained = CPU.place(task.build_model(RUN, STATS)).state_dict()
+    assert checkpoint.weights_hash(caught.value.state["weights"]) == checkpoint.weights_hash(untrained)
+    assert caught.value.state["history"] == []
+
+
 def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
     state = train(tmp_path, replace(RUN, epochs=8))
     scores = [row["dev/accuracy"] for row in state["history"]]

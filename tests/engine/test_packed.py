@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,12 @@ def test_texts_of_every_script_read_back(tmp_path: Path) -> None:
         for text in texts:
             ragged.append(text_row(text))
     assert read_texts(tmp_path / "texts") == texts
+
+
+def test_another_process_maps_the_same_files(tmp_path: Path) -> None:
+    with Ragged(tmp_path / "items", (), np.uint8) as ragged:
+        ragged.append(np.arange(100_000).astype(np.uint8))
+        ragged.append(np.zeros(3, np.uint8))
+    content = pickle.dumps(RaggedArray(tmp_path / "items"))
+    assert len(content) < 1000
+    assert (pickle.loads(content)[1] == 0).all() and len(pickle.loads(content)[0]) == 100_000

@@ -74,6 +74,13 @@ def test_values_arrive_as_they_stand_in_the_file(plain: Project) -> None:
     assert loaded.task("cifar10").source == "sample"
 
 
+def test_a_budget_of_frames_is_for_sequences_only(plain: Project) -> None:
+    change(plain, {"runs.pblstm.batch_size": {"frames": 20_000}, f"{RUN}.batch_size": {"frames": 20_000}})
+    assert problem().startswith(f"{RUN}.batch_size: must be a whole number")
+    change(plain, {f"{RUN}.batch_size": 64})
+    load_params()
+
+
 @pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "1E-3", "0.001", ".001"])
 def test_a_learning_rate_typed_by_hand_is_a_number(plain: Project, text: str) -> None:
     replace_line(plain, "lr", f"lr: {text}")

@@ -28,7 +28,7 @@ FUNCTIONS = {
     "evaluation": {
         "evaluate": ["model", "name", "run", "features", "compute", "seed", "plots_to", "predictions_to"],
     },
-    "submission": {"write": ["predictions", "features", "out"]},
+    "submission": {"write": ["predictions", "features", "out"], "check": ["file", "features", "predictions"]},
 }
 
 
@@ -41,7 +41,8 @@ def test_a_room_has_every_function(task: str) -> None:
             assert found.__doc__, f"{task}.{name}.{function} has no docstring"
     face = part(task)
     assert issubclass(face.Settings, TaskSettings)
-    assert all(hasattr(face, name) for name in ("Augment", "Loss", "Evaluate"))
+    assert all(url.startswith("https://") and ":" in checksum for url, checksum in face.PUBLIC.values())
+    assert all(hasattr(face, name) for name in ("BatchSize", "Augment", "Loss", "Evaluate"))
     assert isinstance(part(task, "task").SCORE, Score)
 
 
@@ -49,7 +50,7 @@ def test_a_room_has_every_function(task: str) -> None:
 def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
     task = part(run.task, "task")
-    stats = {"classes": ["a", "b"], "num_features": 27}
+    stats = {"classes": ["a", "b"], "num_features": 27, "side": 64}
     model = Compute(torch.device("cpu"), "fp32").place(task.build_model(run, stats)).eval()
     output = model(*task.example(stats))
     assert (output if isinstance(output, torch.Tensor) else output[0]).isfinite().all()

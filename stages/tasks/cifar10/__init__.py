@@ -10,6 +10,15 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 SIDE = 32
 
 
+# What everybody can download: the address of each archive and its checksum.
+PUBLIC = {
+    "cifar-10-python": (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "md5:c58f30108f718f92721af3b95e74349a",
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Sample:
     """How many images the sample source draws."""
@@ -22,6 +31,9 @@ class Sample:
 class Settings(TaskSettings):
     dev_fraction: Annotated[float, InsideUnit]  # held out of training where the layout has no labelled test images
     sample: Sample
+
+
+BatchSize = PositiveInt
 
 
 @dataclass(frozen=True)

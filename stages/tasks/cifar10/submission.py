@@ -1,51 +1,47 @@
 """Kaggle's submission file for `cifar-10`: id,label with the class's name."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from stages.engine import paths
 from stages.engine.errors import InputError
+from stages.engine.submission_file import read_predictions, read_sample, sample_ids, validate
+from stages.engine.tables import write_table
+from stages.tasks.cifar10 import CLASSES
 
 HEADER = ["id", "label"]
+LABELS = {name: name for name in CLASSES}
+DOMAIN = "one of the ten class names"
 
 
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     """Write `out`/submission.csv from test.csv in `predictions`; where there is a sample submission, in its order.
 
-    Raises InputError if the sample's header or ids are not those of the test images.
+    Raises InputError: predictions that are no class names; a sample whose header or ids are not those of the test images.
     """
-    source = predictions / "test.csv"
-    if not source.is_file():
-        raise InputError(f"{source}: there are no test images in this source, so there is nothing to submit")
-    with source.open(newline="") as file:
-        labels = {row["name"]: row["predicted"] for row in csv.DictReader(file)}
-    sample = features / "sample_submission.csv"
-    ids = _check(sample, labels) if sample.is_file() else sorted(labels, key=_number)
-    with paths.replacing(out / "submission.csv") as partial, partial.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows([name, labels[name]] for name in ids)
-    return [out / "submission.csv"]
+    path, labels = out / "submission.csv", _labels(predictions)
+    write_table(path, HEADER, [(name, labels[name]) for name in _ids(features, labels)])
+    check(path, features, predictions)
+    return [path]
 
 
-def _check(sample: Path, labels: dict[str, str]) -> Sequence[str]:
-    """The sample's ids, in its order."""
-    try:
-        with sample.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{sample}: is not a CSV file ({error})") from None
-    if not rows or rows[0] != HEADER:
-        raise InputError(f"{sample}: its first line must be {','.join(HEADER)}")
-    ids = [row[0] for row in rows[1:] if row]
-    for name in ids:
-        if name not in labels:
-            raise InputError(f"{sample}: id {name} has no test image")
-    if len(ids) != len(labels) or len(set(ids)) != len(ids):
-        extra = next((name for name in labels if name not in set(ids)), "one id twice")
-        raise InputError(f"{sample}: lists {len(ids)} ids for {len(labels)} test images (first difference: {extra})")
-    return ids
+def check(file: Path, features: Path, predictions: Path) -> int:
+    """The number of rows of a submission file. Raises InputError that names the first line which cannot be uploaded."""
+    return validate(file, HEADER, _ids(features, _labels(predictions)), LABELS.__contains__, DOMAIN)
+
+
+def _labels(predictions: Path) -> dict[str, str]:
+    return read_predictions(predictions / "test.csv", "images", LABELS.get, DOMAIN)
+
+
+def _ids(features: Path, names: Collection[str]) -> list[str]:
+    """The test images in the sample's order or, without one, in that of their numbers."""
+    path = features / "sample_submission.csv"
+    if not path.is_file():
+        return sorted(names, key=_number)
+    sample = read_sample(path)
+    if sample.header != HEADER:
+        raise InputError(f"{path}: line 1: must be {','.join(HEADER)}, but is {','.join(sample.header)!r}")
+    return sample_ids(sample, names, "images")
 
 
 def _number(name: str) -> tuple[int, str]:

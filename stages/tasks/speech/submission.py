@@ -3,13 +3,14 @@
 That order is the one of test.csv in the predictions: `normalize` sorts the test split by name, or by 2022's test_order.csv.
 """
 
-import csv
 import json
 from pathlib import Path
+from typing import NamedTuple
 
-from stages.engine import paths
 from stages.engine.errors import InputError
-from stages.tasks.speech import CHARACTERS, CHARACTERS_2022, SYMBOLS, SYMBOLS_2022
+from stages.engine.submission_file import read_predictions, read_sample, validate
+from stages.engine.tables import write_table
+from stages.tasks.speech import BLANK, CHARACTERS, CHARACTERS_2022, SYMBOLS, SYMBOLS_2022
 
 HEADERS = {"2022": ["id", "predictions"], "2023": ["id", "label"], "audio": ["id", "label"]}
 
@@ -18,54 +19,55 @@ def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     """Write `out`/submission.csv from test.csv in `predictions`: the sample submission with its last column replaced.
 
     Without a sample, rows are numbered from 0. Raises InputError if the sample has not as many rows as there are test
-    utterances.
+    utterances, or a prediction holds what is no phoneme.
     """
-    source = predictions / "test.csv"
-    if not source.is_file():
-        raise InputError(f"{source}: there are no test utterances in this source, so there is nothing to submit")
+    path, expected = out / "submission.csv", _expect(predictions, features)
+    write_table(path, expected.header, list(zip(expected.ids, expected.texts, strict=True)))
+    check(path, features, predictions)
+    return [path]
+
+
+def check(file: Path, features: Path, predictions: Path) -> int:
+    """The number of rows of a submission file. Raises InputError that names the first line which cannot be uploaded."""
+    expected = _expect(predictions, features)
+    return validate(file, expected.header, expected.ids, set(expected.letters).issuperset, expected.domain)
+
+
+class _Expected(NamedTuple):
+    """ids, texts: one of each for each test utterance. letters: the term's characters; domain: the same in words."""
+
+    header: list[str]
+    ids: list[str]
+    texts: list[str]
+    letters: str
+    domain: str
+
+
+def _expect(predictions: Path, features: Path) -> _Expected:
     term = json.loads((features / "stats.json").read_text())["term"]
-    columns, *rows = _read(source)
-    if "predicted" not in columns:
-        raise InputError(f"{source}: has no column 'predicted'")
-    place, letters = columns.index("predicted"), _letters(term)
-    texts = [_translate(row[place], letters, f"{source}: {row[0]}") for row in rows]
-    sample = features / "sample_submission.csv"
-    header, *frame = (
-        _read(sample) if sample.is_file() else [HEADERS[term], *([str(index), ""] for index in range(len(texts)))]
-    )
-    if len(frame) != len(texts):
-        raise InputError(f"{sample}: has {len(frame)} rows for {len(texts)} test utterances")
-    with paths.replacing(out / "submission.csv") as partial, partial.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([*row[:-1], text] for row, text in zip(frame, texts, strict=True))
-    return [out / "submission.csv"]
+    letters = _letters(term)
 
+    def translate(text: str) -> str | None:
+        return "".join(letters[character] for character in text) if letters.keys() >= set(text) else None
 
-def _read(path: Path) -> list[list[str]]:
-    """A table's rows, the header first, without empty lines. Raises InputError for rows of different lengths."""
-    try:
-        rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: is not a CSV file ({error})") from None
-    if not rows or len(rows[0]) < 2:
-        raise InputError(f"{path}: its first line must name at least two columns")
-    for row in rows:
-        if len(row) != len(rows[0]):
-            raise InputError(f"{path}: the row {','.join(row)!r} has not the {len(rows[0])} columns of the first")
-    return rows
+    ours = f"the pipeline's phoneme characters, {''.join(letters)}"
+    texts = list(read_predictions(predictions / "test.csv", "utterances", translate, ours).values())
+    path = features / "sample_submission.csv"
+    header, ids = HEADERS[term], [str(index) for index in range(len(texts))]
+    if path.is_file():
+        sample = read_sample(path)
+        header, ids = sample.header, [row.cells[0] for row in sample.rows]
+    if len(ids) != len(texts):
+        raise InputError(f"{path}: has {len(ids)} rows for {len(texts)} test utterances")
+    theirs = "".join(letters.values())
+    return _Expected(header, ids, texts, theirs, f"phoneme characters of {'2022' if term == '2022' else '2023'}, {theirs}")
 
 
 def _letters(term: str) -> dict[str, str]:
-    """The term's character for each of ours."""
+    """The term's character for each of ours; blank has none, for it is no phoneme."""
+    ours = dict(zip(SYMBOLS, CHARACTERS, strict=True))
+    del ours[SYMBOLS[BLANK]]
     if term != "2022":
-        return dict(zip(CHARACTERS, CHARACTERS, strict=True))
+        return {character: character for character in ours.values()}
     theirs = dict(zip(SYMBOLS_2022, CHARACTERS_2022, strict=True))
-    return {ours: theirs[symbol.strip("[]")] for symbol, ours in zip(SYMBOLS, CHARACTERS, strict=True)}
-
-
-def _translate(text: str, letters: dict[str, str], where: str) -> str:
-    unknown = next((character for character in text if character not in letters), None)
-    if unknown is not None:
-        raise InputError(f"{where}: {unknown!r} stands for no phoneme")
-    return "".join(letters[character] for character in text)
+    return {character: theirs[symbol.strip("[]")] for symbol, character in ours.items()}

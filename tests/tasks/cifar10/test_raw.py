@@ -19,8 +19,8 @@ import pytest
 from stages.engine.archive import Archive, pack_folder
 from stages.engine.errors import InputError
 from stages.engine.packed import read_texts
-from stages.tasks.cifar10 import CLASSES, Sample, Settings, raw
-from tests.conftest import ROOT, cifar_batch
+from stages.tasks.cifar10 import CLASSES, Sample, raw
+from tests.conftest import ROOT, cifar_batch, task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]
 TOP = "cifar-10-batches-py"
@@ -34,7 +34,7 @@ def pack(
     dev_fraction: float = 0.2,
     seed: int = 0,
 ) -> dict[str, Any]:
-    settings = Settings(source="anywhere", on_bad=on_bad, dev_fraction=dev_fraction, sample=Sample(10, 10))
+    settings = task_settings("cifar10", source="anywhere", on_bad=on_bad, dev_fraction=dev_fraction, sample=Sample(10, 10))
     paths = [archives] if isinstance(archives, Path) else archives
     return raw.pack([Archive(path) for path in paths], out, settings, seed)
 
@@ -340,6 +340,23 @@ def test_the_test_images_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> 
     assert read(tmp_path / "out", "test")[0].shape == (0, 32, 32, 3)
 
 
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_images_that_are_still_in_a_7z_are_refused(missing: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    packed = {"train.7z": b"", "test.7z": b""}
+    rest = {name: content for name, content in KAGGLE.items() if not name.startswith(missing)}
+    path = write_zip("a.zip", rest | {"trainLabels.csv": KAGGLE["trainLabels.csv"]} | packed)
+    assert problem(path, tmp_path / "out").startswith(f"{path}: {missing}.7z is packed once more, and no archive holds")
+
+
+def test_a_7z_may_lie_beside_an_archive_of_its_images(write_zip: WriteZip, tmp_path: Path) -> None:
+    images = {name: content for name, content in KAGGLE.items() if name.endswith(".png")}
+    rest = {name: content for name, content in KAGGLE.items() if name not in images}
+    parts = [write_zip("cifar-10.zip", rest | {"train.7z": b"", "test.7z": b""}), write_zip("images.zip", images)]
+    pack(parts, tmp_path / "parts")
+    pack(write_zip("all.zip", KAGGLE), tmp_path / "all")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "all")
+
+
 @pytest.mark.parametrize("members", [BATCHES, KAGGLE], ids=["python batches", "Kaggle"])
 def test_the_statistics_are_those_of_the_training_images_alone(
     members: dict[str, bytes], write_zip: WriteZip, tmp_path: Path
@@ -446,13 +463,13 @@ def test_rejected_items_are_listed_in_the_same_order_every_time(write_zip: Write
     ("content", "words"),
     [
         (table([*LABELS[:3], ("4", "airplan"), *LABELS[4:]]), "line 5: 'airplan' is not a class; did you mean 'airplane'?"),
-        (table([*LABELS, ("4", "cat")]), "line 62: must be an id not seen before and a label, but is '4,cat'"),
-        (b"id,label\n1,cat,2\n", "line 2: must be an id"),
-        (b"id,label\n1\n", "line 2: must be an id"),
+        (table([*LABELS, ("4", "cat")]), "line 62: id '4' is there a second time"),
+        (b"id,label\n1,cat,2\n", "line 2: has 3 columns"),
+        (b"id,label\n1\n", "line 2: has 1 columns"),
         (b"name,class\n1,cat\n", "its first line must be id,label"),
         (b"", "its first line must be id,label"),
-        (b"id,label\n1,\xe9\n", "is not a CSV file"),
-        (b"id,label\n1,c\rat\n", "is not a CSV file"),
+        (b"id,label\n1,\xe9\n", "line 2: is not UTF-8 text"),
+        (b"id,label\n1,c\rat\n", "line 2: 'c' is not a class"),
     ],
 )
 def test_a_bad_table_of_labels_is_named_with_its_line(

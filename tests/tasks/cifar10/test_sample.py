@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from stages.engine.archive import Archive
-from stages.tasks.cifar10 import CLASSES, Sample, Settings, raw, sample
+from stages.tasks.cifar10 import CLASSES, Sample, raw, sample
+from tests.conftest import task_settings
 
-SETTINGS = Settings(source="sample", on_bad="error", dev_fraction=0.2, sample=Sample(train=50, test=12))
+SETTINGS = task_settings("cifar10", source="sample", on_bad="error", dev_fraction=0.2, sample=Sample(train=50, test=12))
 
 
 def make(out: Path, seed: int = 1) -> Path:

@@ -49,19 +49,17 @@ def test_without_a_sample_names_that_are_no_numbers_come_too(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        (b"", "its first line must be id,label"),
-        (b"id,class\n1,cat\n2,cat\n3,cat\n10,cat\n", "its first line must be id,label"),
-        (b"1,cat\n2,cat\n3,cat\n10,cat\n", "its first line must be id,label"),
-        (b"id,label\n1,cat\n2,cat\n3,cat\n4,cat\n", "id 4 has no test image"),
-        (b"id,label\n1,cat\n2,cat\n3,cat\n10,cat\n11,cat\n", "id 11 has no test image"),
-        (b"id,label\n1,cat\n2,cat\n3,cat\n", "lists 3 ids for 4 test images (first difference: 10)"),
-        (b"id,label\n1,cat\n2,cat\n3,cat\n3,cat\n", "lists 4 ids for 4 test images (first difference: 10)"),
-        (
-            b"id,label\n1,cat\n2,cat\n3,cat\n10,cat\n3,cat\n",
-            "lists 5 ids for 4 test images (first difference: one id twice)",
-        ),
-        (b"id,label\n1,\xe9\n", ""),
-        (b"id,label\n1,c\rat\n", ""),
+        (b"", "is empty; its first line must name the columns"),
+        (b"id\n1\n", "line 1: must name two columns, an id and a label, but is 'id'"),
+        (b"id,class\n1,cat\n2,cat\n3,cat\n10,cat\n", "line 1: must be id,label, but is 'id,class'"),
+        (b"1,cat\n2,cat\n3,cat\n10,cat\n", "line 1: must be id,label, but is '1,cat'"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n4,cat\n", "line 5: id '4' is none of the 4 test images"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n10,cat\n11,cat\n", "line 6: id '11' is none of the 4 test images"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n", "lists 3 of the 4 test images; id '10' is missing"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n3,cat\n", "line 5: id '3' is there a second time"),
+        (b"id,label\n1,cat\n2,cat\n3,cat\n10,cat\n3,cat\n", "line 6: id '3' is there a second time"),
+        (b"id,label\n1,\xe9\n", "line 2: is not UTF-8 text"),
+        (b"id,label\n1,c\rat\n", "line 3: has 1 columns, but the first line has 2"),
     ],
 )
 def test_a_sample_that_does_not_match_the_test_images_is_named(sample: bytes, words: str, tmp_path: Path) -> None:
@@ -74,3 +72,27 @@ def test_a_sample_that_does_not_match_the_test_images_is_named(sample: bytes, wo
 def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"test\.csv: there are no test images"):
         submission.write(tmp_path, tmp_path, tmp_path / "out")
+
+
+def test_a_prediction_that_is_no_class_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"test\.csv: line 3: the prediction 'cow' for 2 must be one of the ten class names"
+    ):
+        write(tmp_path, None, PREDICTED | {"2": "cow"})
+    assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+@pytest.mark.parametrize("sample", [None, b"id,label\n3,cat\n1,cat\n10,cat\n2,cat\n"], ids=["numbers", "sample"])
+def test_a_file_passes_as_it_was_written_and_not_with_another_label(sample: bytes | None, tmp_path: Path) -> None:
+    [path] = write(tmp_path, sample)
+    assert submission.check(path, tmp_path / "features", tmp_path / "predictions") == 4
+    path.write_text(path.read_text().replace("frog", "toad"))
+    with pytest.raises(InputError, match=r"line \d: the label 'toad' of '10' must be one of the ten class names"):
+        submission.check(path, tmp_path / "features", tmp_path / "predictions")
+
+
+def test_the_order_is_checked_against_the_sample_s(tmp_path: Path) -> None:
+    [path] = write(tmp_path, None)
+    (tmp_path / "features" / "sample_submission.csv").write_text("id,label\n1,cat\n3,cat\n2,cat\n10,cat\n")
+    with pytest.raises(InputError, match=r"submission\.csv: line 3: must have the id '3', but has '2'"):
+        submission.check(path, tmp_path / "features", tmp_path / "predictions")

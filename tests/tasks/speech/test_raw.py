@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from stages.engine.archive import Archive, pack_folder
 from stages.engine.errors import InputError
 from stages.engine.packed import RaggedArray, read_texts
-from stages.tasks.speech import SYMBOLS, Sample, Settings, raw
+from stages.tasks.speech import SYMBOLS, Sample, raw
 from stages.tasks.speech.raw import competition
 from stages.tasks.speech.raw.item import Problem
-from tests.conftest import ROOT
+from tests.conftest import ROOT, task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]
 DATA = ROOT.parent / "shared" / "data"
@@ -29,7 +29,7 @@ def pack(
     archives: Path | list[Path], out: Path, *, on_bad: Literal["error", "skip"] = "error", seed: int = 0
 ) -> dict[str, Any]:
     paths = [archives] if isinstance(archives, Path) else archives
-    block = Settings(source="anywhere", on_bad=on_bad, sample=Sample(1, 1, 1))
+    block = task_settings("speech", source="anywhere", on_bad=on_bad, sample=Sample(1, 1, 1))
     return raw.pack([Archive(path) for path in paths], out, block, seed)
 
 
@@ -328,7 +328,9 @@ def test_the_test_split_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> N
     assert not (tmp_path / "out" / "test").exists()
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"file\nx.npy\nx.npy\n", "lists x twice"), (b"\xff", "is not a CSV file")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"file\nx.npy\nx.npy\n", "lists x twice"), (b"\xff", "line 1: is not UTF-8 text")]
+)
 def test_a_bad_test_order_is_named(content: bytes, words: str, write_zip: WriteZip, tmp_path: Path) -> None:
     path = write_zip("a.zip", SPRING_2022 | {f"{TOP}/test/test_order.csv": content})
     assert problem(path, tmp_path / "out").startswith(f"{path}: {TOP}/test/test_order.csv: {words}")
@@ -351,7 +353,7 @@ def test_an_unknown_layout_names_the_archives(write_zip: WriteZip, tmp_path: Pat
 def test_any_header_is_read_or_refused(descr: str, fortran: bool, shape: tuple[int, ...], body: bytes) -> None:
     header = f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape!r}, }}".encode().ljust(117) + b"\n"
     content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + body
-    for decode in (competition._frames, competition._symbols):
+    for decode in (competition.read_frames, competition._symbols):
         try:
             assert len(decode(content)) <= len(body)
         except Problem as error:
@@ -364,7 +366,7 @@ def test_damaged_files_are_read_or_refused(data: st.DataObject) -> None:
     content = bytearray(npy(data.draw(st.sampled_from([np.zeros((3, 2), np.float32), np.array(["HH", "AY"])]))))
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    for decode in (competition._frames, competition._symbols):
+    for decode in (competition.read_frames, competition._symbols):
         try:
             decode(bytes(content[: data.draw(st.integers(0, len(content)))]))
         except Problem as error:

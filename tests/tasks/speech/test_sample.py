@@ -14,10 +14,10 @@ import torchaudio.transforms
 
 from stages.engine.archive import Archive
 from stages.engine.packed import read_texts
-from stages.tasks.speech import SYMBOLS, Sample, Settings, raw, sample
-from tests.conftest import ROOT
+from stages.tasks.speech import SYMBOLS, Sample, raw, sample
+from tests.conftest import ROOT, task_settings
 
-SETTINGS = Settings(source="sample", on_bad="error", sample=Sample(train=30, dev=6, test=5))
+SETTINGS = task_settings("speech", source="sample", on_bad="error", sample=Sample(train=30, dev=6, test=5))
 
 
 def make(out: Path, seed: int = 1) -> Path:
@@ -38,8 +38,9 @@ def test_the_same_seed_says_the_same_bytes_and_another_seed_others(archive: Path
 
 def test_another_process_says_the_same_bytes_without_torch(archive: Path, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from stages.tasks.speech import Sample, Settings, sample\n"
-        f"sample.make(Path({str(tmp_path)!r}), Settings(source='sample', on_bad='error', sample=Sample(30, 6, 5)), 1)\n"
+        "import sys; from pathlib import Path; from stages.tasks.speech import sample\n"
+        "from types import SimpleNamespace as Block\n"
+        f"sample.make(Path({str(tmp_path)!r}), Block(sample=Block(train=30, dev=6, test=5)), 1)\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

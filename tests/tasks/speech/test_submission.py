@@ -56,12 +56,13 @@ def test_spring_2022_has_characters_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        (b"", "its first line must name at least two columns"),
-        (b"label\nx\n", "its first line must name at least two columns"),
+        (b"", "is empty; its first line must name the columns"),
+        (b"label\nx\n", "line 1: must name two columns, an id and a label, but is 'label'"),
+        (b"id,x,label\n0,1,x\n", "line 1: must name two columns, an id and a label, but is 'id,x,label'"),
         (b"id,label\n0,x\n1,y\n", "has 2 rows for 3 test utterances"),
         (b"id,label\n0,x\n1,y\n2,z\n3,z\n", "has 4 rows for 3 test utterances"),
-        (b"id,label\n0,x\n1\n2,z\n", "the row '1' has not the 2 columns of the first"),
-        (b"id,label\n0,\xe9\n", "is not a CSV file"),
+        (b"id,label\n0,x\n1\n2,z\n", "line 3: has 1 columns, but the first line has 2"),
+        (b"id,label\n0,\xe9\n", "line 2: is not UTF-8 text"),
     ],
 )
 def test_a_sample_that_does_not_match_the_test_utterances_is_named(sample: bytes, words: str, tmp_path: Path) -> None:
@@ -71,9 +72,13 @@ def test_a_sample_that_does_not_match_the_test_utterances_is_named(sample: bytes
     assert not (tmp_path / "out" / "submission.csv").exists()
 
 
-def test_a_character_that_is_no_phoneme_is_named_with_its_utterance(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"test\.csv: b: '!' stands for no phoneme"):
-        write(tmp_path, None, {"a": "k", "b": "k!"})
+@pytest.mark.parametrize("character", ["!", " "], ids=["no phoneme", "blank"])
+def test_a_character_that_is_no_phoneme_is_named_with_its_utterance(character: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        write(tmp_path, None, {"a": "k", "b": f"k{character}"})
+    assert f"test.csv: line 3: the prediction 'k{character}' for b must be the pipeline's phoneme characters" in str(
+        caught.value
+    )
 
 
 def test_predictions_without_their_column_are_named(tmp_path: Path) -> None:
@@ -84,5 +89,41 @@ def test_predictions_without_their_column_are_named(tmp_path: Path) -> None:
 
 
 def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
+    (tmp_path / "stats.json").write_text(json.dumps({"term": "2023"}))
     with pytest.raises(InputError, match=r"test\.csv: there are no test utterances"):
         submission.write(tmp_path, tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("term", "sample", "theirs", "others", "characters"),
+    [
+        # The symbol NG is G in 2023 and N in 2022; only 2022 has a full stop and only 2023 an at sign.
+        ("2023", None, "G", ".", "phoneme characters of 2023, -Gfm@rU"),
+        ("audio", b"index,label\n0,x\n1,y\n2,z\n", "G", ".", "phoneme characters of 2023, -Gfm@rU"),
+        ("2022", None, "N", "@", "phoneme characters of 2022, .NfmARU"),
+    ],
+)
+def test_a_file_passes_as_it_was_written_and_not_with_other_characters(
+    term: str, sample: bytes | None, theirs: str, others: str, characters: str, tmp_path: Path
+) -> None:
+    [path] = write(tmp_path, sample, {"b": "-hU-", "a": "", "c": "G"}, term)
+    features, predictions, content = tmp_path / "features", tmp_path / "predictions", path.read_text()
+    assert submission.check(path, features, predictions) == 3
+    assert content.endswith(f"\n2,{theirs}\n")
+    for wrong in (" ", others):
+        path.write_text(f"{content[:-1]}{wrong}\n")
+        with pytest.raises(InputError) as caught:
+            submission.check(path, features, predictions)
+        assert f"line 4: the label '{theirs}{wrong}' of '2' must be {characters}" in str(caught.value)
+
+
+def test_header_and_ids_are_checked_against_the_sample_s(tmp_path: Path) -> None:
+    [path] = write(tmp_path, None)
+    features, predictions = tmp_path / "features", tmp_path / "predictions"
+    for sample, words in (
+        ("index,label\n0,x\n1,y\n2,z\n", "line 1: must be index,label, but is 'id,label'"),
+        ("id,label\n1,x\n2,y\n3,z\n", "line 2: must have the id '1', but has '0'"),
+    ):
+        (features / "sample_submission.csv").write_text(sample)
+        with pytest.raises(InputError, match=words):
+            submission.check(path, features, predictions)

@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.engine.archive import Archive
 from stages.engine.errors import InputError
+from stages.engine.moments import Moments, histogram
 from stages.engine.packed import Ragged, Rows, text_row
 from stages.tasks.cifar10 import CLASSES, SIDE, Settings
 from stages.tasks.cifar10.raw import batches, kaggle
@@ -25,7 +26,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, a class without training images.
     """
     stats: dict[str, Any] = {"task": "cifar10", "classes": list(CLASSES), "rejected": []}
-    values = np.zeros((3, 256), np.int64)  # how often each value occurs in each channel of the training images
+    moments = Moments()
     counts = {split: Counter[int]() for split in ("train", "dev", "test")}
     digests = {}
     with ExitStack() as stack:
@@ -41,8 +42,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
             counts[item.split][label] += 1
             writers[item.split].append(item.image, label, item.name)
             if item.split == "train":
-                for channel in range(3):
-                    values[channel] += np.bincount(item.image[..., channel].ravel(), minlength=256)
+                moments.add(histogram(item.image))
         digests = {split: writer.images.digest.hexdigest() for split, writer in writers.items()}
     missing = [name for label, name in enumerate(CLASSES) if not counts["train"][label]]
     if missing:
@@ -51,7 +51,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         raise InputError(f"{archives[0].path.parent}: no image for the dev split; a larger tasks.cifar10.dev_fraction helps")
     stats["num"] = {split: count.total() for split, count in counts.items()}
     stats["per_class"] = {name: counts["train"][label] for label, name in enumerate(CLASSES)}
-    stats["mean"], stats["std"] = _moments(values)
+    stats["mean"], stats["std"] = moments.mean_and_std()
     stats["sha256"] = digests
     (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     sample = kaggle.sample_submission(archives)
@@ -69,15 +69,6 @@ def _read(archives: list[Archive], settings: Settings, seed: int) -> Iterator[It
         f"{archives[0].path.parent}: found neither the python batches (data_batch_1…) nor Kaggle's {kaggle.LABELS} in "
         + ", ".join(archive.path.name for archive in archives)
     )
-
-
-def _moments(values: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, exact, from how often each of the 256 values occurs."""
-    levels = np.arange(256)
-    total = values.sum(1)
-    mean = (values * levels).sum(1) / total
-    variance = (values * (levels - mean[:, None]) ** 2).sum(1) / total
-    return mean.tolist(), np.sqrt(variance).clip(1e-3).tolist()
 
 
 class _Writer:

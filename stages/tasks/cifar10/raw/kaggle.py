@@ -1,7 +1,5 @@
 """The layout of Kaggle's competition `cifar-10`: train/1.png…, trainLabels.csv, test/1.png…, sampleSubmission.csv."""
 
-import csv
-import io
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ import numpy as np
 from stages.engine.archive import Archive
 from stages.engine.check import nearest
 from stages.engine.errors import InputError
+from stages.engine.tables import Row, read_rows
 from stages.tasks.cifar10 import CLASSES, SIDE
 from stages.tasks.cifar10.raw.item import Item
 
@@ -27,12 +26,9 @@ def holds(archives: list[Archive]) -> bool:
 def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator[Item]:
     """Every image. The dev split is `dev_fraction` of each class of the training images, drawn by `seed`.
 
-    Raises InputError: no labels, a label that is no class, a label without an image.
+    Raises InputError: no labels, a label that is no class, a label without an image, images that are still in a 7z.
     """
-    for archive in archives:
-        for name in archive.names:
-            if name.endswith(".7z"):
-                raise InputError(f"{archive.path}: {name} is packed once more; unpack it and give the folder as the source")
+    _check_unpacked(archives)
     labels = _read_labels(archives)
     dev = _hold_out(labels, dev_fraction, seed)
     seen: set[str] = set()
@@ -60,6 +56,19 @@ def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator
         yield Item("train", name, where, None, labels[name], f"is listed in {LABELS} but is not there")
 
 
+def _check_unpacked(archives: list[Archive]) -> None:
+    """Kaggle packs the folder train as train.7z, which the stage download makes a zip of."""
+    folders = {PurePosixPath(name).parent.name for archive in archives for name in archive.names}
+    for archive in archives:
+        for name in archive.names:
+            path = PurePosixPath(name)
+            if path.suffix.lower() == ".7z" and path.stem not in folders:
+                raise InputError(
+                    f"{archive.path}: {name} is packed once more, and no archive holds its folder {path.stem}/; "
+                    "unpack it and give the folder as the source"
+                )
+
+
 def sample_submission(archives: list[Archive]) -> bytes | None:
     """The competition's sample file, if it is there."""
     return _find(archives, SAMPLE)
@@ -76,19 +85,16 @@ def _find(archives: list[Archive], name: str) -> bytes | None:
 def _read_labels(archives: list[Archive]) -> dict[str, int]:
     content = _find(archives, LABELS) or b""
     where = f"{archives[0].path.parent}: {LABELS}"
-    try:
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{where}: is not a CSV file ({error})") from None
-    if not rows or rows[0] != ["id", "label"]:
+    rows = read_rows(content, where)
+    if next(rows, Row(1, [])).cells != ["id", "label"]:
         raise InputError(f"{where}: its first line must be id,label")
     labels: dict[str, int] = {}
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != 2 or row[0] in labels:
-            raise InputError(f"{where}: line {line}: must be an id not seen before and a label, but is {','.join(row)!r}")
-        if row[1] not in CLASSES:
-            raise InputError(f"{where}: line {line}: {row[1]!r} is not a class; {nearest(row[1], CLASSES)}")
-        labels[row[0]] = CLASSES.index(row[1])
+    for line, (name, label) in rows:
+        if name in labels:
+            raise InputError(f"{where}: line {line}: id {name!r} is there a second time")
+        if label not in CLASSES:
+            raise InputError(f"{where}: line {line}: {label!r} is not a class; {nearest(label, CLASSES)}")
+        labels[name] = CLASSES.index(label)
     return labels
 
 

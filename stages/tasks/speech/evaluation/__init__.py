@@ -1,7 +1,5 @@
 """Speech in full: the distance with beam search and greedily, the kinds of error, predictions, and the errors to look at."""
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +10,7 @@ from torch import nn
 from stages.engine.compute import Compute
 from stages.engine.packed import read_texts
 from stages.engine.schema import Run
+from stages.engine.tables import write_table
 from stages.tasks.speech import task
 from stages.tasks.speech.evaluation import aligned, charts
 from stages.tasks.speech.evaluation.align import align, edits
@@ -37,10 +36,11 @@ def evaluate(
     """
     dev = predict(model, features, "dev", run, compute, beam=run.evaluate.dev_beam)
     distances = decode.distances(dev.predicted, dev.true)
-    _write(predictions_to / "dev.csv", name=dev.names, predicted=dev.predicted, label=dev.true, distance=distances)
+    columns = {"name": dev.names, "predicted": dev.predicted, "label": dev.true, "distance": distances}
+    write_table(predictions_to / "dev.csv", list(columns), zip(*columns.values(), strict=True))
     if (features / "test").is_dir() and read_texts(features / "test" / "names"):
         test = predict(model, features, "test", run, compute, beam=run.evaluate.test_beam)
-        _write(predictions_to / "test.csv", name=test.names, predicted=test.predicted)
+        write_table(predictions_to / "test.csv", ["name", "predicted"], zip(test.names, test.predicted, strict=True))
 
     alignments = [align(*pair) for pair in zip(dev.true, dev.predicted, strict=True)]
     utterances = [aligned.Utterance(*item) for item in zip(dev.names, alignments, strict=True)]
@@ -96,11 +96,3 @@ def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Com
         true=[item[2] for item in ordered],
         num_frames=[item[3] for item in ordered],
     )
-
-
-def _write(path: Path, **columns: Sequence[Any]) -> None:
-    """A line an utterance."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))

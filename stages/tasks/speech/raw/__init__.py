@@ -90,8 +90,19 @@ def _check(item: Item, seen: set[tuple[str, str]], width: int | None) -> np.ndar
     assert item.frames is not None
     if width is not None and item.frames.shape[1] != width:
         raise Problem(f"has {item.frames.shape[1]} coefficients, but the utterances before it have {width}")
+    return _finish(item.frames)
+
+
+def features(content: bytes) -> np.ndarray:
+    """Of one wav, flac or .npy file what `pack` would write of it: (T, F) float32, normalised. Raises Problem."""
+    is_array = content.startswith(np.lib.format.MAGIC_PREFIX)
+    return _finish(competition.read_frames(content) if is_array else audio.read_frames(content)[0])
+
+
+def _finish(frames: np.ndarray) -> np.ndarray:
+    """Float32, normalised. Raises Problem where a frame is not finite."""
     with np.errstate(over="ignore"):
-        frames = item.frames.astype(np.float32)
+        frames = frames.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(frames).all(1))
     if len(bad):
         raise Problem(f"frame {bad[0]} is not finite")

@@ -89,8 +89,8 @@ def _item(key: str, split: Split, where: str, content: bytes, text: _Text | None
         except Problem as problem:
             return Item(split, name, text.where, None, None, str(problem))
     try:
-        wave, changes = _decode(content)
-        return Item(split, name, where, _mfcc(wave), classes, None, (*converted, *changes))
+        frames, changes = read_frames(content)
+        return Item(split, name, where, frames, classes, None, (*converted, *changes))
     except Problem as problem:
         return Item(split, name, where, None, None, str(problem))
 
@@ -192,6 +192,12 @@ def _pronunciations() -> dict[str, list[str]]:
 
 
 # What is heard.
+
+
+def read_frames(content: bytes) -> tuple[np.ndarray, list[str]]:
+    """The MFCCs of a wav or flac file (T, 27) float32, and what was changed to get them. Raises Problem."""
+    wave, changes = _decode(content)
+    return _mfcc(wave), changes
 
 
 def _decode(content: bytes) -> tuple[np.ndarray, list[str]]:

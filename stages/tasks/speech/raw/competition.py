@@ -5,7 +5,6 @@ of their names. Spring 2022 has train, dev and test, <sos> … <eos>, and test/t
 with transcripts in transcript/raw.
 """
 
-import csv
 import io
 import re
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 
 from stages.engine.archive import Archive
 from stages.engine.errors import InputError
+from stages.engine.tables import read_rows
 from stages.tasks.speech.raw.item import Item, Problem, Split, Transcript, encode
 
 MEMBER = re.compile(r"(?:.*/)?(train|dev|test)[^/]*/(mfcc|transcript)/(?:raw/)?([^/.][^/]*)\.npy")
@@ -52,7 +52,7 @@ def read(archives: list[Archive], order: dict[str, int] | None) -> Iterator[Item
             where, problem = transcript.where, transcript.problem
         if problem is None:
             try:
-                frames = _frames(content)
+                frames = read_frames(content)
             except Problem as error:
                 problem = str(error)
         yield Item(split, name, where, frames, None if transcript is None else transcript.classes, problem)
@@ -71,11 +71,7 @@ def test_order(archives: list[Archive]) -> dict[str, int] | None:
     if found is None:
         return None
     where, content = found
-    try:
-        rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"))) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{where}: is not a CSV file ({error})") from None
-    names = [row[0].removesuffix(".npy") for row in rows[1:]]
+    names = [row.cells[0].removesuffix(".npy") for row in [*read_rows(content, where)][1:]]
     order = {name: place for place, name in enumerate(names)}
     if len(order) < len(names):
         raise InputError(f"{where}: lists {next(name for name in names if names.count(name) > 1)} twice")
@@ -99,10 +95,21 @@ def _find(archives: list[Archive], names: tuple[str, ...]) -> tuple[str, bytes] 
 def _members(archives: list[Archive], kind: str) -> Iterator[tuple[Split, str, str, bytes]]:
     """(split, name, where, content) of every file of a kind."""
     for archive in archives:
-        matches = {member: MEMBER.fullmatch(member) for member in archive.names}
-        wanted = {member: match for member, match in matches.items() if match and match[2] == kind}
-        for member, content in archive.members(set(wanted)):
-            yield cast(Split, wanted[member][1]), wanted[member][3], f"{archive.path}: {member}", content
+        for member, content in archive.members(_OfKind(kind)):
+            match = MEMBER.fullmatch(member)
+            assert match is not None
+            yield cast(Split, match[1]), match[3], f"{archive.path}: {member}", content
+
+
+class _OfKind:
+    """The members of a kind, told by their names: a set of 100,000 of them would be the largest thing in memory."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __contains__(self, member: object) -> bool:
+        match = MEMBER.fullmatch(str(member))
+        return match is not None and match[2] == self.kind
 
 
 def _transcript(where: str, content: bytes) -> Transcript:
@@ -122,7 +129,8 @@ def _load(content: bytes) -> np.ndarray:
     return array
 
 
-def _frames(content: bytes) -> np.ndarray:
+def read_frames(content: bytes) -> np.ndarray:
+    """(T, F), numbers of any kind. Raises Problem."""
     array = _load(content)
     if array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
         raise Problem(f"must be numbers, frames x coefficients, but has shape {array.shape} and type {array.dtype}")

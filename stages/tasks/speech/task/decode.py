@@ -6,7 +6,6 @@ search (tests/tasks/speech/test_decode.py).
 """
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stages.engine.machine import num_cores
 from stages.tasks.speech import BLANK, CHARACTERS, NUM_CLASSES
 
 # Frames times beam that one process searches in about 2 s without a cut; starting a pool takes 0.3 s.
@@ -59,7 +59,7 @@ def beam_search(log_probs: Sequence[np.ndarray], beam: int, cut: float, num_proc
     assert 0 <= cut < 1 / NUM_CLASSES, "params.yaml is checked for it"
     if num_processes is None:
         worth_it = beam * sum(map(len, log_probs)) > WORTH_A_POOL
-        num_processes = len(os.sched_getaffinity(0)) if worth_it else 1
+        num_processes = num_cores() if worth_it else 1
     search = partial(fast_ctc_decode.beam_search, alphabet=CHARACTERS, beam_size=beam, beam_cut_threshold=cut)
     emissions = [np.exp(item) for item in log_probs if len(item)]
     if num_processes == 1:

@@ -1,0 +1,64 @@
+"""Images that stay encoded, as JPEG or PNG, until a batch needs them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages.engine.machine import num_cores
+from stages.engine.packed import RaggedArray
+
+
+def decode(content: np.ndarray, side: int) -> np.ndarray:
+    """Encoded bytes (uint8) -> RGB (side, side, 3) uint8: the middle square, scaled to `side`.
+
+    Raises ValueError if they are no image.
+    """
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ValueError("is not a readable image")
+    height, width = image.shape[:2]
+    if (height, width) != (side, side):
+        shorter = min(height, width)
+        top, left = (height - shorter) // 2, (width - shorter) // 2
+        square = image[top : top + shorter, left : left + shorter]
+        image = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA if side < shorter else cv2.INTER_CUBIC)
+    return np.asarray(image, np.uint8)
+
+
+class EncodedImages:
+    """What `Ragged` wrote of encoded images, as if it were an array (N, side, side, 3) uint8; a slice of it is decoded."""
+
+    def __init__(self, stem: Path, side: int) -> None:
+        self._content = RaggedArray(stem)
+        self.shape = (len(self._content), side, side, 3)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Of all images, decoded."""
+        return int(np.prod(self.shape))
+
+    def __getitem__(self, places: slice | np.ndarray) -> np.ndarray:
+        """The images at these places (n, side, side, 3), decoded by the threads that OpenCV may use."""
+        chosen = np.arange(len(self))[places]
+        images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+
+        def fill(row: int) -> None:
+            images[row] = decode(np.asarray(self._content[int(chosen[row])]), self.shape[1])
+
+        # A worker process sets OpenCV to one thread: there are as many workers as cores already.
+        threads = min(cv2.getNumThreads(), num_cores())
+        if threads <= 1:
+            for row in range(len(chosen)):
+                fill(row)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(fill, range(len(chosen))))
+        return images

@@ -1,0 +1,193 @@
+"""Faces in full: who it is (accuracy on dev), whether it is anybody known (verification), and the mistakes as pictures."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.engine import classify
+from stages.engine.batches import ImageBatch
+from stages.engine.compute import Compute
+from stages.engine.packed import read_texts
+from stages.engine.schema import Run
+from stages.engine.tables import write_table
+from stages.tasks.faces import UNKNOWN, task
+from stages.tasks.faces.evaluation import charts, verification
+
+NUM_PAIRS = 24  # of the hardest mistakes, in a picture
+THUMBNAIL = 32  # side of the images that the plain pixel match compares
+
+
+def evaluate(
+    model: Any,
+    name: str,
+    run: Run,
+    features: Path,
+    compute: Compute,
+    seed: int,
+    *,
+    plots_to: Path,
+    predictions_to: Path,
+) -> dict[str, Any]:
+    """Metrics of the dev splits; predictions of dev and test as CSV, pictures as PNG into the two folders.
+
+    name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw. Verification is there
+    if the source has known faces, and others on which to choose the threshold.
+    """
+    stats = json.loads((features / "stats.json").read_text())
+    classes = stats["classes"]
+
+    def predict(split: str) -> classify.Predictions:
+        batches = task.eval_batches(features, split, run, compute)
+        return classify.predict(model, task.forward, batches, compute, flip_average=run.evaluate.flip_average)
+
+    dev, labels = predict("dev"), torch.from_numpy(np.load(features / "dev" / "labels.npy"))
+    classify.write(predictions_to / "dev.csv", dev, classes, labels)
+    if (features / "test").is_dir():
+        classify.write(predictions_to / "test.csv", predict("test"), classes)
+
+    images = task.read_images(features, "dev", stats["side"])
+    classify.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
+    classify.draw_as_seen(plots_to / "augmented.png", name, task.train_batches(features, run, compute, seed), classes)
+    wrong = Counter(pair for pair in zip(labels.tolist(), dev.predicted.tolist(), strict=True) if pair[0] != pair[1])
+    counts = [(classes[true], classes[predicted], count) for (true, predicted), count in wrong.items()]
+    charts.confused(plots_to / "confused.png", name, counts)
+    metrics: dict[str, Any] = {
+        "loss": dev.loss.mean().item(),
+        "accuracy": (dev.predicted == labels).double().mean().item(),
+        "num": len(labels),
+    }
+    if all((features / split).is_dir() for split in ("known", "unknown_dev")):
+        metrics["verification"] = _verify(model, name, run, features, compute, stats, plots_to, predictions_to)
+    return metrics
+
+
+def _verify(
+    model: Any,
+    name: str,
+    run: Run,
+    features: Path,
+    compute: Compute,
+    stats: dict[str, Any],
+    plots_to: Path,
+    predictions_to: Path,
+) -> dict[str, Any]:
+    """Metrics of the verification's dev split, at the threshold that is best there; predictions of dev and test."""
+    identities = _labels(features, "known")
+    known = embed(model, features, "known", run, compute)
+    queries, labels = embed(model, features, "unknown_dev", run, compute), _labels(features, "unknown_dev")
+    dev = _match(queries, known, identities)
+    right, unknown = (dev.identity == labels) & (labels >= 0), labels < 0
+    threshold = verification.choose_threshold(dev.score, right, unknown)
+    _write(predictions_to / "verification_dev.csv", features, "unknown_dev", dev, threshold, stats["known"], labels)
+    if (features / "unknown_test").is_dir():
+        test = _match(embed(model, features, "unknown_test", run, compute), known, identities)
+        _write(predictions_to / "verification_test.csv", features, "unknown_test", test, threshold, stats["known"])
+
+    scores, genuine = verification.all_pairs(queries, known, labels, identities)
+    metrics = verification.pair_metrics(scores, genuine)
+    if "eer" in metrics:
+        far, tar, _ = verification.roc(scores, genuine)
+        charts.roc(plots_to / "roc.png", name, far.numpy(), tar.numpy(), metrics["eer"], metrics["auc"])
+    charts.score_histogram(plots_to / "scores.png", name, scores[genuine].numpy(), scores[~genuine].numpy(), threshold)
+    _draw_hardest(plots_to / "pairs.png", name, features, stats, dev, labels, threshold)
+    return {
+        "accuracy": verification.accuracy(dev.score, right, unknown, threshold),
+        "pixel_match": _pixel_match(features, stats["side"], identities, labels),
+        "threshold": threshold,
+        "num": len(labels),
+        **metrics,
+    }
+
+
+@torch.no_grad()
+def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) -> Tensor:
+    """The embedding of every image of a split (N, D) float32 on the CPU; with flip_average, the mean with its mirror's."""
+    model.eval()
+    batches = task.eval_batches(features, split, run, compute)
+    return torch.cat([embed_batch(model, batch, run, compute) for batch in batches.epoch(0)])
+
+
+@torch.no_grad()
+def embed_batch(model: Any, batch: ImageBatch, run: Run, compute: Compute) -> Tensor:
+    """As `embed`, of one batch; the model is in evaluation mode."""
+    with compute.autocast():
+        found: Tensor = model.embed(batch.inputs).float()
+        if run.evaluate.flip_average:
+            found = (found + model.embed(batch.inputs.flip(3)).float()) / 2
+    return found.cpu()
+
+
+class Match(NamedTuple):
+    """The most similar known face of Q queries: its score, its place among the known, its identity, (Q,) each."""
+
+    score: Tensor
+    place: Tensor
+    identity: Tensor
+
+
+def _match(queries: Tensor, known: Tensor, identities: Tensor) -> Match:
+    score, place = verification.most_similar(queries, known)
+    return Match(score, place, identities[place])
+
+
+def _labels(features: Path, split: str) -> Tensor:
+    return torch.from_numpy(np.load(features / split / "labels.npy"))
+
+
+def _pixel_match(features: Path, side: int, identities: Tensor, labels: Tensor) -> float:
+    """The accuracy that needs no network: small images are compared pixel by pixel, at the best threshold too."""
+    small = {}
+    for split in ("known", "unknown_dev"):
+        images = task.read_images(features, split, side)
+        thumbnails = [
+            cv2.resize(images[i : i + 1][0], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+            for i in range(len(images))
+        ]
+        pixels = torch.from_numpy(np.stack(thumbnails)).flatten(1).float()
+        small[split] = pixels - pixels.mean(1, keepdim=True)
+    match = _match(small["unknown_dev"], small["known"], identities)
+    right, unknown = (match.identity == labels) & (labels >= 0), labels < 0
+    return verification.accuracy(match.score, right, unknown, verification.choose_threshold(match.score, right, unknown))
+
+
+def _write(
+    path: Path, features: Path, split: str, match: Match, threshold: float, known: list[str], labels: Tensor | None = None
+) -> None:
+    """A line a query: name, the most similar known identity, its score, the answer, and the truth where it is known."""
+    best = [known[identity] for identity in match.identity.tolist()]
+    columns: dict[str, list[Any]] = {
+        "name": read_texts(features / split / "names"),
+        "best": best,
+        "score": [f"{score:.4f}" for score in match.score.tolist()],
+        "predicted": [
+            identity if accepted else UNKNOWN
+            for identity, accepted in zip(best, (match.score >= threshold).tolist(), strict=True)
+        ],
+    }
+    if labels is not None:
+        columns["label"] = [known[label] if label >= 0 else UNKNOWN for label in labels.tolist()]
+    write_table(path, list(columns), zip(*columns.values(), strict=True))
+
+
+def _draw_hardest(
+    path: Path, name: str, features: Path, stats: dict[str, Any], dev: Match, labels: Tensor, threshold: float
+) -> None:
+    """The wrong answers that were furthest from the threshold: each face beside the known one that is most similar."""
+    accepted = dev.score >= threshold
+    wrong = (torch.where(accepted, dev.identity, -1) != labels).nonzero().flatten()
+    wrong = wrong[(dev.score[wrong] - threshold).abs().argsort(descending=True, stable=True)][:NUM_PAIRS]
+    faces, known = (task.read_images(features, split, stats["side"]) for split in ("unknown_dev", "known"))
+    pictures, captions = [], []
+    for place in wrong.tolist():
+        true = stats["known"][int(labels[place])] if labels[place] >= 0 else "nobody known"
+        answer = stats["known"][int(dev.identity[place])] if accepted[place] else "nobody known"
+        pictures.append((faces[place : place + 1][0], known[int(dev.place[place]) : int(dev.place[place]) + 1][0]))
+        captions.append(f"{true}\n→ {answer}, {dev.score[place]:.2f}")
+    title = f"{name}: the hardest wrong answers, each beside its most similar known face (true → answer, score)"
+    charts.pairs(path, title, pictures, captions)

@@ -1,0 +1,147 @@
+"""Is this face anybody we know? From embeddings to the most similar known face, a threshold and the errors of pairs.
+
+Shapes: Q queries, R known faces, D the embedding, P pairs, T points of a ROC curve. A score is a cosine similarity.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stages.engine.errors import InputError
+
+
+def most_similar(queries: Tensor, known: Tensor, *, block: int = 256) -> tuple[Tensor, Tensor]:
+    """The best score (Q,) float32 of each query (Q, D) and the place (Q,) of that known face (R, D); of equals the first.
+
+    block: how many known faces are compared at once; memory grows with Q * block rather than Q * R.
+    An embedding of length zero is similar to nothing: its scores are 0. Raises InputError for one that is not finite.
+
+    Products are taken in float64 and rounded to float32. In float32 alone, one image under two identities would score
+    differently by the last bit, which depends on where in a block it stands, and the later might win.
+    (MPS has no float64: give CPU tensors there.)
+    """
+    assert len(known), "nobody is known"
+    unit = _unit(queries)
+    best = torch.full((len(queries),), -torch.inf, device=queries.device)
+    place = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
+    for begin in range(0, len(known), block):
+        scores, places = (unit @ _unit(known[begin : begin + block]).T).float().max(1)
+        better = scores > best
+        best = torch.where(better, scores, best)
+        place = torch.where(better, places + begin, place)
+    return best, place
+
+
+def all_pairs(queries: Tensor, known: Tensor, identities: Tensor, known_identities: Tensor) -> tuple[Tensor, Tensor]:
+    """The score and whether it is genuine (the same person), both (P,), of every query with every known face, P = Q * R.
+
+    queries (Q, D), known (R, D), identities (Q,) and known_identities (R,) int64. A query that matches nobody has
+    identity -1. Scores are most_similar's.
+    """
+    assert (known_identities >= 0).all()
+    scores = (_unit(queries) @ _unit(known).T).float()
+    return scores.flatten(), (identities[:, None] == known_identities).flatten()
+
+
+def _unit(embeddings: Tensor) -> Tensor:
+    """Embeddings (N, D) in float64 at length 1; zeros stay zeros."""
+    unit = F.normalize(embeddings.double(), dim=1, eps=1e-300)
+    if not unit.isfinite().all():
+        raise InputError("the embeddings have values that are not finite: train the run again at a lower learning rate")
+    return unit
+
+
+def accuracy(scores: Tensor, right: Tensor, unknown: Tensor, threshold: float) -> float:
+    """Share of the queries answered rightly: known, and the right match reaches the threshold; or unknown, and none does.
+
+    scores (Q,) of the best matches. right (Q,) bool: that match is the true one. unknown (Q,) bool: nobody is.
+    """
+    assert len(scores)
+    return torch.where(scores >= threshold, right, unknown).double().mean().item()
+
+
+def choose_threshold(scores: Tensor, right: Tensor, unknown: Tensor) -> float:
+    """The threshold of the highest `accuracy`, exactly: every distinct score is tried as the border. O(Q log Q).
+
+    The answer is the middle of an interval of best thresholds: of several, the widest of those that lie between two
+    scores, the lowest among equals. Only where accepting all, or none, is better than all of these is it the middle
+    between the outermost score and -1 or 1. Where the threshold makes no difference, it is 0.
+
+    It is a number of the scores' own precision, so that comparing with them rounds nothing.
+    """
+    values, group = scores.cpu().unique(return_inverse=True)
+    gain = unknown.cpu().long() - right.cpu().long()  # of one query that falls below the threshold
+    gains = torch.zeros(len(values), dtype=torch.long).index_add_(0, group, gain)
+    values, gains = values[gains != 0], gains[gains != 0]  # the borders that matter: intervals are as wide as can be
+    if not len(values):
+        return 0.0
+    above = torch.nextafter(values[-1:], torch.full_like(values[-1:], torch.inf))
+    lower = torch.cat([values[:1].clamp(max=-1), values])  # interval i is lower[i] < threshold <= upper[i]
+    upper = torch.cat([values, above.clamp(min=1)])
+    width = upper - lower
+    width[0] = width[-1] = 0
+    correct = torch.cat([torch.zeros(1, dtype=torch.long), gains.cumsum(0)])  # but for a constant
+    chosen = torch.where(correct == correct.max(), width, -1).argmax()
+    middle = (lower[chosen] + upper[chosen]) / 2
+    return torch.where(middle > lower[chosen], middle, upper[chosen]).item()  # neighbouring floats have no middle
+
+
+def roc(scores: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """False accept rate, true accept rate and threshold, (T,) on the CPU: one point a distinct score, from the highest.
+
+    scores (P,), genuine (P,) bool with pairs of both kinds. A pair is accepted whose score reaches the threshold. The
+    first point is (0, 0), at the next number above the highest score; the last is (1, 1).
+    """
+    assert genuine.any() and not genuine.all()
+    values, group = scores.cpu().unique(return_inverse=True)
+    every = group.bincount(minlength=len(values))
+    same = group[genuine.cpu()].bincount(minlength=len(values))
+    far, tar = (F.pad(counts.flip(0).cumsum(0), (1, 0)).double() / counts.sum() for counts in (every - same, same))
+    above = torch.nextafter(values[-1:], torch.full_like(values[-1:], torch.inf))
+    return far, tar, torch.cat([above, values.flip(0)])
+
+
+def equal_error_rate(far: Tensor, tar: Tensor) -> float:
+    """Where the false accept rate equals the false reject rate, 1 - TAR.
+
+    Seldom a point of the curve does: between the two points where the rates cross, both are taken as straight lines.
+    """
+    reject = 1 - tar
+    excess = reject - far  # falls from 1 to -1, strictly: each point accepts at least one pair more
+    after = int((excess <= 0).long().argmax())
+    weight = excess[after - 1] / (excess[after - 1] - excess[after])
+    return torch.lerp(far[after - 1], far[after], weight).item()
+
+
+def roc_auc(far: Tensor, tar: Tensor) -> float:
+    """The probability that a genuine pair scores higher than an impostor pair, where a tie counts half.
+
+    That rank statistic is the area under the curve by trapezoids: Hanley and McNeil 1982, Radiology 143(1).
+    """
+    return torch.trapezoid(tar, far).item()
+
+
+def tar_at_far(far: Tensor, tar: Tensor, limit: float) -> float:
+    """The highest true accept rate whose false accept rate is at most `limit`; no interpolation.
+
+    With fewer than 1 / limit impostor pairs it is the rate at which none is accepted, which says less than it seems to.
+    """
+    return tar[far <= limit].max().item()
+
+
+def pair_metrics(scores: Tensor, genuine: Tensor) -> dict[str, Any]:
+    """The errors of pairs, scores and genuine (P,), and how many there are; without pairs of both kinds only the latter."""
+    num = int(genuine.sum())
+    counts = {"num_genuine": num, "num_impostor": len(genuine) - num}
+    if not all(counts.values()):
+        return counts
+    far, tar, _ = roc(scores, genuine)
+    return {
+        "eer": equal_error_rate(far, tar),
+        "auc": roc_auc(far, tar),
+        "tar_at_1e-2": tar_at_far(far, tar, 1e-2),
+        "tar_at_1e-3": tar_at_far(far, tar, 1e-3),
+        **counts,
+    }

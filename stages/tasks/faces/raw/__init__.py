@@ -1,0 +1,186 @@
+"""Raw faces -> data/features/faces: per split the images as they came, encoded, end to end; labels; names; stats.json.
+
+Every image is decoded once, to see that it can be and for the statistics. A split without images has no folder.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import numpy as np
+
+from stages.engine import jpeg
+from stages.engine.archive import Archive
+from stages.engine.errors import InputError
+from stages.engine.moments import Moments, histogram
+from stages.engine.packed import Ragged, Rows, text_row
+from stages.tasks.faces import Settings
+from stages.tasks.faces.raw import layout
+from stages.tasks.faces.raw.image import Problem, header
+from stages.tasks.faces.raw.layout import SPLITS, Image, Layout
+
+AHEAD = 4  # images in work for each thread, so that none of them waits
+
+
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
+    """Check every image once and write the splits below `out`, each in the order of its names.
+
+    Returns the statistics, also in out/stats.json: counts, identities, the side that networks see, the training split's
+    channel mean and standard deviation at that side in units of 0 to 255, what was rejected and why, what decoding has to
+    convert, the SHA-256 of each split's images.
+    Raises InputError for a bad image (unless settings.on_bad is skip), for archives and tables that do not fit together,
+    and for an identity without a good training image.
+    """
+    found = layout.find(archives)
+    moments, converted, rejected = Moments(), Counter[str](), _Rejected(settings.on_bad == "skip")
+    for where, reason in found.problems:
+        rejected.add(where, reason)
+    side = settings.side or _first_side(archives, found, rejected)
+    with tempfile.TemporaryFile(dir=out) as scratch:
+        places: dict[Image, tuple[int, int]] = {}
+        for where, image, content, future in _examine_all(archives, found, side):
+            try:
+                examined = future.result()
+            except Problem as problem:
+                rejected.add(where, str(problem))
+                continue
+            places[image] = scratch.tell(), len(content)
+            scratch.write(content)
+            converted.update(examined.converted)
+            if examined.counts is not None:
+                moments.add(examined.counts)
+        _check_enough(archives, found, places)
+        digests = {split: _write(out / split, split, scratch, places) for split in SPLITS}
+    num = Counter(image.split for image in places)
+    mean, std = moments.mean_and_std()
+    stats = {
+        "task": "faces",
+        "classes": found.classes,
+        "known": found.known,
+        "num": {split: num[split] for split in SPLITS},
+        "side": side,
+        "mean": mean,
+        "std": std,
+        "rejected": sorted(rejected.items, key=lambda entry: entry["item"]),  # whatever the archives' order
+        "converted": dict(sorted(converted.items())),
+        "sha256": {split: digest for split, digest in digests.items() if digest is not None},
+    }
+    (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
+    for name, content in found.samples.items():
+        (out / name).write_bytes(content)
+    return stats
+
+
+class _Rejected:
+    """Bad items, if they may be left out."""
+
+    def __init__(self, may_skip: bool) -> None:
+        self.may_skip = may_skip
+        self.items: list[dict[str, str]] = []
+
+    def check(self, where: str, reason: str) -> None:
+        """Raises InputError if this one may not be left out."""
+        if not self.may_skip:
+            raise InputError(f"{where}: {reason}; `on_bad: skip` leaves such items out")
+
+    def add(self, where: str, reason: str) -> None:
+        self.check(where, reason)
+        self.items.append({"item": where, "reason": reason})
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """What decoding has to convert, and how often each value occurs in each channel, (3, 256), if that was asked for."""
+
+    converted: tuple[str, ...]
+    counts: np.ndarray | None
+
+
+def _examine(content: bytes, side: int, count: bool) -> _Examined:
+    """Raises Problem."""
+    about = header(content)
+    about.check_size(side)
+    try:
+        pixels = jpeg.decode(np.frombuffer(content, np.uint8), side)
+    except ValueError as error:
+        raise Problem(str(error)) from None
+    return _Examined(about.converted, histogram(pixels) if count else None)
+
+
+def _examine_all(archives: list[Archive], found: Layout, side: int) -> Iterator[tuple[str, Image, bytes, Future[_Examined]]]:
+    """(where, image, content, what is found in it) in the archives' order, by as many threads as OpenCV may use.
+
+    They run at the same time, as OpenCV lets go of Python's lock; what waits is bounded, and so is the memory.
+    """
+    threads = cv2.getNumThreads()
+    waiting: deque[tuple[str, Image, bytes, Future[_Examined]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for archive, images in zip(archives, found.images, strict=True):
+            for member, content in archive.members(set(images)):
+                image = images[member]
+                future = pool.submit(_examine, content, side, image.split == "train")
+                waiting.append((f"{archive.path}: {member}", image, content, future))
+                if len(waiting) > AHEAD * threads:
+                    yield waiting.popleft()
+        yield from waiting
+
+
+def _first_side(archives: list[Archive], found: Layout, rejected: _Rejected) -> int:
+    """The shorter side of the first good training image, by name, whatever the archives' order."""
+    for archive, images in zip(archives, found.images, strict=True):
+        training = sorted((image.name, member) for member, image in images.items() if image.split == "train")
+        most = 1  # at a time, and then more: an archive may be a stream, which is read from its start every time
+        while training:
+            sides = {}
+            for member, content in archive.members({member for _, member in training[:most]}):
+                try:
+                    about = header(content)
+                    _examine(content, min(about.width, about.height), False)
+                    sides[images[member].name] = min(about.width, about.height)
+                except Problem as problem:
+                    rejected.check(f"{archive.path}: {member}", str(problem))
+            if sides:
+                return sides[min(sides)]
+            training, most = training[most:], 8 * most
+    raise InputError(f"{archives[0].path.parent}: there is no good training image")
+
+
+def _check_enough(archives: list[Archive], found: Layout, places: dict[Image, tuple[int, int]]) -> None:
+    """Raises InputError for what training and evaluation cannot do without."""
+    trained = {image.label for image in places if image.split == "train"}
+    missing = [identity for label, identity in enumerate(found.classes) if label not in trained]
+    if missing:
+        others = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise InputError(f"{archives[0].path.parent}: there is no good training image of {missing[0]}{others}")
+    for split in ("dev", "known", "unknown_dev") if found.known else ("dev",):
+        if not any(image.split == split for image in places):
+            raise InputError(f"{archives[0].path.parent}: there is no good image for the {split} split")
+
+
+def _write(folder: Path, split: str, scratch: IO[bytes], places: dict[Image, tuple[int, int]]) -> str | None:
+    """The arrays of one split, sorted by name; returns the SHA-256 of its images, or None if it has none."""
+    images = sorted((image for image in places if image.split == split), key=lambda image: image.name)
+    if not images:
+        return None
+    digest = hashlib.sha256()
+    with (
+        Ragged(folder / "images", (), np.uint8) as contents,
+        Rows(folder / "labels.npy", (), np.int64) as labels,
+        Ragged(folder / "names", (), np.uint8) as names,
+    ):
+        for image in images:
+            begin, size = places[image]
+            scratch.seek(begin)
+            content = scratch.read(size)
+            digest.update(content)
+            contents.append(np.frombuffer(content, np.uint8))
+            labels.append(np.array([image.label]))
+            names.append(text_row(image.name))
+    return digest.hexdigest()

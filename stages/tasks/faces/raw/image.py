@@ -1,0 +1,75 @@
+"""What an encoded image says about itself, read before anything of its size is made.
+
+The decoders behind OpenCV know many formats, fill what is cut short with grey in some versions, and make room for as many
+pixels as a header claims. Here a file is a JPEG or a PNG, is there to its end, and is of a reasonable size.
+"""
+
+import re
+import struct
+from dataclasses import dataclass
+
+MAX_PIXELS = 64 * 2**20
+PNG = b"\x89PNG\r\n\x1a\n"
+MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # but for stuffed bytes, restarts and padding, which scans may hold
+START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+END_OF_IMAGE = 0xD9
+
+
+class Problem(Exception):
+    """What is wrong with one image, in words; the others may still be good."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Size in pixels, and what decoding has to convert to make three channels of 8 bits of it."""
+
+    width: int
+    height: int
+    converted: tuple[str, ...]
+
+    def check_size(self, side: int) -> None:
+        """Raises Problem if it, or what scaling its shorter side to `side` makes of it, has more than MAX_PIXELS."""
+        short, long = sorted((self.width, self.height))
+        if max(short * long, side * side * long // short) > MAX_PIXELS:
+            limit = f"{MAX_PIXELS:,}, or would have when scaled to a side of {side}"
+            raise Problem(f"has {self.width:,} x {self.height:,} pixels, more than {limit}")
+
+
+def header(content: bytes) -> Header:
+    """Raises Problem: neither JPEG nor PNG, cut short, without a size."""
+    found = _png(content) if content.startswith(PNG) else _jpeg(content) if content.startswith(b"\xff\xd8") else None
+    if found is None or not found.width or not found.height:
+        raise Problem("is not a readable image")
+    return found
+
+
+def _jpeg(content: bytes) -> Header | None:
+    """Segment by segment, as a thumbnail in one has an end of its own. ITU T.81, annex B."""
+    found, place = None, 2
+    while match := MARKER.search(content, place):
+        marker, place = match[1][0], match.end()
+        if marker == END_OF_IMAGE:
+            return found
+        if marker in START_OF_FRAME and found is None and place + 8 <= len(content):
+            height, width, channels = struct.unpack_from(">HHB", content, place + 3)
+            kind = {1: ("grayscale",), 4: ("cmyk",)}.get(channels, ())
+            found = Header(width, height, kind)
+        place += int.from_bytes(content[place : place + 2], "big")
+    raise Problem("is cut short")
+
+
+def _png(content: bytes) -> Header | None:
+    """Chunk by chunk, to the last."""
+    place, kind = len(PNG), b""
+    while kind != b"IEND":
+        if place + 12 > len(content):
+            raise Problem("is cut short")
+        size, kind = struct.unpack_from(">I4s", content, place)
+        place += 12 + size
+    if place > len(content):
+        raise Problem("is cut short")
+    if content[12:16] != b"IHDR" or len(content) < 26:
+        return None
+    width, height, depth, colour = struct.unpack_from(">IIBB", content, 16)
+    kinds = {"grayscale": colour in (0, 4), "palette": colour == 3, "alpha": colour in (4, 6), "16 bit": depth == 16}
+    return Header(width, height, tuple(kind for kind, applies in kinds.items() if applies))

@@ -1,0 +1,419 @@
+"""Downloads through Kaggle's real client, from a server that behaves as badly as the network does."""
+
+import base64
+import fcntl
+import io
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from stages.engine.archive import write_member
+from stages.engine.errors import InputError, Interrupted
+from stages.sources import kaggle, kaggle_client, meter, resumable
+from tests.kaggle_server import DAILY_LIMIT, RULES, Fault, KaggleServer
+
+KEY = "tasks.cifar10.source"
+STAGE = f"""
+from pathlib import Path
+from stages.engine.errors import run_stage
+from stages.sources import kaggle
+run_stage(lambda name: print(kaggle.fetch(name, Path("out"), Path("cache"), {KEY!r})))
+"""
+
+
+def make_zip(size: int = 1_000_000, seed: int = 0) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        write_member(archive, "train/1.png", random.Random(seed).randbytes(size))
+    return file.getvalue()
+
+
+@pytest.fixture
+def server(kaggle_server: KaggleServer) -> KaggleServer:
+    kaggle_server.archives["cifar-10"] = make_zip()
+    return kaggle_server
+
+
+@pytest.fixture
+def fetch(tmp_path: Path) -> Any:
+    """fetch() -> the content of the archive, which must be the only thing that the folder holds."""
+
+    def run(competition: str = "cifar-10", max_bytes: int | None = None) -> bytes:
+        path = kaggle.fetch(competition, tmp_path / "out", tmp_path / "cache", KEY, max_bytes=max_bytes)
+        assert list((tmp_path / "out").iterdir()) == [path]
+        return path.read_bytes()
+
+    return run
+
+
+def refused(fetch: Any, *words: str) -> None:
+    """fetch() raises a sentence with these words in it, and no archive is in place."""
+    with pytest.raises(InputError) as caught:
+        fetch()
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def stage(server: KaggleServer, folder: Path, credentials: dict[str, str], **constants: Any) -> subprocess.Popen[str]:
+    """A process that fetches into folder/work, with folder/home as its home."""
+    (folder / "work").mkdir(exist_ok=True)
+    environment = server.environment(folder / "home", **{"BACKOFF": 0.01, "ATTEMPTS": 2} | constants) | credentials
+    command = [sys.executable, "-c", STAGE, "cifar-10"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder / "work", env=environment, text=True, stdout=pipe, stderr=pipe)
+
+
+def run_stage(*arguments: Any, **constants: Any) -> SimpleNamespace:
+    process = stage(*arguments, **constants)
+    out, err = process.communicate(timeout=20)
+    return SimpleNamespace(code=process.returncode, out=out, err=err)
+
+
+# What arrives.
+
+
+def test_a_competitions_archive_arrives_byte_for_byte(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
+    assert fetch() == server.archives["cifar-10"]
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == ["cifar-10.zip.lock"]
+    assert [request.call for request in server.requests] == ["IntrospectToken", "DownloadDataFiles", "archive"]
+
+
+def test_a_slow_body_behind_the_redirect_is_waited_for(server: KaggleServer, fetch: Any) -> None:
+    server.faults["archive"] = [Fault(pause=0.05)]  # 0.8 s in all, where 0.3 s without a sign of life is the limit
+    assert fetch() == server.archives["cifar-10"]
+    assert len(server.calls("archive")) == 1
+
+
+def test_credentials_are_shown_to_kaggle_and_to_nobody_else(server: KaggleServer, fetch: Any) -> None:
+    server.faults["archive"] = [Fault(cut=0.6)]
+    fetch()
+    assert all(request.signed for request in server.calls("DownloadDataFiles"))
+    assert [request.signed for request in server.calls("archive")] == [False] * 3
+
+
+# Connections that break.
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 0.9999])
+def test_a_cut_connection_is_resumed_where_it_broke(share: float, server: KaggleServer, fetch: Any) -> None:
+    server.faults["archive"] = [Fault(cut=share)]
+    assert fetch() == server.archives["cifar-10"]
+    starts = [int(request.headers.get("Range", "bytes=0-")[6:-1]) for request in server.calls("archive")]
+    broken = share * len(server.archives["cifar-10"])
+    assert broken - resumable.CHUNK <= starts[-1] <= broken
+
+
+def test_a_download_survives_many_cuts_as_long_as_each_brings_something(server: KaggleServer, fetch: Any) -> None:
+    for share in range(1, 10):
+        server.faults["archive"] += [Fault(), Fault(cut=share / 10)] if share > 1 else [Fault(cut=0.1)]
+    assert kaggle_client.ATTEMPTS <= 9
+    assert fetch() == server.archives["cifar-10"]
+
+
+def test_an_archive_that_changed_meanwhile_is_fetched_from_its_beginning(
+    server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 1)
+    server.faults["archive"] = [Fault(cut=0.6)]
+    refused(fetch)
+    server.archives["cifar-10"], server.version = make_zip(seed=1), 2
+    assert fetch() == make_zip(seed=1)
+
+
+def test_a_killed_download_is_continued_by_the_next_process(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
+    server.faults["archive"] = [Fault(pause=0.03)]
+    process = stage(server, tmp_path, {"KAGGLE_API_TOKEN": server.token})
+    partial = tmp_path / "work" / "cache" / "cifar-10.zip.partial"
+    deadline = time.monotonic() + 10
+    while not partial.exists() or partial.stat().st_size < 2 * resumable.CHUNK:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not list((tmp_path / "work" / "out").iterdir())
+    size = partial.stat().st_size
+    done = run_stage(server, tmp_path, {"KAGGLE_API_TOKEN": server.token})
+    assert done.code == 0, done.err
+    assert (tmp_path / "work" / "out" / "cifar-10.zip").read_bytes() == server.archives["cifar-10"]
+    assert server.requests[-1].headers["Range"] == f"bytes={size}-"
+
+
+def test_an_archive_that_was_whole_before_the_kill_is_not_fetched_again(
+    server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="killed"):
+        patched.setattr(shutil, "move", Mock(side_effect=OSError("killed")))
+        fetch()
+    num = len(server.requests)
+    assert fetch() == server.archives["cifar-10"]
+    assert len(server.requests) == num
+
+
+def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched, pytest.raises(Interrupted, match=f"continues from {9 * resumable.CHUNK:,} bytes"):
+        patched.setattr(meter.Meter, "show", Mock(side_effect=[None] * 8 + [KeyboardInterrupt]))
+        fetch()
+    assert fetch() == server.archives["cifar-10"]
+    assert server.requests[-1].headers["Range"] == f"bytes={9 * resumable.CHUNK}-"
+
+
+def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
+    server: KaggleServer, fetch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 1)
+    server.faults["archive"] = [Fault(cut=0.6)]
+    refused(fetch)
+    with (tmp_path / "cache" / "cifar-10.zip.partial").open("r+b") as file:
+        file.write(b"?")
+    refused(fetch, f"{KEY}: its md5 is", "thrown away")
+    assert fetch() == server.archives["cifar-10"]
+
+
+def test_a_second_process_does_not_write_into_the_same_file(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    with (tmp_path / "cache" / "cifar-10.zip.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused(fetch, "another process is downloading it to", "cache; wait for it or stop it")
+    assert not server.requests
+
+
+# A server that is busy, stalls or fails.
+
+
+@pytest.mark.parametrize("call", ["IntrospectToken", "DownloadDataFiles", "archive"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again(call: str, status: int, server: KaggleServer, fetch: Any) -> None:
+    server.faults[call] = [Fault(status, "Too many requests")] * 2
+    assert fetch() == server.archives["cifar-10"]
+
+
+def test_a_wait_of_an_hour_is_left_to_the_user(server: KaggleServer, fetch: Any) -> None:
+    server.faults["DownloadDataFiles"] = [Fault(429, "Too many requests", {"Retry-After": "3600"})]
+    refused(fetch, "429 (Too many requests)", "wait for 60 minutes", "run the same command again")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_body_that_stalls_is_resumed(share: float, server: KaggleServer, fetch: Any) -> None:
+    server.faults["archive"] = [Fault(stall=share)]
+    assert fetch() == server.archives["cifar-10"]
+
+
+@pytest.mark.parametrize("call", ["IntrospectToken", "DownloadDataFiles", "archive"])
+def test_a_server_that_stalls_for_good_is_given_up(
+    call: str, server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 2)
+    server.faults[call] = [Fault(stall=0.0)] * 3
+    start = time.monotonic()
+    refused(fetch, "no answer from Kaggle for 0 s", "given up after 2 attempts")
+    assert 0.6 < time.monotonic() - start < 2
+
+
+def test_a_network_that_is_down_is_named(server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kagglesdk import kaggle_env
+
+    monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, "http://127.0.0.1:9")
+    refused(fetch, "the connection to Kaggle broke or could not be made", "given up after 8 attempts")
+
+
+# Archives that are not what they should be.
+
+
+@pytest.mark.parametrize(("publishes_md5", "words"), [(True, "its md5 is"), (False, "was deleted: ")])
+def test_a_length_too_short_is_found_out(publishes_md5: bool, words: str, server: KaggleServer, fetch: Any) -> None:
+    server.publishes_md5 = publishes_md5
+    server.faults["archive"] = [Fault(longer=-100)]
+    refused(fetch, f"{KEY}: ", words)
+    assert fetch() == server.archives["cifar-10"]
+
+
+def test_a_truncated_zip_is_deleted_and_fetched_anew(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
+    server.archives["cifar-10"] = make_zip()[:-30]
+    refused(fetch, f"{KEY}: ", "of no use and was deleted")
+    assert not list((tmp_path / "out").iterdir())
+    server.archives["cifar-10"] = make_zip()
+    assert fetch() == make_zip()
+
+
+def test_an_archive_too_large_for_the_limit_is_kept_for_a_higher_one(
+    server: KaggleServer, fetch: Any, tmp_path: Path
+) -> None:
+    refused(lambda: fetch(max_bytes=999_999), "unpacks to more than", "max_unpacked_gb")
+    assert not list((tmp_path / "out").iterdir())
+    num = len(server.requests)
+    assert fetch(max_bytes=1_000_000) == server.archives["cifar-10"]
+    assert len(server.requests) == num
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(401, "Unauthenticated"), ["401 (Unauthorized)", "https://www.kaggle.com/settings/api", "cifar-10/rules"]),
+        (Fault(403, RULES), ["403 (You must accept this", "https://www.kaggle.com/competitions/cifar-10/rules"]),
+        (Fault(404, "Not found"), ["404 (Not found)", "is 'cifar-10' the last part"]),
+        (Fault(400, "Bad"), ["400 (Bad)", "https://www.kaggle.com/competitions/cifar-10"]),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_is_not_repeated(
+    fault: Fault, words: list[str], server: KaggleServer, fetch: Any
+) -> None:
+    server.faults["DownloadDataFiles"] = [fault]
+    refused(fetch, f"{KEY}: ", *words)
+    assert len(server.calls("DownloadDataFiles")) == 1
+    assert not server.calls("archive")
+
+
+def test_a_competition_that_is_not_there_is_named(server: KaggleServer, fetch: Any) -> None:
+    refused(lambda: fetch("cifar-11"), "404", "is 'cifar-11' the last part", "https://www.kaggle.com/competitions/cifar-11")
+
+
+@pytest.mark.parametrize("name", ["", "../cifar-10", "https://www.kaggle.com/c/cifar-10", "cifar-10\n"])
+def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(name: str, server: KaggleServer, fetch: Any) -> None:
+    refused(lambda: fetch(name), f"{KEY}: {name!r} is no competition's name")
+    assert not server.requests
+
+
+# Credentials.
+
+
+def test_neither_the_client_nor_requests_is_imported_before_something_is_fetched() -> None:
+    code = "import sys, stages.download; sys.exit(bool({'kaggle', 'requests', 'rich'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_credentials_are_taken_where_the_client_takes_them(server: KaggleServer, kaggle_json: Path, tmp_path: Path) -> None:
+    assert run_stage(server, tmp_path, {}).code == 0
+    kaggle_json.unlink()
+    assert run_stage(server, tmp_path, {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": server.key}).code == 0
+    (kaggle_json.parent / "access_token").write_text(f"{server.token}\n")
+    assert run_stage(server, tmp_path, {}).code == 0
+
+
+def test_without_credentials_one_sentence_says_what_to_do(server: KaggleServer, tmp_path: Path) -> None:
+    done = run_stage(server, tmp_path, {})
+    assert (done.code, done.out) == (1, "")
+    [line] = done.err.splitlines()
+    assert line.startswith(f"error: {KEY}: Kaggle's client finds no valid credentials; create a token on https://www.")
+    assert line.endswith("accept the rules on https://www.kaggle.com/competitions/cifar-10/rules")
+    assert not server.requests
+    assert not list((tmp_path / "home").iterdir())
+
+
+def credentials(kind: str, server: KaggleServer) -> dict[str, str]:
+    """Right and wrong ones, whose secret begins with PRIVATE if they are wrong."""
+    return {
+        "right token": {"KAGGLE_API_TOKEN": server.token},
+        "right key": {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": server.key},
+        "wrong token": {"KAGGLE_API_TOKEN": "PRIVATE" * 6},
+        "wrong key": {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": "PRIVATE" * 6},
+        "token of two lines": {"KAGGLE_API_TOKEN": "PRIVATE\nPRIVATE"},
+        "token that is not Latin": {"KAGGLE_API_TOKEN": "PRIVATE\u0416"},
+        "token longer than a file's name": {"KAGGLE_API_TOKEN": "PRIVATE" * 60},
+        "key that is not Latin": {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": "PRIVATE\u0416"},
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("right token", 0),
+        ("right key", 0),
+        ("wrong token", 1),
+        ("wrong key", 1),
+        ("token of two lines", 1),
+        ("token that is not Latin", 1),
+        ("token longer than a file's name", 1),
+        ("key that is not Latin", 1),
+    ],
+)
+def test_no_secret_shows_in_output_or_files(kind: str, code: int, server: KaggleServer, tmp_path: Path) -> None:
+    given = credentials(kind, server)
+    secret = given.get("KAGGLE_API_TOKEN") or given["KAGGLE_KEY"]
+    if code:  # a server that repeats what it was sent, and a client that was told to be talkative
+        server.faults["DownloadDataFiles"] = [Fault(400 if kind == "wrong key" else 401, f"Bad credentials: {secret}")]
+    else:
+        server.faults["archive"] = [Fault(cut=0.5)]
+    done = run_stage(server, tmp_path, given | {"VERBOSE": "true"})
+    assert done.code == code, done.err
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    told = "\n".join([done.out, done.err]).encode() + b"".join(file.read_bytes() for file in files)
+    assert not list((tmp_path / "home").iterdir())  # where the client would make a folder as it is imported
+    assert len(server.calls("IntrospectToken")) <= 1  # which it would ask then, too, without a time-out
+    both = base64.b64encode(f"{server.username}:{secret}".encode())
+    for word in (secret.split("\n")[0].encode(), both, b"5169" * 16, b"PRIVATE"):  # the third signs the redirect's address
+        assert word not in told
+    assert not code or (done.err.count("\n") == 1 and "https://www.kaggle.com/" in done.err)
+
+
+# The part of the server that submissions need, by the real client.
+
+
+def submission(server: KaggleServer, tmp_path: Path) -> tuple[Any, Any]:
+    """The client, signed in, and its answer to a submission."""
+    api: Any = kaggle_client.sign_in(kaggle_client.Patience("cifar-10", KEY))
+    (tmp_path / "submission.csv").write_text("id,label\n1,cat\n")
+    return api, api.competition_submit(str(tmp_path / "submission.csv"), "a message", "cifar-10", quiet=True)
+
+
+def state(api: Any, ref: int) -> Any:
+    from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
+
+    request = ApiGetSubmissionRequest()
+    request.ref = ref
+    return api.build_kaggle_client().competitions.competition_api_client.get_submission(request)
+
+
+def test_a_submission_is_scored_after_a_while(server: KaggleServer, tmp_path: Path) -> None:
+    server.submission_states = ["PENDING", "PENDING", "COMPLETE"]
+    api, answer = submission(server, tmp_path)
+    assert list(server.uploads.values()) == [b"id,label\n1,cat\n"]
+    assert server.submissions[0]["submissionDescription"] == "a message"
+    answers = [state(api, answer.ref) for _ in range(4)]
+    assert [answer.status.name for answer in answers] == ["PENDING", "PENDING", "COMPLETE", "COMPLETE"]
+    assert [answer.public_score for answer in answers] == ["", "", "0.93210", "0.93210"]
+
+
+def test_a_submission_that_is_in_error_says_why(server: KaggleServer, tmp_path: Path) -> None:
+    server.submission_states = ["ERROR"]
+    api, answer = submission(server, tmp_path)
+    found = state(api, answer.ref)
+    assert (found.status.name, found.error_description) == ("ERROR", "Submission contains null values")
+
+
+def test_a_submission_beyond_the_daily_limit_is_refused(server: KaggleServer, tmp_path: Path) -> None:
+    server.faults["CreateSubmission"] = [Fault(400, DAILY_LIMIT)]
+    with pytest.raises(OSError, match="daily Submission allowance"):
+        submission(server, tmp_path)
+    assert not server.submissions
+
+
+def test_an_upload_that_is_refused_makes_no_submission(server: KaggleServer, tmp_path: Path) -> None:
+    server.faults["upload"] = [Fault(403, "Forbidden")]
+    assert submission(server, tmp_path)[1].message == "Could not submit to competition"
+    assert not server.submissions
+
+
+def test_the_server_starts_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(make_zip(10))
+    command = [sys.executable, "-m", "tests.kaggle_server", f"cifar-10={tmp_path / 'a.zip'}"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, env=dict(os.environ), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.terminate()
+    assert line.startswith("export PYTHONPATH=") and "FAKE_KAGGLE=http://127.0.0.1:" in line

@@ -1,0 +1,373 @@
+"""Submissions through Kaggle's real client, to a server that loses answers: whatever happens, a file is submitted once."""
+
+import hashlib
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.engine.errors import InputError, Interrupted
+from stages.sources import kaggle_client, kaggle_submit
+from tests.kaggle_server import DAILY_LIMIT, RULES, Fault, KaggleServer
+
+KEY = "tasks.cifar10.competitions.submission"
+CONTENT = b"id,label\n1,cat\n2,dog\n"
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+SCORED = {"reference": 1000, "status": "complete", "public_score": 0.9321}
+ASKING = ["IntrospectToken", "ListSubmissions", "StartSubmissionUpload", "upload", "CreateSubmission", "GetSubmission"]
+
+
+@pytest.fixture
+def server(kaggle_server: KaggleServer, monkeypatch: pytest.MonkeyPatch) -> KaggleServer:
+    kaggle_server.archives["cifar-10"] = b""
+    kaggle_server.submission_states = ["COMPLETE"]
+    monkeypatch.setattr(kaggle_submit, "POLL", 0.01)
+    monkeypatch.setattr(kaggle_submit, "SETTLING", 0.02)
+    return kaggle_server
+
+
+@pytest.fixture
+def submit(tmp_path: Path) -> Any:
+    """submit(content, run) -> what is told of a file with that content."""
+
+    def run(content: bytes = CONTENT, run: str = "custom_resnet", wait: float = 1.0, competition: str = "cifar-10") -> Any:
+        file = tmp_path / run / "submission.csv"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+        return kaggle_submit.submit(file, competition, receipts=tmp_path / "receipts", wait_minutes=wait, where=KEY)
+
+    return run
+
+
+def receipt(folder: Path, digest: str = DIGEST) -> Path:
+    return folder / "receipts" / "cifar-10" / f"{digest}.json"
+
+
+def refused(call: Any, *words: str) -> str:
+    """The one sentence in which call() fails, with these words in it."""
+    with pytest.raises(InputError) as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def asked(server: KaggleServer, start: int = 0) -> list[str]:
+    return [request.call for request in server.requests[start:]]
+
+
+# A file's way to its score.
+
+
+def test_a_file_is_sent_once_and_its_score_is_waited_for(server: KaggleServer, submit: Any, tmp_path: Path) -> None:
+    server.submission_states = ["PENDING", "PENDING", "COMPLETE"]
+    assert submit() == SCORED
+    assert asked(server) == [*ASKING, "GetSubmission", "GetSubmission"]
+    assert list(server.uploads.values()) == [CONTENT]
+    [made] = server.submissions
+    assert made["competitionName"] == "cifar-10"
+    assert made["submissionDescription"] == f"custom_resnet/submission.csv {DIGEST[:16]}"
+    [start] = server.calls("StartSubmissionUpload")
+    assert (start.payload["fileName"], start.payload["contentLength"]) == ("submission.csv", len(CONTENT))
+    facts = json.loads(receipt(tmp_path).read_text())
+    assert facts["reference"] == 1000 and abs(datetime.now(UTC) - datetime.fromisoformat(facts["sent"])) < timedelta(hours=1)
+
+
+def test_credentials_are_shown_to_kaggle_and_not_to_its_storage(server: KaggleServer, submit: Any) -> None:
+    submit()
+    assert [request.signed for request in server.calls("upload")] == [False]
+    assert all(request.signed for request in server.calls("StartSubmissionUpload", "CreateSubmission", "GetSubmission"))
+
+
+def test_a_file_that_has_its_score_costs_no_request(server: KaggleServer, submit: Any) -> None:
+    first = submit()
+    num = len(server.requests)
+    assert submit() == submit(run="another_run") == first
+    assert len(server.requests) == num
+
+
+def test_another_file_is_another_submission(server: KaggleServer, submit: Any) -> None:
+    assert [submit()["reference"], submit(CONTENT + b"3,cat\n")["reference"]] == [1000, 1001]
+
+
+@pytest.mark.parametrize(
+    ("public", "private", "scores"),
+    [
+        ("0.93210", "0.93000", {"public_score": 0.9321, "private_score": 0.93}),
+        ("5", "", {"public_score": 5.0}),
+        ("", "", {}),
+        ("-1.5e-3", "n/a", {"public_score": -0.0015}),
+        ("nan", "inf", {}),
+    ],
+)
+def test_scores_are_finite_numbers_or_are_left_out(
+    public: str, private: str, scores: dict[str, float], server: KaggleServer, submit: Any
+) -> None:
+    server.public_score, server.private_score = public, private
+    assert submit() == {"reference": 1000, "status": "complete"} | scores
+
+
+def test_what_is_still_pending_is_asked_about_again_and_not_sent_again(server: KaggleServer, submit: Any) -> None:
+    server.submission_states = ["PENDING"]
+    start = time.monotonic()
+    refused(
+        lambda: submit(wait=0.2 / 60), f"{KEY}: submission 1000 to cifar-10 is still being scored", "the same command asks"
+    )
+    assert 0.2 <= time.monotonic() - start < 2
+    server.submission_states = ["PENDING", "COMPLETE"]
+    num = len(server.requests)
+    assert submit() == SCORED
+    assert asked(server, num) == ["IntrospectToken", "GetSubmission", "GetSubmission"]
+
+
+def test_pauses_grow_and_end_with_the_time_to_wait(
+    server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, pauses = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    server.submission_states = ["PENDING"]
+    monkeypatch.setattr(kaggle_submit, "POLL", 2.0)
+    monkeypatch.setattr(
+        kaggle_submit, "time", type("", (), {"sleep": sleep, "monotonic": lambda: now[0], "time": time.time})
+    )
+    refused(lambda: submit(wait=1.5), "after 1.5 minutes")
+    assert pauses == pytest.approx([2.0, 3.0, 4.5, 6.75, 10.125, 15.1875, 22.78125, 25.65625]) and sum(pauses) == 90
+
+
+def test_ctrl_c_while_waiting_says_how_to_continue(
+    server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(Interrupted, match=r"^submission 1000 to cifar-10: the same command"),
+    ):
+        patched.setattr(kaggle_submit._Submission, "_state", stop)
+        submit()
+    assert submit() == SCORED
+    assert len(server.submissions) == 1
+
+
+def test_kaggles_reason_for_an_error_is_told_word_for_word_and_the_file_stays_out(
+    server: KaggleServer, submit: Any, tmp_path: Path
+) -> None:
+    server.submission_states, server.error_description = ["PENDING", "ERROR"], "Evaluation Exception: 'a' is no id (line 7)"
+    first = refused(
+        submit, "(submission 1000): Evaluation Exception: 'a' is no id (line 7); see https://www.kaggle.com/comp"
+    )
+    num = len(server.requests)
+    assert refused(submit, f"unless you delete {receipt(tmp_path)}") == first
+    assert len(server.requests) == num
+    receipt(tmp_path).unlink()
+    refused(submit, "(submission 1001)")
+    assert len(server.submissions) == 2
+
+
+# What gets lost between Kaggle and here.
+
+
+def test_without_a_receipt_the_file_is_looked_for_in_kaggles_list(server: KaggleServer, submit: Any, tmp_path: Path) -> None:
+    assert submit() == SCORED
+    receipt(tmp_path).unlink()
+    server.private_score, server.page_size = "0.93000", 2
+    server.submissions += [server.submissions[0] | {"ref": ref, "submissionDescription": "by hand"} for ref in range(5)]
+    num = len(server.requests)
+    assert submit() == SCORED | {"private_score": 0.93}
+    assert asked(server, num) == ["IntrospectToken", *["ListSubmissions"] * 3, "GetSubmission"]
+
+
+@pytest.mark.parametrize("state", ["PENDING", "COMPLETE", "ERROR"])
+def test_a_process_that_dies_before_it_notes_the_reference_does_not_submit_twice(
+    state: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = kaggle_submit._Receipt.add
+
+    def die(self: Any, **facts: Any) -> None:
+        if "reference" in facts:
+            raise SystemExit
+        add(self, **facts)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(kaggle_submit._Receipt, "add", die)
+        submit()
+    server.submission_states = [state, "ERROR" if state == "ERROR" else "COMPLETE"]
+    if state == "ERROR":
+        refused(submit, "(submission 1000)")
+    else:
+        assert submit() == SCORED
+    assert len(server.submissions) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault(cut=0.0), Fault(stall=0.0), Fault(503, "Unavailable"), Fault(408, "Too slow")])
+def test_when_the_answer_to_the_submission_is_lost_kaggles_list_decides(
+    fault: Fault, server: KaggleServer, submit: Any
+) -> None:
+    server.faults["CreateSubmission"] = [fault]
+    assert submit() == SCORED
+    assert len(server.submissions) == 1
+    again = ["CreateSubmission"] if fault.cut is None else []  # the cut one was made
+    assert asked(server) == [*ASKING[:5], "ListSubmissions", *again, "GetSubmission"]
+
+
+def test_the_list_is_given_time_to_show_what_was_sent(
+    server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kaggle_submit, "SETTLING", 0.5)
+    server.faults["CreateSubmission"] = [Fault(cut=0.0)]
+    start = time.monotonic()
+    assert submit() == SCORED
+    assert 0.5 < time.monotonic() - start < 2
+
+
+def test_a_server_that_never_answers_a_submission_is_given_up(
+    server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 4)
+    server.faults["CreateSubmission"] = [Fault(503, "Unavailable")] * 50
+    refused(submit, f"{KEY}: Kaggle answers 503 (Unavailable)", "given up after 4 attempts", "run the same command again")
+    server.faults.clear()
+    assert submit() == SCORED
+    assert len(server.submissions) == 1
+
+
+@pytest.mark.parametrize("call", ASKING)
+def test_a_busy_server_is_asked_again(call: str, server: KaggleServer, submit: Any) -> None:
+    server.faults[call] = [Fault(429, "Too many requests")] * 2
+    assert submit() == SCORED
+    assert len(server.submissions) == 1
+    assert len(server.calls("ListSubmissions")) == (
+        3 if call == "ListSubmissions" else 1
+    )  # 429 is an answer: it was not made
+
+
+@pytest.mark.parametrize("call", [call for call in ASKING if call != "CreateSubmission"])
+@pytest.mark.parametrize("fault", [Fault(stall=0.0), Fault(cut=0.0), Fault(503)])
+def test_a_server_that_stalls_breaks_or_fails_is_asked_again(
+    fault: Fault, call: str, server: KaggleServer, submit: Any
+) -> None:
+    server.faults[call] = [fault]
+    assert submit() == SCORED
+    assert len(server.submissions) == 1 and list(server.uploads.values())[-1] == CONTENT
+
+
+@pytest.mark.parametrize("call", ASKING)
+def test_a_server_that_stalls_for_good_is_given_up(
+    call: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 2)
+    monkeypatch.setattr(kaggle_client, "TIMEOUT", (0.1, 0.1))
+    server.faults[call] = [Fault(stall=0.0)] * 3
+    start = time.monotonic()
+    refused(submit, f"{KEY}: no answer from Kaggle for 0 s", "given up after 2 attempts")
+    assert time.monotonic() - start < 2
+
+
+def test_two_at_a_time_share_one_submission(server: KaggleServer, submit: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    server.submission_states = ["PENDING"] * 8 + ["COMPLETE"]
+    with ThreadPoolExecutor() as pool:
+        both = [pool.submit(submit, run=run) for run in ("custom_resnet", "dilated_net")]
+    assert [done.result() for done in both] == [SCORED, SCORED]
+    assert len(server.submissions) == 1
+    assert "another process is submitting the same file; waiting for it" in capsys.readouterr().err
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize("call", ["ListSubmissions", "StartSubmissionUpload", "CreateSubmission"])
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(401, "Unauthenticated"), ["401 (Unauthorized)", "https://www.kaggle.com/settings/api", "cifar-10/rules"]),
+        (Fault(403, RULES), ["403 (You must accept this", "https://www.kaggle.com/competitions/cifar-10/rules"]),
+        (Fault(404, "Not found"), ["404 (Not found)", "is 'cifar-10' the last part"]),
+        (
+            Fault(400, "The deadline has passed"),
+            ["400 (The deadline has passed)", "see https://www.kaggle.com/competitions/"],
+        ),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_is_not_repeated(
+    fault: Fault, words: list[str], call: str, server: KaggleServer, submit: Any
+) -> None:
+    server.faults[call] = [fault]
+    assert "midnight" not in refused(submit, f"{KEY}: ", *words)
+    assert len(server.calls(call)) == 1 and not server.submissions
+    assert submit() == SCORED
+
+
+def test_the_daily_limit_is_told_in_kaggles_words_with_the_time_to_wait(server: KaggleServer, submit: Any) -> None:
+    server.daily_limit = 1
+    submit()
+    left = timedelta(days=1) - (datetime.now(UTC) - datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
+    message = refused(lambda: submit(b"another"), f"400 ({DAILY_LIMIT})", "the limit starts anew at midnight UTC (in ")
+    found = re.search(r"\(in (\d+) h (\d+) min\)$", message)
+    assert found and abs(timedelta(hours=int(found[1]), minutes=int(found[2])) - left) <= timedelta(minutes=1)
+    server.daily_limit = 2
+    assert submit(b"another")["reference"] == 1001
+
+
+def test_a_refusal_within_the_limit_is_not_blamed_on_it(server: KaggleServer, submit: Any) -> None:
+    submit()
+    server.faults["CreateSubmission"] = [Fault(400, "The deadline has passed")]
+    assert "midnight" not in refused(lambda: submit(b"another"), "400 (The deadline has passed)")
+
+
+def test_a_limit_for_good_is_not_said_to_end_at_midnight(server: KaggleServer, submit: Any) -> None:
+    server.daily_limit, server.limited_by_total = 1, True
+    submit()
+    assert "midnight" not in refused(lambda: submit(b"another"), "has made all of the 1 submissions")
+
+
+def test_a_limit_that_cannot_be_asked_for_does_not_hide_the_refusal(server: KaggleServer, submit: Any) -> None:
+    server.daily_limit = 0
+    server.faults["GetSubmissionLimits"] = [Fault(503)]
+    refused(submit, f"400 ({DAILY_LIMIT})")
+
+
+def test_an_answer_without_a_reference_is_no_submission(server: KaggleServer, submit: Any) -> None:
+    server.faults["CreateSubmission"] = [Fault(200, "This competition takes notebooks")]
+    refused(submit, "Kaggle made no submission of ", "submission.csv: This competition takes notebooks")
+    assert [request.call for request in server.requests][-3:] == [
+        "CreateSubmission",
+        "ListSubmissions",
+        "GetSubmissionLimits",
+    ]
+
+
+def test_an_upload_that_is_refused_makes_no_submission(server: KaggleServer, submit: Any) -> None:
+    server.faults["upload"] = [Fault(403, "Forbidden")]
+    assert "rules" not in refused(submit, f"{KEY}: Kaggle's storage refuses ", "(403 Forbidden); run again")
+    assert not server.calls("CreateSubmission")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_submission_of_another_account_is_named(status: int, server: KaggleServer, submit: Any, tmp_path: Path) -> None:
+    server.faults["GetSubmission"] = [Fault(status, "Permission denied")]
+    refused(submit, f"{status} when asked about submission 1000; sign in with the account", f"delete {receipt(tmp_path)}")
+
+
+def test_a_receipt_that_is_none_is_named(server: KaggleServer, submit: Any, tmp_path: Path) -> None:
+    submit()
+    receipt(tmp_path).write_text("{")
+    refused(submit, f"{receipt(tmp_path)}: is no receipt; delete it")
+
+
+@pytest.mark.parametrize("name", ["", "../cifar-10", "https://www.kaggle.com/c/cifar-10", "cifar-10\n"])
+def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(
+    name: str, server: KaggleServer, submit: Any, tmp_path: Path
+) -> None:
+    refused(lambda: submit(competition=name), f"{KEY}: {name!r} is no competition's name".replace("\n", "\\n"))
+    assert not server.requests and not (tmp_path / "receipts").exists()

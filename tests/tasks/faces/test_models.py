@@ -1,0 +1,220 @@
+"""The networks: counted, equal to torchvision's where those are the same, and able to learn."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stages.engine.compute import seed_torch
+from stages.engine.summary import num_parameters
+from stages.tasks.faces.models import CosineHead, convnext, resnet50
+
+SMALL: dict[str, Callable[..., Any]] = {
+    "resnet50": lambda num_classes=4: resnet50.Model(num_classes, width=8),
+    "resnet50 with a small stem": lambda num_classes=4: resnet50.Model(num_classes, width=8, small_stem=True),
+    "convnext": lambda num_classes=4: convnext.Model(num_classes, width=8, path_dropout=0.0),
+}
+each_network = pytest.mark.parametrize("name", SMALL)
+
+
+def shapes(model: nn.Module, parts: list[nn.Module], side: int) -> list[tuple[int, ...]]:
+    """What each part gives for one image of `side` pixels."""
+    found: list[tuple[int, ...]] = []
+    for part in parts:
+        part.register_forward_hook(lambda _, __, output: found.append(tuple(output.shape[1:])))
+    with torch.device("meta"):
+        model(torch.empty(2, 3, side, side))
+    return found
+
+
+@pytest.mark.parametrize(("model", "expected"), [(resnet50.Model, 37_877_528), (convnext.Model, 33_203_128)])
+def test_the_networks_are_the_assignments(model: Any, expected: int) -> None:
+    with torch.device("meta"):
+        built = model(7000)
+    assert num_parameters(built) == expected
+    assert f"{expected:,} parameters" in model.__doc__
+
+
+def test_every_convolution_of_resnet50_but_the_stems_has_a_bias() -> None:
+    with torch.device("meta"):
+        model = resnet50.Model(7000)
+    biases = [layer.bias for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    assert biases[0] is None and len(biases) == 53
+    assert sum(bias.numel() for bias in biases[1:] if bias is not None) == 26_496
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (resnet50.Model, [(64, 56, 56), (256, 56, 56), (512, 28, 28), (1024, 14, 14), (2048, 7, 7), (10,)]),
+        (convnext.Model, [(96, 56, 56), (96, 56, 56), (192, 28, 28), (384, 14, 14), (768, 7, 7), (10,)]),
+    ],
+)
+def test_each_stage_halves_the_side_and_doubles_the_channels(model: Any, expected: list[tuple[int, ...]]) -> None:
+    with torch.device("meta"):
+        built = model(10)
+    parts = [built.stem, built.stage1, built.stage2, built.stage3, built.stage4, built.head]
+    assert shapes(built, parts, 224) == expected
+
+
+def test_a_small_stem_keeps_the_side() -> None:
+    with torch.device("meta"):
+        model = resnet50.Model(10, width=8, small_stem=True)
+    assert shapes(model, [model.stem, model.stage4], 32) == [(8, 32, 32), (256, 4, 4)]
+
+
+def compare(ours: nn.Module, theirs: nn.Module, added: set[str]) -> None:
+    """With torchvision's weights our outputs and gradients are torchvision's, in evaluation mode.
+
+    Both list their tensors in the same order, but for ours that torchvision's lacks, `added`, which must begin as zeros.
+    """
+    for weight in theirs.parameters():
+        if weight.ndim in (1, 3):  # norms, biases and layer scales, which begin as constants and would hide a mix-up
+            nn.init.normal_(weight, 1.0, 0.2)
+    for layer in theirs.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        theirs(torch.randn(4, 3, 64, 64))  # for the running statistics
+    ours.double().eval()
+    theirs.double().eval()
+    names = [name for name in ours.state_dict() if name not in added]
+    tensors = dict(zip(names, theirs.state_dict().values(), strict=True))
+    before = ours.state_dict()
+    assert not any(before[name].any() for name in added)
+    ours.load_state_dict(before | {name: tensor.reshape(before[name].shape) for name, tensor in tensors.items()})
+
+    x, weights = torch.randn(2, 3, 64, 64, dtype=torch.float64, requires_grad=True), torch.randn(2, 10)
+    y, expected = ours(x), theirs(x)
+    torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-9)
+    mine = [weight for name, weight in ours.named_parameters() if name not in added]
+    gradients = torch.autograd.grad((y * weights).sum(), [x, *mine])
+    others = torch.autograd.grad((expected * weights).sum(), [x, *theirs.parameters()])
+    for gradient, other in zip(gradients, others, strict=True):
+        torch.testing.assert_close(gradient, other.reshape(gradient.shape), rtol=1e-8, atol=1e-8 * other.abs().max().item())
+
+
+def test_resnet50_is_torchvisions_where_its_biases_are_zero() -> None:
+    seed_torch(0)
+    ours = resnet50.Model(10)
+    biases = {f"{name}.bias" for name, layer in ours.named_modules() if isinstance(layer, nn.Conv2d)} - {"stem.0.bias"}
+    compare(ours, torchvision.models.resnet50(num_classes=10), added=biases)
+
+
+def test_convnext_is_torchvisions() -> None:
+    seed_torch(0)
+    compare(convnext.Model(10), torchvision.models.convnext_tiny(num_classes=10), added=set())
+
+
+def test_convnext_begins_as_torchvisions_begins() -> None:
+    seed_torch(0)
+    ours, theirs = convnext.Model(10), torchvision.models.convnext_tiny(num_classes=10)
+    for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        if mine.ndim == 1:
+            assert torch.equal(mine, other.flatten()), name
+        else:
+            assert mine.std().item() == pytest.approx(other.std().item(), rel=0.05), name
+
+
+def test_every_bottleneck_begins_as_its_shortcut() -> None:
+    seed_torch(0)
+    for layer in resnet50.Model(4, width=8).stage3[1:]:
+        x = torch.rand(2, 128, 4, 4)
+        assert torch.equal(layer(x), x)
+
+
+@each_network
+@pytest.mark.parametrize("side", [32, 64, 112])
+def test_the_logits_are_the_heads_of_the_embedding(name: str, side: int) -> None:
+    seed_torch(0)
+    model, x = SMALL[name](5).eval(), torch.randn(2, 3, side, side)
+    with torch.no_grad():
+        embedding = model.embed(x)
+        assert embedding.shape == (2, model.num_features)
+        assert torch.equal(model(x), model.head(embedding))
+        model.head = CosineHead(model.num_features, 7)
+        assert torch.equal(model(x), model.head(embedding))
+
+
+@each_network
+def test_an_image_gives_the_same_embedding_alone_and_in_a_batch(name: str) -> None:
+    seed_torch(0)
+    model, x = SMALL[name]().eval(), torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model.embed(x)[1:2], model.embed(x[1:2]), rtol=0, atol=1e-5)
+
+
+@each_network
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_network_learns_one_batch_by_heart(name: str, precision: torch.dtype) -> None:
+    seed_torch(0)
+    model = SMALL[name]().to(memory_format=torch.channels_last)
+    x, targets = torch.randn(8, 3, 32, 32), torch.arange(8) % 4
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(40):
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            logits = model(x)
+        loss = F.cross_entropy(logits.float(), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if loss < 0.05:
+            break
+    assert loss < 0.05
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+
+
+def test_stochastic_depth_grows_linearly_over_the_blocks_like_torchvisions() -> None:
+    model, theirs = convnext.Model(4, width=8, path_dropout=0.3), torchvision.models.convnext_tiny(stochastic_depth_prob=0.3)
+    shares = [layer.path_dropout for layer in model.modules() if isinstance(layer, convnext.Block)]
+    expected = [layer.p for layer in theirs.modules() if isinstance(layer, torchvision.ops.StochasticDepth)]
+    assert shares == pytest.approx(expected)
+    assert shares[-1] == pytest.approx(0.3)
+
+
+def test_a_branch_is_left_out_for_some_images_and_scaled_up_for_the_others() -> None:
+    seed_torch(0)
+    block = convnext.Block(8, path_dropout=0.25)
+    nn.init.ones_(block.scale)
+    x = torch.randn(1, 8, 3, 3).expand(4000, -1, -1, -1)
+    with torch.no_grad():
+        branch, branches = block.eval()(x[:1]) - x[:1], block.train()(x) - x
+    assert branch.abs().max() > 0.01
+    out = (branches == 0).flatten(1).all(1)
+    assert out.float().mean().item() == pytest.approx(0.25, abs=0.03)
+    torch.testing.assert_close(branches[~out], (branch / 0.75).expand(int((~out).sum()), -1, -1, -1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(branches.mean(0, keepdim=True), branch, rtol=0.05, atol=1e-3)
+
+
+def test_leaving_out_every_branch_leaves_the_input() -> None:
+    x = torch.randn(2, 8, 3, 3)
+    assert torch.equal(convnext.Block(8, path_dropout=1.0).train()(x), x)
+
+
+def test_convnexts_memory_is_channels_last_throughout() -> None:
+    model, strided = convnext.Model(4, width=8).to(memory_format=torch.channels_last), []
+    for layer in model.modules():
+        if isinstance(layer, convnext.Block | nn.Conv2d):
+            layer.register_forward_hook(
+                lambda _, inputs, output: strided.append(not output.is_contiguous(memory_format=torch.channels_last))
+            )
+    model(torch.randn(2, 3, 96, 96))
+    assert len(strided) == 18 + 18 + 4 and not any(strided)
+
+
+def test_a_cosine_head_gives_float32_cosines_whatever_the_precision() -> None:
+    seed_torch(0)
+    head, x = CosineHead(16, 5), torch.randn(7, 16)
+    expected = torch.stack([F.cosine_similarity(x, centre.expand(7, -1)) for centre in head.weight], 1)
+    torch.testing.assert_close(head(x), expected)
+    torch.testing.assert_close(head(1000 * x), expected)
+    head.scale = 64.0
+    torch.testing.assert_close(head(x), 64 * expected)
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype):
+            cosines: Tensor = head(x)
+        assert torch.equal(cosines, head(x)) and cosines.dtype == torch.float32

@@ -1,0 +1,555 @@
+"""Raw faces to packed arrays: every image arrives as it came, and every bad one, and every misfit, is named."""
+
+import base64
+import hashlib
+import io
+import json
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Container, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.engine.archive import Archive, pack_folder
+from stages.engine.errors import InputError
+from stages.engine.packed import RaggedArray, read_texts
+from stages.tasks.faces import Sample, raw
+from stages.tasks.faces.raw import image as images
+from stages.tasks.faces.raw import layout
+from tests.conftest import task_settings
+
+WriteZip = Callable[[str, dict[str, bytes]], Path]
+CLASSIFICATION, VERIFICATION = "11-785-s23-hw2p2-classification", "11-785-s23-hw2p2-verification"
+
+
+def pack(
+    archives: Path | list[Path], out: Path, *, on_bad: Literal["error", "skip"] = "error", side: int | None = None
+) -> dict[str, Any]:
+    out.mkdir(exist_ok=True)
+    block = task_settings("faces", source="anywhere", on_bad=on_bad, side=side, sample=Sample(1, 1, 1, 1, 1, 1))
+    paths = [archives] if isinstance(archives, Path) else archives
+    return raw.pack([Archive(path) for path in paths], out, block, 0)
+
+
+def problem(archives: Path | list[Path], out: Path, *, on_bad: Literal["error", "skip"] = "error") -> str:
+    with pytest.raises(InputError) as caught:
+        pack(archives, out, on_bad=on_bad)
+    return str(caught.value)
+
+
+def read(out: Path, split: str) -> list[tuple[str, int, bytes]]:
+    """(name, label, content) of each image."""
+    folder = out / split
+    contents, labels = RaggedArray(folder / "images"), np.load(folder / "labels.npy")
+    assert (contents.values.dtype, labels.dtype) == (np.uint8, np.int64)
+    return [
+        (name, int(label), bytes(content))
+        for name, label, content in zip(read_texts(folder / "names"), labels, contents, strict=True)
+    ]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def face(seed: int, height: int = 12, width: int = 12, suffix: str = ".jpg") -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), np.uint8)
+    return cv2.imencode(suffix, cv2.resize(pixels, (width, height)))[1].tobytes()
+
+
+def table(header: str, ids: list[str], labels: list[str]) -> bytes:
+    return "\n".join([header, *[f"{index},{label}" for index, label in zip(ids, labels, strict=True)], ""]).encode()
+
+
+# Neither the archives' order nor the identities' first appearance is that of the names.
+TRAIN = [f"n{identity:06}/{image:04}_01.jpg" for image in (3, 1, 2) for identity in (540, 40, 9)]
+DEV = [f"n{identity:06}/0009_01.jpg" for identity in (40, 540, 9)]
+TEST = [f"{index:05}.jpg" for index in (4, 0, 3, 1, 2)]
+KNOWN = [f"n{identity:06}/0001_01.jpg" for identity in (300, 70, 200)]
+UNKNOWN_DEV = [f"{index:05}.jpg" for index in (2, 0, 3, 1)]
+UNKNOWN_TEST = [f"{index:05}.jpg" for index in (1, 0)]
+DEV_LABELS = ["n000070", "n000000", "n000300", "n000070"]
+
+
+def folder(top: str, names: list[str], seed: int) -> dict[str, bytes]:
+    return {f"{top}/{name}": face(seed + index) for index, name in enumerate(names)}
+
+
+CLASSES = {
+    **folder(f"{CLASSIFICATION}/train", TRAIN, 0),
+    **folder(f"{CLASSIFICATION}/dev", DEV, 100),
+    **folder(f"{CLASSIFICATION}/test", TEST, 200),
+    f"{CLASSIFICATION}/classification_sample_submission.csv": table("id,label", sorted(TEST), ["0"] * 5),
+}
+PAIRS = {
+    **folder(f"{VERIFICATION}/known", KNOWN, 300),
+    **folder(f"{VERIFICATION}/unknown_dev", UNKNOWN_DEV, 400),
+    **folder(f"{VERIFICATION}/unknown_test", UNKNOWN_TEST, 500),
+    f"{VERIFICATION}/verification_dev.csv": table("id,label", [*"0123"], DEV_LABELS),
+    f"{VERIFICATION}/verification_sample_submission.csv": table("id,label", [*"01"], ["n000000"] * 2),
+}
+FOLDERS = {
+    **{f"train/{who}/{index}.png": face(index, 10 + index, 16, ".png") for who in ("Zoë", "ann lee") for index in (1, 0)},
+    "valid/Zoë/a.JPEG": face(5, 20, 11),
+    "valid/ann lee/b.PNG": face(6, 9, 9, ".png"),
+    "test/x/y/2.jpg": face(7),
+    "test/1.jpg": face(8),
+}
+
+
+@pytest.fixture
+def archives(write_zip: WriteZip) -> list[Path]:
+    return [write_zip("raw/classes.zip", CLASSES), write_zip("raw/pairs.zip", PAIRS)]
+
+
+# Both layouts arrive.
+
+
+def test_the_competitions_images_arrive_byte_for_byte_in_the_order_of_their_names(
+    archives: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    stats = pack(archives, out)
+    assert stats["classes"] == ["n000009", "n000040", "n000540"]
+    assert stats["known"] == ["n000070", "n000200", "n000300"]
+    everything = CLASSES | PAIRS
+    for split, top, names in (
+        ("train", CLASSIFICATION, TRAIN),
+        ("dev", CLASSIFICATION, DEV),
+        ("test", CLASSIFICATION, TEST),
+        ("known", VERIFICATION, KNOWN),
+        ("unknown_dev", VERIFICATION, UNKNOWN_DEV),
+        ("unknown_test", VERIFICATION, UNKNOWN_TEST),
+    ):
+        found = read(out, split)
+        assert [name for name, _, _ in found] == sorted(names)
+        assert all(content == everything[f"{top}/{split}/{name}"] for name, _, content in found)
+        assert stats["num"][split] == len(names)
+        assert stats["sha256"][split] == hashlib.sha256(b"".join(content for _, _, content in found)).hexdigest()
+    for split, identities in (("train", stats["classes"]), ("dev", stats["classes"]), ("known", stats["known"])):
+        assert all(identities[label] == name.split("/")[0] for name, label, _ in read(out, split))
+    assert [label for _, label, _ in read(out, "unknown_dev")] == [0, -1, 2, 0]
+    for split in ("test", "unknown_test"):
+        assert {label for _, label, _ in read(out, split)} == {-1}
+    assert (stats["side"], stats["rejected"], stats["converted"]) == (12, [], {})
+    assert json.loads((out / "stats.json").read_text()) == stats
+    for name in ("classification_sample_submission.csv", "verification_sample_submission.csv"):
+        [content] = [content for member, content in everything.items() if member.endswith(name)]
+        assert (out / name).read_bytes() == content
+    assert {path.name for path in out.iterdir()} == {
+        *("stats.json", "classification_sample_submission.csv", "verification_sample_submission.csv"),
+        *stats["num"],
+    }
+
+
+def test_every_kind_and_order_of_archives_gives_the_same(archives: list[Path], write_zip: WriteZip, tmp_path: Path) -> None:
+    everything = CLASSES | PAIRS
+    with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
+        for name, content in sorted(everything.items(), key=lambda item: hashlib.md5(item[0].encode()).digest()):
+            info = tarfile.TarInfo(f"another top/{name}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    for name, content in everything.items():
+        path = tmp_path / "folder" / Path(name).relative_to(Path(name).parts[0])  # without any top folder
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    pack_folder(tmp_path / "folder", tmp_path / "c.zip")
+    backwards = write_zip("d.zip", dict(reversed(everything.items())))
+    by_split: dict[str, dict[str, bytes]] = {}
+    for name, content in everything.items():
+        by_split.setdefault(name.split("/")[1], {})[name] = content
+    parts = [write_zip(f"parts/{split}.zip", members) for split, members in by_split.items()]
+    assert len(parts) == 9
+    forms: list[Path | list[Path]] = [archives, archives[::-1], tmp_path / "b.tar.gz", tmp_path / "c.zip", backwards, parts]
+    for index, form in enumerate(forms):
+        pack(form, tmp_path / f"out{index}")
+    expected, *others = (contents(tmp_path / f"out{index}") for index in range(len(forms)))
+    assert len(expected) == 6 * 5 + 3
+    for other in others:
+        assert other == expected
+
+
+def test_a_folder_for_each_identity_is_enough(write_zip: WriteZip, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stats = pack(write_zip("a.zip", FOLDERS), out)
+    assert (stats["classes"], stats["known"]) == (["Zoë", "ann lee"], [])
+    assert stats["num"] == {"train": 4, "dev": 2, "test": 2, "known": 0, "unknown_dev": 0, "unknown_test": 0}
+    names = ["Zoë/0.png", "Zoë/1.png", "ann lee/0.png", "ann lee/1.png"]
+    assert [row[:2] for row in read(out, "train")] == list(zip(names, [0, 0, 1, 1], strict=True))
+    assert [row[:2] for row in read(out, "dev")] == [("Zoë/a.JPEG", 0), ("ann lee/b.PNG", 1)]
+    assert [row[:2] for row in read(out, "test")] == [("1.jpg", -1), ("x/y/2.jpg", -1)]
+    assert read(out, "test")[1][2] == FOLDERS["test/x/y/2.jpg"]
+    assert {path.name for path in out.iterdir()} == {"stats.json", "train", "dev", "test"}
+
+
+def test_the_test_images_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> None:
+    members = {name: content for name, content in FOLDERS.items() if not name.startswith("test")}
+    assert pack(write_zip("a.zip", members), tmp_path / "out")["num"]["test"] == 0
+    assert not (tmp_path / "out" / "test").exists()
+
+
+def test_a_known_identity_may_have_several_images(write_zip: WriteZip, tmp_path: Path) -> None:
+    more = {f"{VERIFICATION}/known/n000200/0000_01.jpg": face(1)}
+    stats = pack(write_zip("a.zip", CLASSES | PAIRS | more), tmp_path / "out")
+    assert [label for _, label, _ in read(tmp_path / "out", "known")] == [0, 1, 1, 2]
+    assert len(stats["known"]) == 3
+
+
+def test_files_beside_the_images_are_not_looked_at(write_zip: WriteZip, tmp_path: Path) -> None:
+    others = ["README.md", "train/.DS_Store", "train/Zoë/.DS_Store", "train/Zoë/._1.png", "train/Zoë/notes.txt"]
+    others += ["test/Thumbs.db", "figures/plot.png", ".git/train/x/y.jpg", "__MACOSX/train/Bob/._1.jpg"]
+    pack(write_zip("a.zip", FOLDERS), tmp_path / "a")
+    pack(write_zip("b.zip", dict.fromkeys(others, b"other") | FOLDERS), tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+# Statistics.
+
+
+def cropped(content: bytes, side: int) -> np.ndarray:
+    """RGB pixels whose shorter side is `side` already, cropped to the middle."""
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side, ::-1].astype(np.float64)
+
+
+def test_the_statistics_are_those_of_what_networks_see_of_the_training_images(write_zip: WriteZip, tmp_path: Path) -> None:
+    train = {f"train/{who}/{index}.jpg": face(index, *size) for who in "ab" for index, size in enumerate([(8, 8), (15, 8)])}
+    members = train | {"dev/a/1.jpg": face(9, 30, 30)}
+    stats = pack(write_zip("a.zip", members), tmp_path / "out")
+    pixels = np.stack([cropped(content, 8) for content in train.values()])
+    assert stats["side"] == 8
+    np.testing.assert_allclose(stats["mean"], pixels.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(stats["std"], pixels.std((0, 1, 2)), rtol=1e-12)
+
+
+def test_a_bad_first_training_image_is_named(write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", {name: content if name.startswith("valid") else b"bad" for name, content in FOLDERS.items()})
+    assert problem(path, tmp_path / "out").startswith(f"{path}: train/Zoë/0.png: is not a readable image")
+
+
+def test_images_are_scaled_to_the_side_that_was_asked_for(write_zip: WriteZip, tmp_path: Path) -> None:
+    flat = {name: cv2.imencode(".png", np.full((6, 9, 3), (30, 20, 10), np.uint8))[1].tobytes() for name in FOLDERS}
+    stats = pack(write_zip("a.zip", flat), tmp_path / "out", side=4)
+    assert (stats["side"], stats["mean"], stats["std"]) == (4, [10, 20, 30], [1e-3] * 3)
+
+
+def test_the_side_is_that_of_the_first_good_training_image_by_name(write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", dict(reversed(FOLDERS.items())) | {"train/Zoë/0.png": face(0, 17, 13, ".png")})
+    assert pack(path, tmp_path / "out")["side"] == 13
+    changes = {"train/Zoë/0.png": b"", "train/ann lee/1.png": face(0, 15, 15, ".png")}
+    path = write_zip("a.zip", FOLDERS | changes)
+    assert pack(path, tmp_path / "out", on_bad="skip")["side"] == 11
+
+
+# Bad images.
+
+
+def jpeg_of_size(width: int, height: int) -> bytes:
+    """A JPEG of a few bytes that claims so many pixels."""
+    content = bytearray(face(0))
+    struct.pack_into(">HH", content, content.index(b"\xff\xc0") + 5, height, width)
+    return bytes(content)
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    content = bytearray(face(0, suffix=".png"))
+    struct.pack_into(">II", content, 16, width, height)
+    struct.pack_into(">I", content, 29, zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
+BIG = face(0, 64, 64)
+THUMBNAIL = b"\xff\xe1" + struct.pack(">H", len(face(1)) + 2) + face(1)
+BAD = {
+    "empty": (b"", "is not a readable image"),
+    "text": (b"<html>not found</html>", "is not a readable image"),
+    "another format": (face(0, suffix=".bmp"), "is not a readable image"),
+    "without its last byte": (BIG[:-1], "is cut short"),
+    "half": (BIG[: len(BIG) // 2], "is cut short"),
+    "half, then zeros": (BIG[: len(BIG) // 2] + bytes(len(BIG)), "is cut short"),
+    "half, after a whole thumbnail": (BIG[:2] + THUMBNAIL + BIG[2 : len(BIG) // 2], "is cut short"),
+    "only a start": (BIG[:2], "is cut short"),
+    "no more than start and end": (b"\xff\xd8\xff\xd9", "is not a readable image"),
+    "no height": (jpeg_of_size(12, 0), "is not a readable image"),
+    "huge": (jpeg_of_size(40_000, 50_000), "has 40,000 x 50,000 pixels, more than 67,108,864"),
+    "half a PNG": (face(0, suffix=".png")[:-30], "is cut short"),
+    "a PNG without its end": (face(0, suffix=".png")[:-12], "is cut short"),
+    "a PNG that changed": (face(0, suffix=".png")[:-25] + b"0" + face(0, suffix=".png")[-24:], "is not a readable image"),
+    "a PNG without a header": (face(0, suffix=".png")[:8] + face(0, suffix=".png")[33:], "is not a readable image"),
+    "a huge PNG": (png_of_size(2**31 - 1, 2**31 - 1), "has 2,147,483,647 x 2,147,483,647 pixels"),
+    "too long to scale": (png_of_size(1, 1_000_000), "has 1 x 1,000,000 pixels, more than 67,108,864, or would have when"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("member", [f"{CLASSIFICATION}/train/{TRAIN[0]}", f"{VERIFICATION}/unknown_dev/00002.jpg"])
+def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    content, words = BAD[kind]
+    path = write_zip("a.zip", CLASSES | PAIRS | {member: content})
+    message = problem(path, tmp_path / "out")
+    assert message.startswith(f"{path}: {member}: {words}")
+    assert message.endswith("`on_bad: skip` leaves such items out")
+    stats = pack(path, tmp_path / "skipped", on_bad="skip")
+    [rejected] = stats["rejected"]
+    assert rejected["item"] == f"{path}: {member}"
+    assert rejected["reason"].startswith(words)
+    assert sum(stats["num"].values()) == sum(map(len, (TRAIN, DEV, TEST, KNOWN, UNKNOWN_DEV, UNKNOWN_TEST))) - 1
+    if "unknown_dev" in member:  # the others keep their rows of the table
+        names = ["00000.jpg", "00001.jpg", "00003.jpg"]
+        found = [row[:2] for row in read(tmp_path / "skipped", "unknown_dev")]
+        assert found == list(zip(names, [0, -1, 0], strict=True))
+
+
+def test_bytes_after_the_end_do_no_harm(write_zip: WriteZip, tmp_path: Path) -> None:
+    changes = {"test/1.jpg": BIG + bytes(100), "test/x/y/2.jpg": BIG[:2] + THUMBNAIL + BIG[2:] + b"appended"}
+    assert pack(write_zip("a.zip", FOLDERS | changes), tmp_path / "out")["num"]["test"] == 2
+
+
+@given(st.integers(0, len(BIG) - 1))
+def test_a_jpeg_cut_anywhere_is_noticed(length: int) -> None:
+    with pytest.raises(images.Problem):
+        images.header(BIG[:length])
+
+
+@given(st.sampled_from([BIG, BIG[:2] + THUMBNAIL + BIG[2:], face(3, suffix=".png")]), st.data())
+def test_a_damaged_image_is_a_problem_or_has_the_pixels_it_claims(content: bytes, data: st.DataObject) -> None:
+    damaged = bytearray(content)
+    places = st.one_of(st.integers(0, min(len(content), 200) - 1), st.integers(0, len(content) - 1))
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(places)] = data.draw(st.integers(0, 255))
+    try:
+        counts = raw._examine(bytes(damaged), 16, True).counts
+    except images.Problem:
+        return
+    assert counts is not None
+    assert counts.sum() == 3 * 16 * 16
+
+
+@given(st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff\xc0", images.PNG, images.PNG + b"\0\0\0\rIHDR"]), st.binary())
+def test_bytes_that_only_begin_as_an_image_are_a_problem(start: bytes, rest: bytes) -> None:
+    with pytest.raises(images.Problem):
+        raw._examine(start + rest, 16, True)
+
+
+# A CMYK JPEG of 8 x 8 pixels, which OpenCV cannot write.
+CMYK = base64.b64decode(
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwD/////////////////////////////////////////////////////////////////////////////////////"
+    "/8AAFAgACAAIBEMRAE0RAFkRAEsRAP/EABUAAQEAAAAAAAAAAAAAAAAAAAID/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAA4EQwBNAFkASwAAPwCgmb"
+    "//2Q=="
+)
+
+
+def test_what_has_to_be_converted_is_counted(write_zip: WriteZip, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    four, deep = random.integers(0, 256, (9, 9, 4), np.uint8), random.integers(0, 2**16, (9, 9), np.uint16)
+    changes = {
+        "test/cmyk.jpg": CMYK,
+        "test/gray.jpg": cv2.imencode(".jpg", four[..., 0])[1].tobytes(),
+        "test/alpha.png": cv2.imencode(".png", four)[1].tobytes(),
+        "test/deep.png": cv2.imencode(".png", deep)[1].tobytes(),
+        "train/Zoë/gray.png": cv2.imencode(".png", four[..., 1])[1].tobytes(),
+    }
+    stats = pack(write_zip("a.zip", FOLDERS | changes), tmp_path / "out")
+    assert stats["converted"] == {"16 bit": 1, "alpha": 1, "cmyk": 1, "grayscale": 3}
+    assert stats["rejected"] == []
+
+
+def test_a_png_with_a_palette_is_converted() -> None:
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)),
+        (b"PLTE", bytes([10, 20, 30, 40, 50, 60])),
+        (b"IDAT", zlib.compress(b"\0\0\1\0\1\0\1\0\1" * 8)),
+        (b"IEND", b""),
+    ]
+    content = images.PNG + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    examined = raw._examine(content, 8, True)
+    assert examined.converted == ("palette",)
+    assert examined.counts is not None
+    assert [np.flatnonzero(counts).tolist() for counts in examined.counts] == [[10, 40], [20, 50], [30, 60]]
+
+
+def test_rejected_images_are_listed_in_the_same_order_every_time(write_zip: WriteZip, tmp_path: Path) -> None:
+    # stats.json is an output that DVC compares by its bytes.
+    members = CLASSES | {f"{CLASSIFICATION}/test/{name}": b"" for name in TEST} | {f"{CLASSIFICATION}/train/1.jpg": b""}
+    first = pack(write_zip("a.zip", members), tmp_path / "first", on_bad="skip")
+    second = pack(write_zip("a.zip", dict(reversed(members.items()))), tmp_path / "second", on_bad="skip")
+    assert len(first["rejected"]) == 6
+    assert first == second
+    assert "test" not in first["sha256"]
+    assert not (tmp_path / "first" / "test").exists()
+
+
+# Images that have no place, or no counterpart.
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        ("train/1.jpg", "lies in no <split>/<identity>/"),
+        ("train/Zoë/more/1.jpg", "lies in no <split>/<identity>/"),
+        ("unknown_dev/more/1.jpg", "lies in no <split>/<identity>/"),
+        ("valid/Bob/1.jpg", "train has no images of Bob"),
+    ],
+)
+def test_an_image_without_a_place_is_named_or_left_out_when_so_asked(
+    member: str, words: str, write_zip: WriteZip, tmp_path: Path
+) -> None:
+    path = write_zip("a.zip", FOLDERS | {member: face(0)})
+    assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: {words}")
+    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip")["rejected"]
+    assert rejected["item"] == f"{path}: {member}"
+    assert rejected["reason"].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train/": None}, "found no image train/<identity>/*.jpg in a.zip"),
+        ({"valid/": None}, "found no image dev/<identity>/*.jpg (or val, valid) in a.zip"),
+        ({"unknown_test/1.jpg": face(0)}, "found images in unknown_test but none in known"),
+        ({"known/a/1.jpg": face(0)}, "found images in known but none in unknown_dev"),
+        (
+            {"known/a/1.jpg": face(0), "unknown_dev/1.jpg": face(0)},
+            "found images in unknown_dev but no verification_dev.csv",
+        ),
+        ({"train/Bob/readme.txt": b""}, "a.zip: train/Bob: holds no image"),
+        ({"valid/Bob/.DS_Store": b""}, "a.zip: valid/Bob: holds no image"),
+        ({"val/Zoë/a.jpg": face(0)}, "a.zip: val and "),
+        ({"copy/train/Zoë/1.png": face(0)}, "a.zip: copy/train and "),
+        ({"./train/Zoë/1.png": face(0)}, "a.zip: ./train/Zoë/1.png: is there a second time"),
+    ],
+)
+def test_folders_that_do_not_fit_together_are_named(
+    changes: dict[str, bytes | None], words: str, write_zip: WriteZip, tmp_path: Path
+) -> None:
+    dropped = tuple(name for name, content in changes.items() if content is None)
+    members = {name: content for name, content in FOLDERS.items() if not (dropped and name.startswith(dropped))}
+    path = write_zip("raw/a.zip", members | {name: content for name, content in changes.items() if content is not None})
+    for on_bad in ("error", "skip"):
+        message = problem(path, tmp_path / "out", on_bad="skip" if on_bad == "skip" else "error")
+        assert message.startswith(str(tmp_path / "raw"))
+        assert words in message
+
+
+def test_two_archives_that_hold_the_same_split_are_named(write_zip: WriteZip, tmp_path: Path) -> None:
+    paths = [write_zip("raw/a.zip", FOLDERS), write_zip("raw/b.zip", FOLDERS)]
+    assert (
+        problem(paths, tmp_path / "out")
+        == f"{paths[1]}: train and {paths[0]}: train both hold the train images; give one of them"
+    )
+
+
+def test_an_archive_of_something_else_is_named(write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("raw/a.zip", {"readme.txt": b"hello"})
+    assert problem(path, tmp_path / "out") == f"{tmp_path / 'raw'}: found no image train/<identity>/*.jpg in a.zip"
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (f"{CLASSIFICATION}/train/n000040", "there is no good training image of n000040"),
+        (f"{CLASSIFICATION}/train/n0000", "there is no good training image of n000009 and 1 more"),
+        (f"{CLASSIFICATION}/train", "there is no good training image"),
+        (f"{CLASSIFICATION}/dev", "there is no good image for the dev split"),
+        (f"{VERIFICATION}/known", "there is no good image for the known split"),
+        (f"{VERIFICATION}/unknown_dev", "there is no good image for the unknown_dev split"),
+    ],
+)
+def test_what_is_needed_cannot_be_skipped(start: str, words: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    bad = {name: b"bad" for name in CLASSES | PAIRS if name.startswith(start)}
+    message = problem(write_zip("raw/a.zip", CLASSES | PAIRS | bad), tmp_path / "out", on_bad="skip")
+    assert message == f"{tmp_path / 'raw'}: {words}"
+
+
+# Tables.
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("dev", table("id,label", [*"01234"], [*DEV_LABELS, "n000000"]), "has 5 rows below its header"),
+        ("dev", table("id,label", [*"012"], DEV_LABELS[:3]), "has 3 rows below its header, but unknown_dev has 4 images"),
+        ("dev", table("id,label", [*"0132"], DEV_LABELS), "has the id '3' in the place of '2'"),
+        ("dev", table("id,label", [*"0123"], [*DEV_LABELS[:3], "n000071"]), "line 5: 'n000071' is neither in known"),
+        ("dev", table("name,label", [*"0123"], DEV_LABELS), "its first line must be id,label, but is 'name,label'"),
+        ("dev", b"", "its first line must be id,label, but is ''"),
+        ("dev", b"id,label\n0,n000070,1\n", "line 2: has 3 columns"),
+        ("dev", b"id,label\n0,\xe9\n", "line 2: is not UTF-8 text"),
+        ("dev", b"id,label\n0,n0\r7\n", "line 3: has 1 columns"),
+        ("sample_submission", table("id,label", [*"012"], [""] * 3), "has 3 rows below its header, but unknown_test has 2"),
+        ("sample_submission", table("id,label", [*"12"], [""] * 2), "has the id '1' in the place of '0'"),
+    ],
+)  # fmt: skip
+def test_a_bad_table_of_the_verification_is_named(
+    name: str, content: bytes, words: str, write_zip: WriteZip, tmp_path: Path
+) -> None:
+    member = f"{VERIFICATION}/verification_{name}.csv"
+    path = write_zip("a.zip", CLASSES | PAIRS | {member: content})
+    assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: {words}")
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (sorted(TEST)[1:], "has 4 rows below its header, but test has 5 images"),
+        ([*sorted(TEST)[:4], "00005.jpg"], "has the id '00005.jpg' in the place of '00004.jpg'"),
+        ([*sorted(TEST)[:4], "00003.jpg"], "has the id '00003.jpg' in the place of '00004.jpg'"),
+        ([*"01234"], "has the id '0' in the place of '00000.jpg'"),
+    ],
+)
+def test_a_sample_submission_of_other_images_is_named(
+    ids: list[str], words: str, write_zip: WriteZip, tmp_path: Path
+) -> None:
+    member = f"{CLASSIFICATION}/classification_sample_submission.csv"
+    path = write_zip("a.zip", CLASSES | {member: table("id,label", ids, ["0"] * len(ids))})
+    assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: {words}")
+
+
+def test_a_sample_submission_may_have_any_order_and_a_byte_order_mark(write_zip: WriteZip, tmp_path: Path) -> None:
+    content = b"\xef\xbb\xbf" + table("id,label", TEST, ["0"] * 5)
+    pack(write_zip("a.zip", CLASSES | {f"{CLASSIFICATION}/classification_sample_submission.csv": content}), tmp_path / "out")
+    assert (tmp_path / "out" / "classification_sample_submission.csv").read_bytes() == content
+
+
+def test_a_table_that_is_there_twice_is_named(archives: list[Path], write_zip: WriteZip, tmp_path: Path) -> None:
+    again = write_zip("raw/z.zip", {"verification_dev.csv": PAIRS[f"{VERIFICATION}/verification_dev.csv"]})
+    message = problem([*archives, again], tmp_path / "out")
+    assert message.startswith(f"{again}: verification_dev.csv: is there a second time")
+
+
+# What many images need.
+
+
+def test_no_more_images_are_read_than_are_in_work(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for index in range(300):
+            archive.writestr(f"train/a/{index}.jpg", face(0))
+        archive.writestr("dev/a/1.jpg", face(0))
+    reads = 0
+
+    class Counted(Archive):
+        def members(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+            nonlocal reads
+            for member in super().members(wanted):
+                reads += 1
+                yield member
+
+    archives: list[Archive] = [Counted(tmp_path / "a.zip")]
+    most = raw.AHEAD * cv2.getNumThreads() + 1
+    names = []
+    for given_out, (_, image, _, _) in enumerate(raw._examine_all(archives, layout.find(archives), 8)):
+        assert reads - given_out <= most
+        names.append(image.name)
+    assert names == [f"a/{index}.jpg" for index in range(300)] + ["a/1.jpg"]

@@ -1,0 +1,252 @@
+"""Best matches, thresholds and the errors of pairs against plain Python that tries everything."""
+
+import json
+import math
+import subprocess
+import sys
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stages.engine.errors import InputError
+from stages.tasks.faces.evaluation import verification
+
+ROOT = Path(__file__).parents[3]
+
+SMALL = st.lists(st.integers(-3, 3), min_size=3, max_size=3)
+SCORE = st.one_of(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 1.0]), st.floats(-1, 1, width=32))
+QUERIES = st.lists(st.tuples(SCORE, st.sampled_from(["right", "wrong", "unknown"])), min_size=1, max_size=12)
+PAIRS = st.lists(st.tuples(SCORE, st.booleans()), max_size=14).map(lambda some: [(0.25, True), (0.5, False), *some])
+
+
+def signed_square(query: list[int], known: list[int]) -> Fraction:
+    """The cosine times its own size, exactly: it orders known faces as the cosine does."""
+    dot = sum(a * b for a, b in zip(query, known, strict=True))
+    return Fraction(dot * abs(dot), sum(a * a for a in query) * sum(b * b for b in known) or 1)
+
+
+@given(st.lists(SMALL, max_size=4), st.lists(SMALL, min_size=1, max_size=9), st.integers(1, 10))
+@settings(deadline=None)
+def test_the_first_of_the_most_similar_is_found_in_blocks_of_any_size(
+    queries: list[list[int]], known: list[list[int]], block: int
+) -> None:
+    scores, places = verification.most_similar(
+        torch.tensor(queries, dtype=torch.float32).view(-1, 3), torch.tensor(known, dtype=torch.float32), block=block
+    )
+    exact = [[signed_square(query, other) for other in known] for query in queries]
+    for row, place in zip(exact, places.tolist(), strict=True):
+        assert row[place] == max(row)
+        assert place == row.index(max(row)) or max(row) == 0  # a right angle's cosine may come out as 1e-17
+    cosines = [math.copysign(math.sqrt(abs(max(row))), max(row)) for row in exact]
+    assert scores.tolist() == pytest.approx(cosines, abs=1e-7) and scores.dtype == torch.float32
+
+
+@pytest.mark.parametrize("num_queries", [1, 3, 17])
+@pytest.mark.parametrize("num_known", [7, 33, 300])
+def test_of_known_faces_with_one_image_the_first_wins(num_queries: int, num_known: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    queries = torch.randn(num_queries, 512, generator=random)
+    image = torch.randn(1, 512, generator=random)
+    for block in (1, 5, 256):
+        assert verification.most_similar(queries, image.expand(num_known, -1), block=block)[1].tolist() == [0] * num_queries
+
+
+def test_lengths_of_embeddings_do_not_matter_and_no_length_is_similar_to_nothing() -> None:
+    random = torch.Generator().manual_seed(0)
+    queries, known = torch.randn(5, 8, generator=random), torch.randn(9, 8, generator=random)
+    plain = verification.most_similar(queries, known)
+    for scale in (1e-30, 1e30):
+        scaled = verification.most_similar(queries * scale, known * torch.rand(9, 1, generator=random).add(0.1) * scale)
+        assert scaled[1].equal(plain[1]) and torch.allclose(scaled[0], plain[0])
+    zero = torch.zeros(1, 8)
+    assert [part.tolist() for part in verification.most_similar(zero, known)] == [[0.0], [0]]
+    assert [part.tolist() for part in verification.most_similar(known[:1], torch.cat([-known[:1], zero]))] == [[0.0], [1]]
+    assert verification.most_similar(known, known)[0].tolist() == [1.0] * 9
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_embedding_that_is_not_finite_is_an_error(value: float) -> None:
+    broken, whole = torch.tensor([[1.0, value]]), torch.ones(1, 2)
+    for arguments in ((broken, whole), (whole, broken)):
+        with pytest.raises(InputError, match="not finite"):
+            verification.most_similar(*arguments)
+
+
+PEAK = """
+import torch
+from stages.tasks.faces.evaluation.verification import most_similar
+
+def peak():
+    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+queries, known = torch.ones(1000, 8), torch.ones(10_000, 8)
+most_similar(queries[:1], known[:1])
+before = peak()
+most_similar(queries, known)
+blocks = peak()
+most_similar(queries, known, block=len(known))
+print(blocks - before, peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+def test_memory_does_not_grow_with_queries_times_known() -> None:
+    output = subprocess.run([sys.executable, "-c", PEAK], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    blocks, whole = map(float, output.split())
+    assert whole > 1000 * 10_000 * 8 / 2**20, "this does measure the matrix of scores"
+    assert blocks < 40
+
+
+def test_pairs_are_all_queries_with_all_known_and_score_as_the_best_matches_do() -> None:
+    random = torch.Generator().manual_seed(0)
+    queries, known = torch.randn(4, 6, generator=random), torch.randn(3, 6, generator=random)
+    scores, genuine = verification.all_pairs(queries, known, torch.tensor([2, -1, 0, 7]), torch.tensor([0, 1, 2]))
+    expected = [torch.cosine_similarity(query, other, dim=0) for query in queries for other in known]
+    assert torch.allclose(scores, torch.stack(expected), atol=1e-6)
+    assert genuine.nonzero().flatten().tolist() == [2, 6]
+    assert scores.view(4, 3).max(1).values.equal(verification.most_similar(queries, known)[0])
+
+
+def split(queries: list[tuple[float, str]]) -> tuple[Tensor, Tensor, Tensor]:
+    scores = torch.tensor([score for score, _ in queries])
+    return (
+        scores,
+        torch.tensor([kind == "right" for _, kind in queries]),
+        torch.tensor([kind == "unknown" for _, kind in queries]),
+    )
+
+
+def num_right(queries: list[tuple[float, str]], threshold: float) -> int:
+    return sum(kind == ("right" if score >= threshold else "unknown") for score, kind in queries)
+
+
+@given(QUERIES)
+@example([(1.0, "unknown")])
+@example([(-1.0, "right")])
+@example([(0.5, "unknown"), (math.nextafter(0.5, 1), "right")])
+@example([(float(torch.nextafter(torch.tensor(0.5), torch.tensor(1.0))), "right"), (0.5, "unknown")])
+@settings(deadline=None, max_examples=300)
+def test_no_threshold_is_better_than_the_chosen_one(queries: list[tuple[float, str]]) -> None:
+    queries = [(torch.tensor(score).item(), kind) for score, kind in queries]
+    threshold = verification.choose_threshold(*split(queries))
+    assert math.isfinite(threshold)
+    best = max(num_right(queries, border) for border in [-math.inf, math.inf, *(score for score, _ in queries)])
+    assert num_right(queries, threshold) == best
+    assert verification.accuracy(*split(queries), threshold) == best / len(queries)
+    assert verification.choose_threshold(*split(queries[::-1])) == threshold
+
+
+@pytest.mark.parametrize(
+    ("queries", "threshold"),
+    [
+        ([(0.25, "unknown"), (0.75, "right")], 0.5),
+        ([(0.25, "unknown"), (0.5, "wrong"), (0.75, "right")], 0.5),  # a mistake at any threshold is no border
+        ([(0.25, "unknown"), (0.5, "right"), (0.5, "unknown"), (0.75, "right")], 0.5),  # nor are two that even out
+        ([(0.0, "unknown"), (0.125, "right"), (0.25, "unknown"), (0.75, "right")], 0.5),  # the wider of two
+        ([(0.0, "unknown"), (0.25, "right"), (0.5, "unknown"), (0.75, "right")], 0.125),  # the lower of two
+        ([(-0.5, "right"), (0.0, "unknown"), (0.25, "right")], 0.125),  # accepting all is as good, but says less
+        ([(0.5, "right"), (0.75, "right")], -0.25),
+        ([(0.25, "unknown"), (0.5, "unknown")], 0.75),
+        ([(0.5, "right"), (0.75, "unknown")], -0.25),  # all or none: all
+        ([(0.5, "wrong")], 0.0),
+        ([], 0.0),
+    ],
+)
+def test_the_threshold_is_the_middle_of_the_widest_best_interval(queries: list[tuple[float, str]], threshold: float) -> None:
+    scores, right, unknown = split(queries)
+    assert verification.choose_threshold(scores, right.bool(), unknown.bool()) == threshold
+
+
+def rates(pairs: list[tuple[float, bool]], threshold: float) -> tuple[Fraction, Fraction]:
+    """False and true accept rate."""
+    accepted = [genuine for score, genuine in pairs if score >= threshold]
+    num = sum(genuine for _, genuine in pairs)
+    return Fraction(accepted.count(False), len(pairs) - num), Fraction(accepted.count(True), num)
+
+
+def points(pairs: list[tuple[float, bool]]) -> list[tuple[Fraction, Fraction]]:
+    borders = sorted({score for score, _ in pairs}, reverse=True)
+    return [rates(pairs, border) for border in [math.inf, *borders]]
+
+
+def tensors(pairs: list[tuple[float, bool]]) -> tuple[Tensor, Tensor]:
+    return torch.tensor([score for score, _ in pairs]), torch.tensor([genuine for _, genuine in pairs])
+
+
+@given(PAIRS)
+@settings(deadline=None, max_examples=200)
+def test_a_roc_curve_has_the_rates_at_every_threshold(pairs: list[tuple[float, bool]]) -> None:
+    far, tar, thresholds = verification.roc(*tensors(pairs))
+    assert thresholds.isfinite().all() and (thresholds.diff() < 0).all()
+    assert list(zip(far.tolist(), tar.tolist(), strict=True)) == [tuple(map(float, point)) for point in points(pairs)]
+    for index, threshold in enumerate(thresholds.tolist()):
+        assert (far[index].item(), tar[index].item()) == tuple(map(float, rates(pairs, threshold)))
+
+
+@given(PAIRS)
+@settings(deadline=None, max_examples=200)
+def test_pair_metrics_are_those_of_brute_force(pairs: list[tuple[float, bool]]) -> None:
+    metrics = verification.pair_metrics(*tensors(pairs))
+    curve = points(pairs)
+    genuine, impostor = ([score for score, same in pairs if same is kind] for kind in (True, False))
+    wins = sum((a > b) + (a == b) / 2 for a in genuine for b in impostor)
+    expected = {"num_genuine": len(genuine), "num_impostor": len(impostor), "auc": wins / len(genuine) / len(impostor)}
+    for name, limit in (("tar_at_1e-2", Fraction(1, 100)), ("tar_at_1e-3", Fraction(1, 1000))):
+        expected[name] = float(max(tar for far, tar in curve if far <= limit))
+    crossings = set()
+    for (far, tar), (next_far, next_tar) in pairwise(curve):
+        # far + w * (next_far - far) = 1 - tar - w * (next_tar - tar) at w in 0 ... 1
+        weight = (1 - tar - far) / (next_far - far + next_tar - tar)
+        if 0 <= weight <= 1:
+            crossings.add(far + weight * (next_far - far))
+    (expected["eer"],) = map(float, crossings)
+    assert metrics == pytest.approx(expected, abs=1e-12)
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+
+
+@given(PAIRS)
+@settings(deadline=None)
+def test_who_is_genuine_and_which_way_scores_go_can_be_swapped_together(pairs: list[tuple[float, bool]]) -> None:
+    metrics = verification.pair_metrics(*tensors(pairs))
+    swapped = verification.pair_metrics(*tensors([(-score, not genuine) for score, genuine in pairs]))
+    assert [swapped["eer"], swapped["auc"]] == pytest.approx([metrics["eer"], metrics["auc"]])
+
+
+@pytest.mark.parametrize(
+    ("genuine", "impostor", "eer", "auc"),
+    [
+        ([0.9, 0.8], [0.1, 0.2], 0, 1),
+        ([0.1, 0.2], [0.9, 0.8], 1, 0),
+        ([0.5, 0.5], [0.5], 0.5, 0.5),
+        ([0.9, 0.7, 0.5, 0.3], [0.6, 0.4, 0.2, 0.0], 0.25, 13 / 16),
+        ([0.9, 0.5], [0.5, 0.1], 0.25, 7 / 8),  # the rates cross in the middle of a tie
+    ],
+)
+def test_equal_error_rate_and_area_of_cases_done_by_hand(
+    genuine: list[float], impostor: list[float], eer: float, auc: float
+) -> None:
+    metrics = verification.pair_metrics(
+        *tensors([(score, True) for score in genuine] + [(score, False) for score in impostor])
+    )
+    assert [metrics["eer"], metrics["auc"]] == pytest.approx([eer, auc])
+
+
+def test_a_false_accept_rate_that_is_just_reached_counts() -> None:
+    impostors = [(0.5 if index < 3 else 0.0, False) for index in range(300)]
+    far, tar, _ = verification.roc(*tensors([(0.9, True), (0.5, True), (0.2, True), (0.0, True), *impostors]))
+    assert verification.tar_at_far(far, tar, 0.01) == 0.75
+    assert verification.tar_at_far(far, tar, 0.0099) == 0.25
+
+
+@pytest.mark.parametrize("kind", [True, False])
+def test_without_pairs_of_both_kinds_there_are_only_counts(kind: bool) -> None:
+    assert verification.pair_metrics(*tensors([(0.5, kind)] * 3)) == {
+        "num_genuine": 3 * kind,
+        "num_impostor": 3 * (not kind),
+    }
