@@ -56,7 +56,7 @@ def choose(device: str, precision: str, deterministic: bool) -> Compute:
         precision = _fastest(chosen)
     if deterministic:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import inductor for a second
         torch.backends.cudnn.benchmark = False
     else:
         torch.backends.cudnn.benchmark = True

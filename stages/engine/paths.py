@@ -34,6 +34,11 @@ def submissions(run: str) -> Path:
     return Path("data/submissions") / run
 
 
+def export(run: str) -> Path:
+    """model.onnx and its card, for others."""
+    return Path("exports") / run
+
+
 def model(run: str) -> Path:
     """best.pt, last.pt and summary.txt."""
     return Path("models") / run

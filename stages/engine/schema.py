@@ -196,7 +196,6 @@ class Run:
     early_stopping: EarlyStopping | None
     evaluate: Any
     sample: dict[str, Any]
-    reference: str = ""  # what was reached before, in words; the report alone reads it
 
 
 @dataclass(frozen=True)
@@ -220,6 +219,8 @@ class Params:
     submit: Submit
     tasks: dict[str, Any]  # each of its package face's class Settings
     runs: dict[str, Run]
+    # Per run, in words. Not a part of the run, of which a checkpoint keeps all: no number depends on it.
+    reached_before: dict[str, str] = dataclasses.field(default_factory=dict)
     # Not a key of params.yaml: per run, a line for each value that the sample block or an override changed.
     hidden: dict[str, list[str]] = dataclasses.field(default_factory=dict, metadata={"yaml": False})
 

@@ -6,6 +6,9 @@
     <task>/task/            build_model, example, train_batches, eval_batches, forward, loss, score and SCORE,
                             train_metric and TRAIN_METRIC                                              (find_lr, train)
     <task>/evaluation/      evaluate(...): metrics, plots, predictions                                 (stage evaluate)
+    <task>/prediction.py    read(...), predict(...), describe(...): of a user's own files; and compare(...) where there is
+                            something to compare                                                       (stages.predict)
+    <task>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card      (stages.export)
     <task>/submission.py    write(...), check(...): the competition's CSV, torch-free                  (stage submit)
     <task>/models/<name>.py Model
 

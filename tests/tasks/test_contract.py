@@ -25,8 +25,14 @@ FUNCTIONS = {
         "score": ["output", "batch"],
         "train_metric": ["output", "batch"],
     },
+    "export": {"graph": ["model", "stats"]},
     "evaluation": {
         "evaluate": ["model", "name", "run", "features", "compute", "seed", "plots_to", "predictions_to"],
+    },
+    "prediction": {
+        "read": ["content", "stats"],
+        "predict": ["model", "items", "run", "stats", "compute"],
+        "describe": ["answer"],
     },
     "submission": {"write": ["predictions", "features", "out"], "check": ["file", "features", "predictions"]},
 }

@@ -1,0 +1,90 @@
+"""`python -m stages.export RUN`: exports/<run>/ holds model.onnx, checked against PyTorch, and README.md, its model card.
+
+Not a stage: what it makes follows from a run's outputs, and nothing in the pipeline needs it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+import sys
+from typing import Any
+
+from torch import nn
+
+from stages.engine import checkpoint, onnx_graph, paths, summary
+from stages.engine.errors import InputError, run_stage
+from stages.engine.model_card import Card, render
+from stages.engine.schema import Run
+from stages.tasks import load_params, part
+
+
+def main(name: str) -> None:
+    params = load_params()
+    run = params.run(name)
+    onnx_graph.require()
+    saved = checkpoint.load(paths.model(name) / f"{run.evaluate.weights}.pt")
+    _check_parameters(name, run, saved)
+    digest = checkpoint.weights_hash(saved["weights"])
+    metrics = _metrics(name, digest)
+    model = part(run.task, "task").build_model(run, saved["stats"]).eval()
+    model.load_state_dict(saved["weights"])
+    export = part(run.task, "export")
+    graph = export.graph(model, saved["stats"])
+    with paths.replacing(paths.export(name)) as out:
+        out.mkdir()
+        file = out / "model.onnx"
+        onnx_graph.write(graph, file, {"run": name, "task": run.task, "weights_sha256": digest})
+        trials = onnx_graph.check(graph, file)
+        card = Card(
+            run=name,
+            about=export.ABOUT,
+            network=_describe(model),
+            num_parameters=summary.num_parameters(model),
+            task=run.task,
+            source=params.task(run.task).source,
+            saved=saved,
+            evaluate=dataclasses.asdict(run.evaluate),
+            metrics=metrics,
+            timing=json.loads(paths.timing(name).read_text()) if paths.timing(name).is_file() else None,
+            graph=graph,
+            trials=trials,
+            weights_sha256=digest,
+            file_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        )
+        (out / "README.md").write_text(render(card))
+    worst = max(trial.difference for trial in trials)
+    print(f"{paths.export(name)}: {summary.num_parameters(model):,} parameters, at most {worst:.1e} away from PyTorch")
+
+
+def _check_parameters(name: str, run: Run, saved: dict[str, Any]) -> None:
+    """Raises InputError if the run was trained by other parameters than params.yaml has: the card would be untrue."""
+    now = dataclasses.asdict(run)
+    changed = [f"runs.{name}.{key}" for key, value in saved["run"].items() if now.get(key) != value]
+    if changed:
+        keys = ", ".join(changed)
+        raise InputError(
+            f"{paths.model(name)}: was trained before {keys} changed; `dvc repro evaluate@{name}` trains it anew"
+        )
+
+
+def _describe(model: nn.Module) -> str:
+    """The first line of the model file's docstring, without its legend of shapes."""
+    line = (sys.modules[type(model).__module__].__doc__ or "").splitlines()[0]
+    return re.sub(r"\s+(Shapes: )?N [CT] .*", "", line)
+
+
+def _metrics(name: str, digest: str) -> dict[str, Any] | None:
+    """The dev split's metrics, if there are any. Raises InputError if they are about other weights."""
+    file = paths.evaluation(name)
+    if not file.is_file():
+        return None
+    report = json.loads(file.read_text())
+    if report["weights_sha256"] != digest:
+        raise InputError(f"{file}: is about other weights than {paths.model(name)} holds; `dvc repro evaluate@{name}`")
+    dev: dict[str, Any] = report["dev"]
+    return dev
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,177 @@
+"""What a trained run says of files: `python -m stages.predict RUN FILE…`. Not a stage: what it says is printed and not kept.
+
+The network, its settings and the statistics are the checkpoint's, whatever has become of params.yaml and the data since.
+params.yaml decides what it decides in `evaluate`, so that both say the same of the same item: the run's `evaluate` block
+(which weights, mirror images, the beam), device, precision.
+"""
+
+import argparse
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, TextIO
+
+from torch import nn
+from torch.backends import cudnn
+
+from stages.engine import checkpoint, compute, paths
+from stages.engine.check import build
+from stages.engine.compute import Compute
+from stages.engine.errors import InputError
+from stages.engine.schema import Run
+from stages.tasks import load_params, part
+
+TOGETHER = 64  # files that are in memory at a time
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 1 if there were files of which nothing could be said. They are named, and the others told of."""
+    options = _parser().parse_args(arguments)
+    trained = load(options.run)
+    files, failed = _expand(options.files, trained.room.SUFFIXES), list[str]()
+    answers = iter([_compare(trained, files)]) if options.same else _predict(trained, files, failed)
+    is_table = options.out is not None or any(path.is_dir() for path in options.files)
+    form = "json" if options.json else "csv" if is_table else "text"
+    with nullcontext() if options.out is None else paths.replacing(options.out) as partial:
+        with nullcontext(sys.stdout) if partial is None else partial.open("w", newline="", encoding="utf-8") as out:
+            _write(out, answers, form, trained.room)
+        if options.out is not None and len(failed) == len(files):
+            raise InputError(f"{options.out}: is not written, as none of the files could be read")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m stages.predict", description="What a trained run says of files.")
+    parser.add_argument("run", metavar="RUN", help="its name in params.yaml")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="files, or folders of them, which give a table")
+    parser.add_argument("--same", action="store_true", help="of two faces: are they the same person's?")
+    parser.add_argument("--json", action="store_true", help="a JSON object a file, each on a line of its own")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="write there, as CSV unless --json is given")
+    return parser
+
+
+class Trained(NamedTuple):
+    """A run as it was trained, with its `evaluate` block of today; room: the task's `prediction`."""
+
+    name: str
+    run: Run
+    stats: dict[str, Any]
+    weights: dict[str, Any]
+    model: nn.Module
+    place: Compute
+    room: ModuleType
+
+
+def load(name: str) -> Trained:
+    """Raises InputError: no such run, no checkpoint of it, or one that does not fit the code any more."""
+    params = load_params()
+    today = params.run(name)
+    file = paths.model(name) / f"{today.evaluate.weights}.pt"
+    saved = checkpoint.load(file)
+    block = saved["run"]
+    loss = build(part(today.task).Loss, block["loss"], f"{file}: loss")
+    run = dataclasses.replace(today, model=block["model"], loss=loss)
+    # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
+    place = compute.choose(params.device, params.precision, deterministic=False)
+    cudnn.deterministic, cudnn.benchmark = params.deterministic, False
+    try:
+        model = part(run.task, "task").build_model(run, saved["stats"])
+        model.load_state_dict(saved["weights"])
+    except (RuntimeError, TypeError):
+        again = f"`dvc repro train@{name}` trains it again"
+        raise InputError(f"{file}: does not fit the network as its code is now; {again}") from None
+    model = place.place(model)
+    return Trained(name, run, saved["stats"], saved["weights"], model, place, part(run.task, "prediction"))
+
+
+def _expand(given: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
+    """Files as they are; of a folder, all below it with these suffixes, sorted."""
+    files = []
+    for path in given:
+        found = [path]
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("[!.]*") if file.suffix.lower() in suffixes and file.is_file())
+            if not found:
+                raise InputError(f"{path}: holds no {', '.join(suffixes)} files")
+        files += found
+    return files
+
+
+def _read(trained: Trained, file: Path) -> Any:
+    try:
+        return trained.room.read(file.read_bytes(), trained.stats)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from None
+
+
+def _predict(trained: Trained, files: Sequence[Path], failed: list[str]) -> Iterator[dict[str, Any]]:
+    """An answer a file, in order. Files of which there is none are named on stderr and added to `failed`."""
+    for begin in range(0, len(files), TOGETHER):
+        names, items = [], []
+        for file in files[begin : begin + TOGETHER]:
+            try:
+                items.append(_read(trained, file))
+                names.append(_name(file))
+            except InputError as error:
+                print(f"error: {error}", file=sys.stderr)
+                failed.append(_name(file))
+        if items:
+            answers = trained.room.predict(trained.model, items, trained.run, trained.stats, trained.place)
+            yield from ({"file": name} | answer for name, answer in zip(names, answers, strict=True))
+
+
+def _compare(trained: Trained, files: Sequence[Path]) -> dict[str, Any]:
+    """Raises InputError: not two files, a task that compares nothing, or no threshold for these very weights."""
+    if not hasattr(trained.room, "compare"):
+        raise InputError(f"--same: {trained.name} does not compare anything; a run of the task faces does")
+    if len(files) != 2:
+        raise InputError(f"--same: takes two files, and not {len(files)}")
+    report = paths.evaluation(trained.name)
+    again = f"`dvc repro evaluate@{trained.name}` makes it anew"
+    if not report.is_file():
+        raise InputError(f"{report}: is not there, and holds the threshold; {again}")
+    content = json.loads(report.read_text())
+    if content["weights_sha256"] != checkpoint.weights_hash(trained.weights):
+        raise InputError(f"{report}: its threshold is of other weights than the checkpoint's; {again}")
+    items = [_read(trained, file) for file in files]
+    try:
+        answer = trained.room.compare(trained.model, items, trained.run, trained.stats, trained.place, content["dev"])
+    except InputError as error:
+        raise InputError(f"{report}: {error}") from None
+    return {"file": _name(files[0]), "other": _name(files[1])} | answer
+
+
+def _name(file: Path) -> str:
+    """Bytes that are no text, which a file's name may hold, are escaped."""
+    return str(file).encode(errors="backslashreplace").decode()
+
+
+def _write(out: TextIO, answers: Iterator[dict[str, Any]], form: str, room: ModuleType) -> None:
+    """As lines of text, of JSON, or of CSV: there all that is a single value."""
+    table = csv.writer(out, lineterminator="\n")
+    for number, answer in enumerate(answers):
+        if form == "json":
+            print(json.dumps(answer), file=out)
+        elif form == "text":
+            print(f"{answer['file']}: {room.describe(answer)}", file=out)
+        else:
+            row = {key: value for key, value in answer.items() if not isinstance(value, list | dict)}
+            if number == 0:
+                table.writerow(row)
+            table.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row.values()])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

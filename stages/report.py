@@ -1,0 +1,28 @@
+"""Stage `report`: a folder with index.html, one file about all runs that needs no network.
+
+It shows what is there: a run that was not trained or not evaluated yet has gaps. Equal metrics and parameters give equal
+bytes, but for the commit and the versions that the page names; DVC does not make it anew when only those change.
+"""
+
+from pathlib import Path
+
+from stages.engine import paths
+from stages.engine.errors import run_stage
+from stages.reporting.collect import collect
+from stages.reporting.environment import environment
+from stages.reporting.page import render
+from stages.tasks import load_params
+
+
+def main(folder: str) -> None:
+    runs = collect(load_params())
+    page = render(runs, environment())
+    with paths.replacing(Path(folder)) as out:
+        out.mkdir()
+        (out / "index.html").write_text(page, encoding="utf-8")
+    evaluated = sum(results.evaluation is not None for results in runs)
+    print(f"{folder}/index.html: {evaluated} of {len(runs)} runs evaluated, {len(page) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    run_stage(main)

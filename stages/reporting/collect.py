@@ -1,0 +1,103 @@
+"""What the report tells of a run, read from what the other stages left. What a stage has not made yet is None or empty.
+
+The report's stage depends on metrics/ alone. Two things it reads lie elsewhere, but each is made together with a file that
+lies there: the number of parameters with timing.json, the aligned utterances as text with their picture.
+"""
+
+import csv
+import dataclasses
+import json
+import math
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stages.engine import paths
+from stages.engine.check import nearest
+from stages.engine.errors import InputError
+from stages.engine.schema import Params, Run
+
+Curve = list[tuple[int, float | None]]  # epoch, and a value where it is finite
+
+
+class Score(NamedTuple):
+    name: str
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """One run: as params.yaml has it, and as it went."""
+
+    name: str
+    run: Run
+    before: str  # what was reached before, in words, or nothing
+    hidden: list[str]  # a line for each value that the sample block or an override changed
+    lr: dict[str, Any] | None
+    timing: dict[str, Any] | None
+    evaluation: dict[str, Any] | None
+    submission: dict[str, Any] | None
+    score: Score | None  # the headline number
+    num_parameters: int | None
+    curves: dict[str, dict[str, Curve]]  # by metric, then by split; the learning rate has the split ""
+    pictures: list[Path]
+    aligned: str | None  # the worst utterances, as text
+
+
+def collect(params: Params) -> list[Results]:
+    """Every run of params.yaml, in its order. Raises InputError if reached_before names a run that is not there."""
+    for name in params.reached_before:
+        if name not in params.runs:
+            raise InputError(f"reached_before.{name}: there is no such run; {nearest(name, params.runs)}")
+    return [_results(name, params) for name in params.runs]
+
+
+def _results(name: str, params: Params) -> Results:
+    evaluation = _read_json(paths.evaluation(name))
+    curves = _curves(paths.history(name) / "plots" / "metrics")
+    summary, aligned = paths.model(name) / "summary.txt", paths.predictions(name) / "aligned.txt"
+    pictures = sorted(paths.plots(name).glob("*.png"))
+    if paths.lr_plot(name).is_file():
+        pictures.insert(0, paths.lr_plot(name))
+    return Results(
+        name=name,
+        run=params.run(name),
+        before=params.reached_before.get(name, ""),
+        hidden=params.hidden[name],
+        lr=_read_json(paths.lr(name)),
+        timing=_read_json(paths.timing(name)),
+        evaluation=evaluation,
+        submission=_read_json(paths.submission(name)),
+        score=_score(curves, evaluation),
+        num_parameters=_num_parameters(summary.read_text(encoding="utf-8")) if summary.is_file() else None,
+        curves=curves,
+        pictures=pictures,
+        aligned=aligned.read_text(encoding="utf-8") if aligned.is_file() else None,
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _curves(folder: Path) -> dict[str, dict[str, Curve]]:
+    """DVCLive's tables, train/loss.tsv and dev/loss.tsv together; loss first, the learning rate last."""
+    found: dict[str, dict[str, Curve]] = defaultdict(dict)
+    for file in sorted(folder.rglob("*.tsv"), reverse=True):  # train before dev
+        split = "" if file.parent == folder else file.parent.relative_to(folder).as_posix()
+        with file.open(newline="") as lines:
+            rows = [(int(row["step"]), float(row[file.stem])) for row in csv.DictReader(lines, delimiter="\t")]
+        found[file.stem][split] = [(epoch, value if math.isfinite(value) else None) for epoch, value in rows]
+    return {metric: found[metric] for metric in sorted(found, key=lambda metric: (metric == "lr", metric != "loss", metric))}
+
+
+def _score(curves: dict[str, dict[str, Curve]], evaluation: dict[str, Any] | None) -> Score | None:
+    """The evaluation's value of what training measured on dev beside the loss: the task's SCORE, which lives with torch."""
+    names = [metric for metric, splits in curves.items() if "dev" in splits and metric != "loss"]
+    return Score(names[0], evaluation["dev"][names[0]]) if names and evaluation else None
+
+
+def _num_parameters(summary: str) -> int | None:
+    match = re.search(r"^Total params: ([\d,]+)$", summary, re.MULTILINE)
+    return int(match[1].replace(",", "")) if match else None

@@ -1,0 +1,117 @@
+"""The page: one HTML file that holds its styles, its scripts and its pictures, and asks the network for nothing."""
+
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from ruamel.yaml import YAML
+
+from stages.reporting import charts, vega
+from stages.reporting.collect import Curve, Results, Score
+
+SHARES = {"accuracy", "per", "eer", "pixel_match", "substitutions", "insertions", "deletions"}  # shown in per cent
+# What a picture shows, by its file's name: a heading, and what follows the heading in its alternative text. Others are shown
+# under their file's name.
+PICTURES = {
+    "lr": ("Learning rate", "the loss at each rate of a range test, or the rate over the training where none was made"),
+    "confusion": ("Confusion matrix", "how often each true class, in rows, was taken for each class, in columns"),
+    "confused": ("Most confused", "bars for the most frequent pairs of true and predicted"),
+    "misclassified": ("Surest mistakes", "images with the true and the predicted class and the probability"),
+    "augmented": ("Training images", "images as the network sees them, after augmentation"),
+    "roc": ("Verification ROC", "the rate of true matches against that of false ones"),
+    "scores": ("Scores of pairs", "histograms for pairs of the same person and of two"),
+    "pairs": ("Hardest wrong answers", "faces, each beside the most similar known one"),
+    "aligned": ("Worst utterances", "what was said above what was heard, errors marked"),
+    "length": ("Errors against length", "each utterance's error rate against its seconds"),
+}
+WIDE = 1000  # pixels, from which on a picture has a row of its own
+DRAWN_ANEW = {"curves"}  # as curves that can be zoomed
+
+
+def render(runs: Sequence[Results], environment: Mapping[str, str]) -> str:
+    """The page's text. Equal arguments give equal bytes."""
+    jinja = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    jinja.filters |= {"duration": duration, "unbroken": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")}
+    jinja.globals["shown"] = shown
+    sections = [
+        {
+            "results": results,
+            "headline": headline(results.score),
+            "metrics": flatten(results.evaluation["dev"]) if results.evaluation else {},
+            "charts": [
+                (metric, list(splits), rows(splits), charts.curve(results.name, metric, splits))
+                for metric, splits in results.curves.items()
+            ],
+            "pictures": pictures(results.pictures),
+            "settings": settings(results),
+            "facts": flatten({**(results.timing or {}), **(results.submission or {})}),
+        }
+        for results in runs
+    ]
+    return jinja.get_template("page.html").render(sections=sections, environment=environment, vega=vega.script(), wide=WIDE)
+
+
+def headline(score: Score | None) -> str:
+    return f"{score.name} {shown(score.name, score.value)}" if score else "not evaluated yet"
+
+
+def shown(name: str, value: Any) -> str:
+    """A metric as people write it: shares in per cent, the last part of a dotted name deciding."""
+    key = name.rpartition(".")[2]
+    if isinstance(value, float):
+        share = key in SHARES or key.startswith("tar_at_") or ".per_class." in f".{name}"
+        return f"{100 * value:.2f}\N{NO-BREAK SPACE}%" if share else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """The two largest units: 1 h 5 min, 3 min 20 s; below a minute with a decimal."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def pictures(files: Sequence[Path]) -> list[tuple[str, str, charts.Picture]]:
+    """Heading, what is to be seen, and the picture; narrow ones first, which stand side by side."""
+    found = [
+        (*PICTURES.get(file.stem, (file.stem.capitalize(), "a picture")), charts.embed(file))
+        for file in files
+        if file.stem not in DRAWN_ANEW
+    ]
+    return sorted(found, key=lambda item: item[2].width > WIDE)
+
+
+def rows(splits: Mapping[str, Curve]) -> list[list[float | None]]:
+    """The curves as a table: epoch, and each split's value."""
+    columns = [dict(points) for points in splits.values()]
+    epochs = sorted({epoch for column in columns for epoch in column})
+    return [[epoch, *[column.get(epoch) for column in columns]] for epoch in epochs]
+
+
+def flatten(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    found: dict[str, Any] = {}
+    for key, value in block.items():
+        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def settings(results: Results) -> str:
+    """The run's resolved parameters as YAML, without the block that went into resolving them."""
+    block = {key: value for key, value in dataclasses.asdict(results.run).items() if key != "sample"}
+    text = io.StringIO()
+    yaml = YAML()
+    yaml.width = 100
+    yaml.dump(block, text)
+    return text.getvalue()

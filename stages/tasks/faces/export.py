@@ -1,0 +1,58 @@
+"""The faces' networks as graphs for users: from pixels to log-probabilities and embedding. N images, K identities."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from stages.engine.model_card import About
+from stages.engine.onnx_graph import Graph, Pixels, Port, random_images
+
+ABOUT = About(
+    title="whose face is it, and is it anybody known",
+    result="With `flip_average` the metrics are those of the mean over each face and its mirror image; the graph takes "
+    "a face as it is. Where there is a `verification.threshold`, two faces pass for the same person from this cosine "
+    "on.",
+    limits="`log_probs` always names one of the identities of the training, whoever the face belongs to; for anybody "
+    "else compare embeddings. It was trained on cropped faces and looks for none in a picture. How well it does for "
+    "people unlike those it was trained on has not been measured. Do not use it to identify people without their "
+    "consent.",
+    licences={
+        "sample": "faces drawn by this project, under its MIT licence.",
+        "kaggle": "photographs of VGGFace2 (Cao et al. 2018, arXiv:1710.08092) by way of the competition HW2P2 of CMU "
+        "11-785, for research only, under the competition's rules; the weights may be no freer than the photographs.",
+        "path": "archives of the user's own, whose terms hold; the photographs of the competition HW2P2 are from "
+        "VGGFace2 (Cao et al. 2018, arXiv:1710.08092), for research only.",
+    },
+)
+
+
+class Recogniser(nn.Module):
+    """(N, H, W, 3) uint8 -> log-probabilities (N, K), embedding (N, D)."""
+
+    def __init__(self, model: nn.Module, stats: dict[str, Any]) -> None:
+        super().__init__()
+        self.pixels, self.model = Pixels(stats["mean"], stats["std"]), model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        model: Any = self.model
+        embedding = model.embed(self.pixels(images))
+        return model.head(embedding).log_softmax(1), embedding
+
+
+def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
+    """The trained `model` as users want it."""
+    network, side, features = Recogniser(model, stats).eval(), stats["side"], model.num_features
+    assert isinstance(features, int)
+    pixels = "RGB pixels, 0 to 255, of a cropped face: the middle square, scaled; the graph normalises them itself"
+    return Graph(
+        network,
+        network,
+        inputs=[Port("images", "uint8", ("batch", side, side, 3), pixels)],
+        outputs=[
+            Port("log_probs", "float32", ("batch", len(stats["classes"])), "natural logarithms of the probabilities"),
+            Port("embedding", "float32", ("batch", features), "two faces are as similar as the cosine between theirs"),
+        ],
+        example=(random_images(3, side),),
+        trials=[(random_images(num, side),) for num in (1, 2, 7)],
+        labels=stats["classes"],
+    )

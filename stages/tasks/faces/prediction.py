@@ -1,0 +1,63 @@
+"""What a trained run says of a user's own images: who it is, or whether two faces are the same person's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from stages.engine import classify, jpeg
+from stages.engine.compute import Compute
+from stages.engine.errors import InputError
+from stages.engine.schema import Run
+from stages.tasks.faces import task
+from stages.tasks.faces.raw.image import Problem, header
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
+    """RGB (side, side, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
+    try:
+        header(content).check_size(stats["side"])
+        return jpeg.decode(np.frombuffer(content, np.uint8), stats["side"])
+    except (Problem, ValueError) as problem:
+        raise InputError(str(problem)) from None
+
+
+def predict(
+    model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
+) -> list[dict[str, Any]]:
+    """Of each item the most probable identity, its probability, and those of the ten most probable."""
+    return classify.answer(model, task.forward, items, stats, compute, flip_average=run.evaluate.flip_average)
+
+
+def compare(
+    model: nn.Module,
+    items: Sequence[np.ndarray],
+    run: Run,
+    stats: dict[str, Any],
+    compute: Compute,
+    metrics: dict[str, Any],
+) -> dict[str, Any]:
+    """Whether two faces are the same person's: their score reaches the threshold that verification chose on dev.
+
+    metrics: of dev, as evaluate gave them. Raises InputError where they are of a source without verification.
+    """
+    # Its charts need matplotlib, whose import takes as long as the rest of this.
+    from stages.tasks.faces.evaluation import embed_batch, verification
+
+    if "verification" not in metrics:
+        raise InputError("has no threshold for the same person: the source had no images of a verification")
+    embeddings = embed_batch(model.eval(), classify.as_batch(items, stats, compute), run, compute)
+    score = verification.most_similar(embeddings[:1], embeddings[1:])[0].item()
+    threshold = metrics["verification"]["threshold"]
+    return {"same": score >= threshold, "score": score, "threshold": threshold}
+
+
+def describe(answer: dict[str, Any]) -> str:
+    """The three most probable identities, or whether two faces are the same person's, in words."""
+    if "same" in answer:
+        numbers = f"score {answer['score']:.4f}, threshold {answer['threshold']:.4f}"
+        return f"same person as {answer['other']}: {'yes' if answer['same'] else 'no'}, {numbers}"
+    return classify.describe(answer)

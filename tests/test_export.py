@@ -1,0 +1,318 @@
+"""Every network as an ONNX file that computes the same, a card that tells the truth, and artifacts that exist."""
+
+import copy
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from dvc.repo import Repo
+from gto.constants import assert_name_is_valid
+from torch import Tensor, nn
+
+from stages import export
+from stages.engine import checkpoint, model_card, onnx_graph, paths
+from stages.engine.compute import seed_torch
+from stages.engine.errors import InputError
+from stages.engine.onnx_graph import Graph, Port
+from stages.tasks import load_params, part
+from stages.tasks.faces.models import CosineHead
+from stages.tasks.speech import SYMBOLS
+from stages.tasks.speech.export import portable
+from tests.conftest import ROOT, Project
+from tests.tasks.test_contract import TASKS
+
+RUNS = load_params(ROOT / "params.yaml").runs
+TINY: dict[str, dict[str, Any]] = {
+    "custom_resnet": {"width": 4},
+    "dilated_net": {},
+    "resnet50": {"width": 4},
+    "convnext": {"width": 4},
+    "pblstm": {"hidden": 6, "decoder": 16},
+    "bilstm": {"hidden": 6, "num_layers": 2, "features": 13},
+    "conv_bilstm": {"hidden": 6, "num_layers": 2},
+    "convnext1d": {"width": 4},
+}
+DEPTHS = {"resnet50": (2, 1, 1, 1), "convnext": (1, 3, 3, 3)}  # layers left of each stage; ConvNeXt's begin with two others
+STATS: dict[str, dict[str, Any]] = {
+    "cifar10": {"classes": ["cat", "dog", "a|b"], "mean": [120.0, 110.0, 100.0], "std": [60.0, 61.0, 62.0]},
+    "faces": {"classes": [f"n{n}" for n in range(70)], "mean": [9.0, 99.0, 199.0], "std": [60.0, 30.0, 90.0], "side": 32},
+    "speech": {"symbols": list(SYMBOLS), "num_features": 14},
+}
+
+
+def tiny(name: str) -> Any:
+    """The network of a run's model file, narrow, without repetitions, its batch norms' statistics not the first ones."""
+    task = RUNS[name].task
+    stats = STATS[task]
+    classes, speech = len(stats.get("classes", SYMBOLS)), task == "speech"
+    module = import_module(f"stages.tasks.{task}.models.{RUNS[name].model['name']}")
+    seed_torch(0)
+    model = module.Model(*((14, classes) if speech else (classes,)), **TINY[name])
+    for number, depth in enumerate(DEPTHS.get(name, ()), 1):
+        setattr(model, f"stage{number}", getattr(model, f"stage{number}")[:depth])
+    if name == "convnext1d":
+        model.blocks = nn.ModuleList(block for n, block in enumerate(model.blocks) if n < 2 or not block.residual)
+    if name == "convnext":
+        model.head = CosineHead(model.num_features, classes, scale=64.0)
+        for layer in model.modules():
+            if hasattr(layer, "scale") and isinstance(layer.scale, nn.Parameter):
+                nn.init.ones_(layer.scale)  # which 1e-6 at first would hide the blocks
+    if name == "resnet50":
+        for layer in model.modules():
+            if hasattr(layer, "norm3"):
+                nn.init.ones_(layer.norm3.weight)
+    example = (torch.randn(4, 40, 14) + 1, torch.tensor([40, 33, 25, 17])) if speech else (torch.randn(4, 3, 32, 32) + 1,)
+    with torch.no_grad():
+        model.train()(*example)
+    return model.eval()
+
+
+def run_onnx(file: Path, **inputs: np.ndarray) -> list[np.ndarray]:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    return onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, inputs)
+
+
+def log_softmax(logits: Tensor) -> np.ndarray:
+    values = logits.double().numpy()
+    return (
+        values
+        - np.log(np.exp(values - values.max(-1, keepdims=True)).sum(-1, keepdims=True))
+        - values.max(-1, keepdims=True)
+    )
+
+
+def close(found: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_network_computes_the_same_as_onnx(name: str, tmp_path: Path) -> None:
+    """For batches and lengths that the exporter did not see, from the network itself and NumPy's arithmetic around it."""
+    run, model = RUNS[name], tiny(name)
+    stats, file, random = STATS[run.task], tmp_path / "model.onnx", np.random.default_rng(0)
+    before = copy.deepcopy(model.state_dict())
+    graph = part(run.task, "export").graph(model, stats)
+    onnx_graph.write(graph, file, {})
+    assert len(onnx_graph.check(graph, file)) >= 3
+    sizes = ((1, 1), (1, 2), (4, 31), (2, 200)) if run.task == "speech" else ((1, 0), (6, 0))
+    for num, frames in sizes:
+        with torch.no_grad():
+            if run.task == "speech":
+                features = random.standard_normal((num, frames, 14), np.float32)
+                lengths = random.integers(1, frames + 1, num)
+                logits, out_lengths = model(torch.from_numpy(features), torch.from_numpy(lengths))
+                features[np.arange(frames) >= lengths[:, None]] = np.nan  # what pads an utterance must not matter
+                log_probs, found_lengths = run_onnx(file, features=features, lengths=lengths)
+                assert found_lengths.tolist() == out_lengths.tolist()
+            else:
+                images = random.integers(0, 256, (num, 32, 32, 3), np.uint8)
+                x = (images.astype(np.float64) - stats["mean"]) / stats["std"]
+                x = torch.from_numpy(x.transpose(0, 3, 1, 2).astype(np.float32))
+                logits = model(x)
+                log_probs, *embedding = run_onnx(file, images=images)
+                if run.task == "faces":
+                    close(embedding[0], model.embed(x).numpy())
+        close(log_probs, log_softmax(logits))
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items()), "exporting changed the network"
+
+
+class Double(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        return (2 * x,)
+
+
+class Triple(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        return (3 * x,)
+
+
+class Summed(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        return (x.sum(1),)
+
+
+def doubling(**changes: Any) -> Graph:
+    """The smallest graph: twice its input."""
+    ports = {"inputs": [Port("x", "float32", ("batch", 2), "")], "outputs": [Port("y", "float32", ("batch", 2), "")]}
+    graph = Graph(Double(), Double(), **ports, example=(torch.ones(3, 2),), trials=[(torch.ones(4, 2),)], labels=["é", ""])
+    return dataclasses.replace(graph, **changes)
+
+
+def test_a_file_knows_its_labels_and_nothing_of_this_machine(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    for name in ("a", "b"):
+        onnx_graph.write(doubling(), tmp_path / name, {"run": "it"})
+    model = onnx.load(tmp_path / "a")
+    notes = {entry.key: entry.value for entry in model.metadata_props}
+    assert notes["run"] == "it" and json.loads(notes["labels"]) == ["é", ""]
+    assert [axis.dim_param for axis in model.graph.output[0].type.tensor_type.shape.dim] == ["batch", ""]
+    content = (tmp_path / "a").read_bytes()
+    assert str(ROOT).encode() not in content and b"/python" not in content
+    assert content == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"portable": Triple()}, {"trials": [(torch.tensor([[1.0, torch.nan]]),)]}], ids=["values", "nan"]
+)
+def test_a_file_that_differs_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    graph = doubling(**changes)
+    onnx_graph.write(graph, tmp_path / "model.onnx", {})
+    with pytest.raises(
+        InputError, match=r"model\.onnx: differs from the network by (0\.5|nan) for inputs of shape \([14], 2\)"
+    ):
+        onnx_graph.check(graph, tmp_path / "model.onnx")
+
+
+def test_a_difference_of_shape_is_refused(tmp_path: Path) -> None:
+    onnx_graph.write(doubling(), tmp_path / "model.onnx", {})
+    with pytest.raises(InputError, match="by inf"):
+        onnx_graph.check(doubling(network=Summed()), tmp_path / "model.onnx")
+
+
+def test_a_portable_copy_leaves_the_network_alone() -> None:
+    model = tiny("pblstm")
+    modules = [type(module) for module in model.modules()]
+    assert [type(module) for module in portable(model).modules()] != modules
+    assert [type(module) for module in model.modules()] == modules
+
+
+# The command, with custom_resnet.
+
+
+def trained(project: Project, **changes: Any) -> str:
+    """Files as after `dvc repro evaluate@custom_resnet`, of a network that was never trained; the weights' hash."""
+    params = load_params()
+    run = params.run("custom_resnet")
+    stats = STATS["cifar10"] | {
+        "num": {"train": 1234, "dev": 5, "test": 0},
+        "sha256": {"train": "aa", "dev": "bb", "test": ""},
+    }
+    seed_torch(1)
+    model = part("cifar10", "task").build_model(run, stats)
+    settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
+    saved = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "history": [{}, {}, {}], "epoch": 2}
+    checkpoint.save(paths.model("custom_resnet") / "last.pt", saved | {"weights": model.state_dict()} | changes)
+    digest = checkpoint.weights_hash(model.state_dict())
+    write_json(paths.evaluation("custom_resnet"), {"dev": {"accuracy": 0.56789, "num": 5}, "weights_sha256": digest})
+    write_json(paths.timing("custom_resnet"), {"epochs": 3, "torch": "9.9", "device": "abacus"})
+    return digest
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def test_the_command_writes_a_checked_file_and_its_card(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    digest = trained(project)
+    (project.folder / "exports/custom_resnet").mkdir(parents=True)
+    (project.folder / "exports/custom_resnet/old").touch()
+    export.main("custom_resnet")
+    folder = project.folder / "exports/custom_resnet"
+    assert {file.name for file in folder.iterdir()} == {"model.onnx", "README.md"}
+    [log_probs] = run_onnx(folder / "model.onnx", images=np.zeros((2, 32, 32, 3), np.uint8))
+    assert log_probs.shape == (2, 3) and np.allclose(np.exp(log_probs).sum(1), 1)
+    assert "exports/custom_resnet: " in capsys.readouterr().out
+
+    card = (folder / "README.md").read_text()
+    parameters = sum(
+        weight.numel()
+        for weight in part("cifar10", "task").build_model(RUNS["custom_resnet"], STATS["cifar10"]).parameters()
+    )
+    for said in (
+        digest, hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(), f"{parameters:,}", "nine-layer residual",
+        "| accuracy | 0.5679 |", "| train | 1,234 | `aa` |", "epoch 2 of 3", "| device | abacus |", "`0.0125`", '`"adam"`',
+        "(batch, 32, 32, 3)", "2 `a|b`", "`weights: \"last\"`", "MIT", "`sample`", "made-up",
+    ):  # fmt: skip
+        assert said in card, said
+    assert "| test |" not in card and "null" not in card
+    for block in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
+
+
+def test_a_run_without_metrics_is_exported_and_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(project)
+    paths.evaluation("custom_resnet").unlink()
+    paths.timing("custom_resnet").unlink()
+    monkeypatch.setattr(onnx_graph, "write", lambda graph, path, notes: path.write_bytes(b""))
+    monkeypatch.setattr(onnx_graph, "check", lambda graph, path: [onnx_graph.Trial([(1,)], 0.0)])
+    export.main("custom_resnet")
+    assert "Not evaluated." in (project.folder / "exports/custom_resnet/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "sentence"),
+    [
+        ("custom_resnt", lambda project: None, r"runs\.custom_resnt: not in params\.yaml; did you mean 'custom_resnet'\?"),
+        ("dilated_net", lambda project: None, r"models/dilated_net/last\.pt: no such checkpoint"),
+        (
+            "custom_resnet",
+            lambda project: project.set(runs__custom_resnet__ema=0.9, runs__custom_resnet__loading="workers"),
+            r"models/custom_resnet: .* before runs\.custom_resnet\.loading, runs\.custom_resnet\.ema changed; `dvc repro",
+        ),
+        (
+            "custom_resnet",
+            lambda project: write_json(paths.evaluation("custom_resnet"), {"dev": {}, "weights_sha256": "?"}),
+            r"metrics/custom_resnet/evaluate\.json: is about other weights .* `dvc repro evaluate@custom_resnet`",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(
+    name: str, problem: Any, sentence: str, project: Project
+) -> None:
+    trained(project)
+    problem(project)
+    with pytest.raises(InputError, match=sentence):
+        export.main(name)
+    assert not (project.folder / "exports").exists()
+
+
+def test_missing_packages_are_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(project)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name))
+    with pytest.raises(InputError, match=r"^onnxscript: not installed; `pip install onnxscript`"):
+        export.main("custom_resnet")
+
+
+def test_a_failed_check_keeps_the_last_good_export(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(project)
+    good = project.folder / "exports/custom_resnet/model.onnx"
+    good.parent.mkdir(parents=True)
+    good.write_text("good")
+    monkeypatch.setattr(onnx_graph, "write", lambda graph, path, notes: path.write_bytes(b"bad"))
+
+    def fail(graph: Graph, path: Path) -> None:
+        raise InputError("differs")
+
+    monkeypatch.setattr(onnx_graph, "check", fail)
+    with pytest.raises(InputError, match="differs"):
+        export.main("custom_resnet")
+    assert good.read_text() == "good"
+    assert [file.name for file in (project.folder / "exports").iterdir()] == ["custom_resnet"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_states_the_licence_of_every_source(task: str) -> None:
+    about = part(task, "export").ABOUT
+    named = {"sample", "kaggle", "path"} | ({"public"} if part(task).PUBLIC else set())
+    assert about.licences.keys() == named
+    assert isinstance(about, model_card.About) and about.result and about.limits
+
+
+def test_artifacts_are_the_evaluated_files_of_runs() -> None:
+    repo, params = Repo(str(ROOT)), load_params(ROOT / "params.yaml")
+    outs = {stage.name: {out.def_path for out in stage.outs} for stage in repo.index.stages}
+    for name, artifact in repo.artifacts.read()["dvc.yaml"].items():
+        assert_name_is_valid(name)
+        assert Path(artifact.path) == paths.model(name) / f"{params.run(name).evaluate.weights}.pt"
+        assert str(paths.model(name)) in outs[f"train@{name}"]
+        assert artifact.type == "model"
