@@ -23,10 +23,11 @@ def main(name: str) -> None:
     predictions, features = paths.predictions(name), paths.features(task)
     with paths.replacing(paths.submissions(name)) as out:
         out.mkdir()
-        submission.write(predictions, features, out)
-
+        report = {
+            file.stem: _describe(file, submission.check(file, features, predictions), competitions)
+            for file in sorted(submission.write(predictions, features, out))
+        }
     files = sorted(paths.submissions(name).iterdir())
-    report = {file.stem: _describe(file, submission.check(file, features, predictions), competitions) for file in files}
     if params.submit.enabled:
         key = f"tasks.{task}.competitions"
         if report.keys().isdisjoint(competitions):

@@ -45,7 +45,7 @@ def write(path: Path, text: str) -> None:
 
 
 def start(server: KaggleServer, run: str = RUN, **variables: str) -> subprocess.Popen[str]:
-    environment = server.environment(Path("home").resolve(), BACKOFF=0.01) | {"KAGGLE_API_TOKEN": server.token} | variables
+    environment = server.environment(Path("home").resolve(), backoff=0.01) | {"KAGGLE_API_TOKEN": server.token} | variables
     pipe = subprocess.PIPE
     command = [sys.executable, "-m", "stages.submit", run]
     return subprocess.Popen(command, env=environment, text=True, stdout=pipe, stderr=pipe)

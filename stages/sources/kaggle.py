@@ -4,7 +4,6 @@ The body is not streamed by the client's `download_file` (2.2.4), which starts w
 status of a resumed request: the text of a 503 becomes the file, and the next run appends the archive's rest to it.
 """
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +27,7 @@ def fetch(competition: str, out: Path, cache: Path, where: str, *, max_bytes: in
     # Here, so that a stage that downloads nothing does not wait for them.
     from stages.sources import kaggle_client, resumable
 
-    if not re.fullmatch(r"[A-Za-z0-9-]+", competition):
-        page = kaggle_client.competition_page("<name>")
-        raise InputError(f"{where}: {competition!r} is no competition's name; it is the last part of its address, {page}")
+    kaggle_client.check_name(competition, where)
     patience = kaggle_client.Patience(competition, where)
     api: KaggleApi | None = None
 
@@ -70,4 +67,4 @@ def _ask(api: "KaggleApi", competition: str, headers: dict[str, str]) -> "reques
         return whole
     whole.close()
     # Not in the client's session, which would show the token to the host that Kaggle redirects to.
-    return requests.get(whole.url, headers=headers, stream=True, timeout=kaggle_client.TIMEOUT)
+    return requests.get(whole.url, headers=headers, stream=True, timeout=kaggle_client.Patience.timeout)

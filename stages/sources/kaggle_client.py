@@ -23,11 +23,16 @@ from stages.sources import patience
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
-TIMEOUT, ATTEMPTS, BACKOFF = patience.Patience.timeout, patience.Patience.attempts, patience.Patience.backoff
-
 
 def competition_page(competition: str) -> str:
     return f"https://www.kaggle.com/competitions/{competition}"
+
+
+def check_name(competition: str, where: str) -> None:
+    """Raises InputError if this can be no competition's name. where: the key in params.yaml, for the message."""
+    if not re.fullmatch(r"[A-Za-z0-9-]+", competition):
+        page = competition_page("<name>")
+        raise InputError(f"{where}: {competition!r} is no competition's name; it is the last part of its address, {page}")
 
 
 def how_to_sign_in(competition: str) -> str:
@@ -44,7 +49,7 @@ class Patience(patience.Patience):
 
     def __init__(self, competition: str, where: str) -> None:
         super().__init__(where)
-        self.competition, self.timeout, self.attempts, self.backoff = competition, TIMEOUT, ATTEMPTS, BACKOFF
+        self.competition = competition
 
     def advice(self, status: int | None) -> str:
         page = competition_page(self.competition)
@@ -130,4 +135,4 @@ def _add_timeouts(api: "KaggleApi") -> None:
 
 class _WithTimeout(HTTPAdapter):
     def send(self, *args: Any, **options: Any) -> requests.Response:
-        return super().send(*args, **options | {"timeout": options.get("timeout") or TIMEOUT})
+        return super().send(*args, **options | {"timeout": options.get("timeout") or Patience.timeout})

@@ -18,7 +18,6 @@ import fcntl
 import hashlib
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -48,9 +47,7 @@ def submit(file: Path, competition: str, *, receipts: Path, wait_minutes: float,
     params.yaml, for messages. Raises InputError if Kaggle refuses the file, cannot score it, or has not after wait_minutes,
     and Interrupted after Ctrl-C; the same call continues after each of them.
     """
-    if not re.fullmatch(r"[A-Za-z0-9-]+", competition):
-        page = kaggle_client.competition_page("<name>")
-        raise InputError(f"{where}: {competition!r} is no competition's name; it is the last part of its address, {page}")
+    kaggle_client.check_name(competition, where)
     content = file.read_bytes()
     path = receipts / competition / f"{hashlib.sha256(content).hexdigest()}.json"
     with _alone(path.with_suffix(".lock")):
@@ -186,7 +183,7 @@ class _Submission:
         stat = {"content_length": len(self.content), "last_modified_epoch_seconds": int(self.file.stat().st_mtime)}
         place = self._ask("start_submission_upload", competition_name=self.competition, file_name=self.file.name, **stat)
         # Not in the client's session, which would show the user's credentials to the storage.
-        response = requests.put(place.create_url, data=self.content, timeout=kaggle_client.TIMEOUT)
+        response = requests.put(place.create_url, data=self.content, timeout=self.patience.timeout)
         status = response.status_code
         if status in (200, 201):
             return str(place.token)

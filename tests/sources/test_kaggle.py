@@ -69,7 +69,7 @@ def refused(fetch: Any, *words: str) -> None:
 def stage(server: KaggleServer, folder: Path, credentials: dict[str, str], **constants: Any) -> subprocess.Popen[str]:
     """A process that fetches into folder/work, with folder/home as its home."""
     (folder / "work").mkdir(exist_ok=True)
-    environment = server.environment(folder / "home", **{"BACKOFF": 0.01, "ATTEMPTS": 2} | constants) | credentials
+    environment = server.environment(folder / "home", **{"backoff": 0.01, "attempts": 2} | constants) | credentials
     command = [sys.executable, "-c", STAGE, "cifar-10"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder / "work", env=environment, text=True, stdout=pipe, stderr=pipe)
@@ -118,14 +118,14 @@ def test_a_cut_connection_is_resumed_where_it_broke(share: float, server: Kaggle
 def test_a_download_survives_many_cuts_as_long_as_each_brings_something(server: KaggleServer, fetch: Any) -> None:
     for share in range(1, 10):
         server.faults["archive"] += [Fault(), Fault(cut=share / 10)] if share > 1 else [Fault(cut=0.1)]
-    assert kaggle_client.ATTEMPTS <= 9
+    assert kaggle_client.Patience.attempts <= 9
     assert fetch() == server.archives["cifar-10"]
 
 
 def test_an_archive_that_changed_meanwhile_is_fetched_from_its_beginning(
     server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 1)
+    monkeypatch.setattr(kaggle_client.Patience, "attempts", 1)
     server.faults["archive"] = [Fault(cut=0.6)]
     refused(fetch)
     server.archives["cifar-10"], server.version = make_zip(seed=1), 2
@@ -172,7 +172,7 @@ def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkey
 def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
     server: KaggleServer, fetch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 1)
+    monkeypatch.setattr(kaggle_client.Patience, "attempts", 1)
     server.faults["archive"] = [Fault(cut=0.6)]
     refused(fetch)
     with (tmp_path / "cache" / "cifar-10.zip.partial").open("r+b") as file:
@@ -214,7 +214,7 @@ def test_a_body_that_stalls_is_resumed(share: float, server: KaggleServer, fetch
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 2)
+    monkeypatch.setattr(kaggle_client.Patience, "attempts", 2)
     server.faults[call] = [Fault(stall=0.0)] * 3
     start = time.monotonic()
     refused(fetch, "no answer from Kaggle for 0 s", "given up after 2 attempts")

@@ -234,7 +234,7 @@ def test_the_list_is_given_time_to_show_what_was_sent(
 def test_a_server_that_never_answers_a_submission_is_given_up(
     server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 4)
+    monkeypatch.setattr(kaggle_client.Patience, "attempts", 4)
     server.faults["CreateSubmission"] = [Fault(503, "Unavailable")] * 50
     refused(submit, f"{KEY}: Kaggle answers 503 (Unavailable)", "given up after 4 attempts", "run the same command again")
     server.faults.clear()
@@ -266,8 +266,8 @@ def test_a_server_that_stalls_breaks_or_fails_is_asked_again(
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client, "ATTEMPTS", 2)
-    monkeypatch.setattr(kaggle_client, "TIMEOUT", (0.1, 0.1))
+    monkeypatch.setattr(kaggle_client.Patience, "attempts", 2)
+    monkeypatch.setattr(kaggle_client.Patience, "timeout", (0.1, 0.1))
     server.faults[call] = [Fault(stall=0.0)] * 3
     start = time.monotonic()
     refused(submit, f"{KEY}: no answer from Kaggle for 0 s", "given up after 2 attempts")

@@ -29,7 +29,6 @@ def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     expected = {out / f"{kind}.csv": _expect(kind, predictions, features) for kind in kinds}
     for path, content in expected.items():
         write_table(path, content.header, list(content.labels.items()))
-        check(path, features, predictions)
     return list(expected)
 
 

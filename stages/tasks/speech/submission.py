@@ -23,7 +23,6 @@ def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     """
     path, expected = out / "submission.csv", _expect(predictions, features)
     write_table(path, expected.header, list(zip(expected.ids, expected.texts, strict=True)))
-    check(path, features, predictions)
     return [path]
 
 
