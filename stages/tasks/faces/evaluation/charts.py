@@ -70,7 +70,7 @@ def pairs(path: Path, title: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
         for image, shift, anchor in zip(images, (0, SIDE + 0.04), ("E", "W"), strict=True):
             box = ((x + shift) / size[0], y / size[1], SIDE / size[0], SIDE / size[1])
             axes = figure.add_axes(box, anchor=anchor)  # side by side, whatever their shapes
-            axes.imshow(image)
+            axes.imshow(image, interpolation="nearest")
             axes.axis("off")
         middle = (x + wide / 2) / size[0], (y + SIDE + 0.06) / size[1]
         figure.text(*middle, caption, ha="center", va="bottom", fontsize=10, linespacing=1.2)
