@@ -16,11 +16,11 @@ import zipfile
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from stages.engine import paths
@@ -260,6 +260,14 @@ class _Headers:
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+def find(archives: Sequence[Archive], *names: str) -> Iterator[tuple[str, bytes]]:
+    """(where, content) of every member whose file, whatever its folder, has one of these names; where is for messages."""
+    for archive in archives:
+        for member in archive.names:
+            if PurePosixPath(member).name in names:
+                yield f"{archive.path}: {member}", archive.read(member)
 
 
 def open_all(folder: Path, max_bytes: int | None = None) -> list[Archive]:

@@ -1,7 +1,7 @@
 """The tasks, found by name: a folder here is a task, and its files have the same names and functions in every room.
 
     <task>/__init__.py      the package face, torch-free: PUBLIC; Settings, BatchSize, Augment, Loss, Evaluate
-    <task>/sample.py        make(out, settings, seed): an archive in the competition's own layout      (stage download)
+    <task>/sample/          make(out, settings, seed): an archive in the competition's own layout      (stage download)
     <task>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)
     <task>/task/            build_model, example, train_batches, eval_batches, forward, loss, score and SCORE,
                             train_metric and TRAIN_METRIC                                              (find_lr, train)

@@ -11,6 +11,7 @@ import pytest
 
 from stages.engine.archive import Archive
 from stages.tasks.faces import UNKNOWN, Sample, sample
+from stages.tasks.faces.sample.drawing import draw, identity
 from tests.conftest import task_settings
 
 SIZES = Sample(identities=6, train=4, dev=2, test=3, known=5, unknown=18)
@@ -108,7 +109,6 @@ def test_every_image_is_in_colour_and_none_comes_twice(folder: Path) -> None:
 
 def test_the_labels_say_who_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing but the identity changes an image, equal images are of one identity, and of one label."""
-    draw = sample.draw
     monkeypatch.setattr(sample, "draw", lambda person, _: draw(person, np.random.default_rng(0)))
     sample.make(tmp_path, SETTINGS, 1)
     verification, classification = members(tmp_path, VERIFICATION), members(tmp_path, CLASSIFICATION)
@@ -144,8 +144,8 @@ def test_comparing_pixels_does_not_find_who_it_is(tmp_path: Path) -> None:
 
 def test_two_drawings_of_one_identity_differ_by_what_says_nothing_about_it() -> None:
     random = np.random.default_rng(0)
-    person = sample.identity(random)
-    first, second = sample.draw(person, random), sample.draw(person, random)
+    person = identity(random)
+    first, second = draw(person, random), draw(person, random)
     assert first.shape == (64, 64, 3)
     assert first.dtype == np.uint8
     assert np.abs(first.astype(int) - second).mean() > 10
@@ -153,6 +153,6 @@ def test_two_drawings_of_one_identity_differ_by_what_says_nothing_about_it() -> 
 
 def test_two_identities_differ_in_one_and_the_same_light_and_pose() -> None:
     random = np.random.default_rng(0)
-    drawings = [sample.draw(sample.identity(random), np.random.default_rng(7)).astype(float) for _ in range(8)]
+    drawings = [draw(identity(random), np.random.default_rng(7)).astype(float) for _ in range(8)]
     distances = [np.abs(a - b).mean() for index, a in enumerate(drawings) for b in drawings[:index]]
     assert min(distances) > 5

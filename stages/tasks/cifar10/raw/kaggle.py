@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import cv2
 import numpy as np
 
-from stages.engine.archive import Archive
+from stages.engine.archive import Archive, find
 from stages.engine.check import nearest
 from stages.engine.errors import InputError
 from stages.engine.tables import Row, read_rows
@@ -71,19 +71,11 @@ def _check_unpacked(archives: list[Archive]) -> None:
 
 def sample_submission(archives: list[Archive]) -> bytes | None:
     """The competition's sample file, if it is there."""
-    return _find(archives, SAMPLE)
-
-
-def _find(archives: list[Archive], name: str) -> bytes | None:
-    for archive in archives:
-        for member in archive.names:
-            if PurePosixPath(member).name == name:
-                return archive.read(member)
-    return None
+    return next((content for _, content in find(archives, SAMPLE)), None)
 
 
 def _read_labels(archives: list[Archive]) -> dict[str, int]:
-    content = _find(archives, LABELS) or b""
+    content = next((content for _, content in find(archives, LABELS)), b"")
     where = f"{archives[0].path.parent}: {LABELS}"
     rows = read_rows(content, where)
     if next(rows, Row(1, [])).cells != ["id", "label"]:

@@ -1,9 +1,8 @@
 """The tables that come with the images: labels of the verification's dev split, and what a submission looks like."""
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 
-from stages.engine.archive import Archive
+from stages.engine.archive import Archive, find
 from stages.engine.check import nearest
 from stages.engine.errors import InputError
 from stages.engine.tables import Row, read_rows
@@ -52,15 +51,10 @@ def sample_submissions(archives: list[Archive], test: list[str], num_unknown: in
 
 def _find(archives: list[Archive], name: str) -> tuple[str, bytes] | None:
     """(where, content) of the one file of this name, or None. Raises InputError if there are two."""
-    found: tuple[str, bytes] | None = None
-    for archive in archives:
-        for member in archive.names:
-            if PurePosixPath(member).name == name:
-                where = f"{archive.path}: {member}"
-                if found is not None:
-                    raise InputError(f"{where}: is there a second time; the first is {found[0]}")
-                found = where, archive.read(member)
-    return found
+    found = list(find(archives, name))
+    if len(found) > 1:
+        raise InputError(f"{found[1][0]}: is there a second time; the first is {found[0][0]}")
+    return found[0] if found else None
 
 
 def _rows(where: str, content: bytes) -> list[Row]:

@@ -8,12 +8,11 @@ with transcripts in transcript/raw.
 import io
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import cast
 
 import numpy as np
 
-from stages.engine.archive import Archive
+from stages.engine.archive import Archive, find
 from stages.engine.errors import InputError
 from stages.engine.tables import read_rows
 from stages.tasks.speech.raw.item import Item, Problem, Split, Transcript, encode
@@ -67,7 +66,7 @@ def read(archives: list[Archive], order: dict[str, int] | None) -> Iterator[Item
 
 def test_order(archives: list[Archive]) -> dict[str, int] | None:
     """The place of each test utterance where the term gives an order (2022), else None. Raises InputError."""
-    found = _find(archives, (ORDER,))
+    found = next(find(archives, ORDER), None)
     if found is None:
         return None
     where, content = found
@@ -80,16 +79,8 @@ def test_order(archives: list[Archive]) -> dict[str, int] | None:
 
 def sample_submission(archives: list[Archive]) -> bytes | None:
     """The competition's sample file, if it is there."""
-    found = _find(archives, SAMPLES)
+    found = next(find(archives, *SAMPLES), None)
     return None if found is None else found[1]
-
-
-def _find(archives: list[Archive], names: tuple[str, ...]) -> tuple[str, bytes] | None:
-    for archive in archives:
-        for member in archive.names:
-            if PurePosixPath(member).name in names:
-                return f"{archive.path}: {member}", archive.read(member)
-    return None
 
 
 def _members(archives: list[Archive], kind: str) -> Iterator[tuple[Split, str, str, bytes]]:
