@@ -1,50 +1,71 @@
-"""Stage `train`: models/<run>/ holds best.pt, last.pt and summary.txt; metrics/<run>/train/ each epoch's metrics."""
+"""Stage `train`: models/<run>/ holds best.pt, last.pt and summary.txt; metrics/<run>/train/ each epoch's metrics.
+
+With `launcher: torchrun …` this is every one of its processes.
+"""
 
 import dataclasses
 import json
 import os
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from stages.engine import checkpoint, compute, loop, paths, summary
-from stages.engine.errors import InputError, run_stage
-from stages.engine.record import Recorder, write_timing
+from stages.engine import checkpoint, compute, distributed, loop, paths, summary
+from stages.engine.errors import run_stage
+from stages.engine.record import Recorder, Silence, write_timing
 from stages.engine.schema import Params, Run
 from stages.tasks import HERE, load_params, part
 
 
 def main(name: str) -> None:
     params = load_params()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError(f"launcher: {params.launcher!r} starts several processes, and training knows only one so far")
-    run, task = params.run(name), part(params.run(name).task, "task")
-    params.tell_hidden(name)
-    lr = json.loads(paths.lr(name).read_text())["lr"]
-    stats = paths.read_stats(run.task)
+    run = params.run(name)
     place = compute.choose(params.device, params.precision, params.deterministic)
+    with distributed.processes(place.device):
+        if distributed.rank() == 0:
+            with checkpoint.resuming(paths.resume(name) / _fingerprint(name, run, params, place)) as resume:
+                params.tell_hidden(name)
+                _train(name, run, params, place, resume)
+        else:  # it computes its share, and neither writes nor talks
+            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+                _train(name, run, params, place, None)
+
+
+def _train(name: str, run: Run, params: Params, place: compute.Compute, resume: checkpoint.Resume | None) -> None:
+    task, stats, lr = part(run.task, "task"), paths.read_stats(run.task), _lr(name)
     batches = task.train_batches(paths.features(run.task), run, place, params.seed)
     dev = task.eval_batches(paths.features(run.task), "dev", run, place)
     compute.seed_torch(params.seed)
     model = place.place(task.build_model(run, stats))
-    print(f"{summary.num_parameters(model):,} parameters on {place.name}, {place.precision}, learning rate {lr:.3g}")
-
-    trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats}
-    with checkpoint.resuming(paths.resume(name) / _fingerprint(settings, run, params, place)) as resume:
-        recorder = Recorder(paths.history(name), name, run.epochs, len(batches))
-        try:
-            with recorder:
-                state = loop.train(
-                    model, task=task, run=run, lr=lr, batches=batches, dev=dev, compute=place, seed=params.seed,
-                    recorder=recorder, resume=resume,
-                )  # fmt: skip
-        except loop.Diverged as diverged:
+    where = f"{place.name}, {place.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
+    print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
+    recorder = Recorder(paths.history(name), name, run.epochs, len(batches)) if resume else Silence()
+    settings = _settings(run, params, lr, stats)
+    try:
+        with recorder:
+            state = loop.train(
+                model, task=task, run=run, lr=lr, batches=batches, dev=dev, compute=place, seed=params.seed,
+                recorder=recorder, resume=resume or checkpoint.Resume(None), minutes_between_saves=params.checkpoint_minutes,
+            )  # fmt: skip
+    except loop.Diverged as diverged:
+        if resume:
             _save(name, diverged.state, settings)
-            raise
+        raise
+    if resume:
         _save(name, state, settings)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
         write_timing(paths.timing(name), state["seconds"], batches.num_items, place)
         resume.discard()
+
+
+def _lr(name: str) -> float:
+    return float(json.loads(paths.lr(name).read_text())["lr"])
+
+
+def _settings(run: Run, params: Params, lr: float, stats: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its origin: how it was evaluated is not a part of that."""
+    trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
+    return {"run": trained, "lr": lr, "seed": params.seed, "stats": stats}
 
 
 def _save(name: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
@@ -55,12 +76,15 @@ def _save(name: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
         checkpoint.save(paths.model(name) / "best.pt", settings | state["best"])
 
 
-def _fingerprint(settings: dict[str, Any], run: Run, params: Params, place: compute.Compute) -> str:
-    """Of all that decides the result: settings, device and code."""
-    room = HERE / run.task
-    files = [*(HERE.parent / "engine").glob("*.py"), *room.glob("*.py"), *room.glob("task/*.py"), Path(__file__)]
-    files += [room / "models/__init__.py", room / f"models/{run.model['name']}.py"]
-    return checkpoint.fingerprint([settings, params.deterministic, place.name, place.precision], sorted(files))
+def _fingerprint(name: str, run: Run, params: Params, place: compute.Compute) -> str:
+    """Of all that decides the result: settings, device, code and data."""
+    engine, room, features = HERE.parent / "engine", HERE / run.task, paths.features(run.task)
+    code = [*engine.glob("*.py"), *room.glob("*.py"), *room.glob("task/*.py"), Path(__file__)]
+    code += [room / "models/__init__.py", room / f"models/{run.model['name']}.py"]
+    data = [path for path in features.rglob("*") if path.is_file()]
+    settings = _settings(run, params, _lr(name), paths.read_stats(run.task))
+    computed = [params.deterministic, place.name, place.precision, distributed.size()]
+    return checkpoint.fingerprint([settings, computed, checkpoint.fingerprint(None, features, data)], HERE.parent, code)
 
 
 if __name__ == "__main__":

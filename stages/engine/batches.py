@@ -1,6 +1,7 @@
 """Batches of images, from data held on the device or loaded by worker processes. The order is a function of (seed, epoch).
 
-Both classes give `for batch in batches.epoch(e)`: every item exactly once, in `len(batches)` batches, the last one smaller.
+Both classes give `for batch in batches.epoch(e)`: every item exactly once, in `len(batches)` batches, the last one smaller
+or, while training, a little larger. Of several processes each gets its share of every batch.
 """
 
 import signal
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stages.engine import augment as augmentation
+from stages.engine import distributed
 from stages.engine.errors import InputError
 from stages.engine.jpeg import EncodedImages
 from stages.engine.machine import memory, num_cores
@@ -61,9 +63,18 @@ class _ImageBatches:
         self.names, self.augment = names, augment
         self.mean, self.std = torch.tensor(mean, device=device), torch.tensor(std, device=device)
         self._mix = getattr(augment, "mix", None)
+        if augment is not None:
+            distributed.require(self._ends[0])
 
     def __len__(self) -> int:
-        return -(-self.num_items // self.batch_size)
+        return len(self._ends)
+
+    @property
+    def _ends(self) -> list[int]:
+        """Where each batch of an epoch ends."""
+        if self.augment is not None:
+            return distributed.cut(self.num_items, self.batch_size)
+        return [*range(self.batch_size, self.num_items, self.batch_size), self.num_items]
 
     def order(self, epoch: int) -> Tensor:
         """The items' places in the order of this epoch: (N,) int64 on the CPU."""
@@ -71,9 +82,19 @@ class _ImageBatches:
             return torch.arange(self.num_items)
         return torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(self.num_items))
 
+    def batches(self, epoch: int) -> list[Tensor]:
+        """The places of each batch of this epoch, in order, of all processes."""
+        return list(self.order(epoch).tensor_split(self._ends[:-1]))
+
     def items(self, epoch: int, number: int) -> list[str]:
         """The names in batch `number` of an epoch."""
-        return [self.names[place] for place in self.order(epoch).split(self.batch_size)[number].tolist()]
+        return [self.names[place] for place in self.batches(epoch)[number].tolist()]
+
+    def shares(self, epoch: int, first: int) -> Iterator[tuple[int, Tensor]]:
+        """(number, places) of this process's part of each batch from number `first` on, where it has one."""
+        for number, places in enumerate(self.batches(epoch)):
+            if number >= first and len(share := distributed.share(places)):
+                yield number, share
 
     def _finish(self, images: Tensor, targets: Tensor, places: Tensor, epoch: int, number: int) -> ImageBatch:
         """Batch `number` of an epoch from its images (N, H, W, C) uint8, augmented one by one already."""
@@ -95,15 +116,19 @@ class DeviceBatches(_ImageBatches):
             self.images[chunk] = torch.from_numpy(np.array(images[chunk]))
         self.labels = torch.from_numpy(np.array(labels)).to(self.device)
 
-    def epoch(self, epoch: int) -> Iterator[ImageBatch]:
-        places = self.order(epoch)
-        on_device = places.to(self.device)  # once an epoch, so that no batch waits for a transfer
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[ImageBatch]:
+        """The batches of an epoch, from number `first` on."""
+        numbered = list(self.shares(epoch, first))
+        if not numbered:
+            return
+        numbers, shares = zip(*numbered, strict=True)
+        on_device = torch.cat(shares).to(self.device)  # once an epoch, so that no batch waits for a transfer
         draws: augmentation.Draws = {}
         if self.augment is not None:
             drawn = augmentation.draw(self.augment, self.num_items, self.images.shape[1], self.seed, epoch)
             draws = {name: rows.to(self.device) for name, rows in drawn.items()}
-        batches = zip(places.split(self.batch_size), on_device.split(self.batch_size), strict=True)
-        for number, (place, index) in enumerate(batches):
+        sizes = [len(share) for share in shares]
+        for number, place, index in zip(numbers, shares, on_device.split(sizes), strict=True):
             images = self.images[index]
             if self.augment is not None:
                 rows = {name: values[index] for name, values in draws.items()}
@@ -133,36 +158,38 @@ class WorkerBatches(_ImageBatches):
             worker_init_fn=_settle_in,
         )
 
-    def epoch(self, epoch: int) -> Iterator[ImageBatch]:
-        self._sampler.epoch = epoch
-        for number, (images, labels, places) in enumerate(self._loader):
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[ImageBatch]:
+        """The batches of an epoch, from number `first` on."""
+        self._sampler.now = epoch, first
+        for number, images, labels, places in self._loader:
             images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
             yield self._finish(images, labels, places, epoch, number)
 
 
 class _EpochBatches:
-    """A sampler that yields (epoch, places of one batch): a worker needs both to draw its augmentations."""
+    """A sampler that yields (epoch, number, places of one batch): a worker needs epoch and places to draw augmentations."""
 
     def __init__(self, batches: _ImageBatches) -> None:
-        self.batches, self.epoch = batches, 0
+        self.batches, self.now = batches, (0, 0)
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        for places in self.batches.order(self.epoch).split(self.batches.batch_size):
-            yield self.epoch, places
+    def __iter__(self) -> Iterator[tuple[int, int, Tensor]]:
+        epoch, first = self.now
+        for number, places in self.batches.shares(epoch, first):
+            yield epoch, number, places
 
 
-class _AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """dataset[epoch, places] -> images (N, H, W, C) uint8, labels (N,), places."""
+class _AugmentedImages(Dataset[tuple[int, Tensor, Tensor, Tensor]]):
+    """dataset[epoch, number, places] -> number, images (N, H, W, C) uint8, labels (N,), places."""
 
     def __init__(self, images: Images, labels: np.ndarray, mean: np.ndarray, seed: int, augment: Any) -> None:
         self.images, self.labels, self.mean, self.seed, self.augment = images, labels, mean, seed, augment
         self._transform: Any = None
 
-    def __getitem__(self, item: tuple[int, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        epoch, places = item
+    def __getitem__(self, item: tuple[int, int, Tensor]) -> tuple[int, Tensor, Tensor, Tensor]:
+        epoch, number, places = item
         images = self.images[places.numpy()]
         if self.augment is not None:
             if self._transform is None:  # made in the worker, which alone imports albumentations
@@ -170,7 +197,7 @@ class _AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             for row, place in enumerate(places.tolist()):
                 augmentation.reseed(self._transform, self.seed, epoch, place)
                 images[row] = self._transform(image=images[row])["image"]
-        return torch.from_numpy(images), torch.from_numpy(self.labels[places.numpy()]), places
+        return number, torch.from_numpy(images), torch.from_numpy(self.labels[places.numpy()]), places
 
 
 def _settle_in(worker: int) -> None:
@@ -209,7 +236,7 @@ def load(
         print(f"loading: workers, because {size / 1e9:.1f} GB of images would fill over a quarter of {device}'s memory")
     # Without augmentation there is little to do but decoding, which has threads of its own, and no GPU to keep waiting.
     is_work = is_training or (isinstance(images, EncodedImages) and device.type == "cuda")
-    num_workers = min(8, num_cores()) if is_work else 0
+    num_workers = min(8, max(num_cores() // distributed.local_size(), 1)) if is_work else 0
     return WorkerBatches(images, labels, names, device=device, num_workers=num_workers, **settings)
 
 

@@ -47,6 +47,8 @@ def choose(device: str, precision: str, deterministic: bool) -> Compute:
     """Resolve `auto` and set PyTorch's global switches. Raises InputError for a device that is not there."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if device == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun's number of this process on its machine
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)
@@ -72,6 +74,6 @@ def _fastest(device: torch.device) -> str:
     return "fp32"
 
 
-def seed_torch(seed: int, step: int = 0) -> None:
-    """Make PyTorch's random draws from here on, dropout's above all, a function of (seed, step)."""
-    torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1)[0]))
+def seed_torch(seed: int, step: int = 0, rank: int = 0) -> None:
+    """Make PyTorch's random draws from here on, dropout's above all, a function of (seed, step) and the process."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step, rank) if rank else (seed, step)).generate_state(1)[0]))

@@ -4,10 +4,14 @@ A task enters through its batches and a few names in its module: `forward(model,
 `loss(output, batch, settings)` -> (N,), `score(output, batch)` -> (N,) and `SCORE`, which says what the score is, and
 `train_metric(output, batch)` -> (N,), called TRAIN_METRIC, which is cheap enough for every training step.
 Sums stay on the device; the host reads them about once a second, for the progress bar, and at the end of each epoch.
+
+A run can be stopped anywhere. Its state, after any step, says all that the steps to come depend on, because every random
+draw is a function of the seed and of the step or the epoch and the item.
 """
 
 import copy
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -19,15 +23,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from stages.engine import optim
+from stages.engine import batch_norm, distributed, optim
 from stages.engine.checkpoint import Resume
 from stages.engine.compute import Compute, seed_torch
 from stages.engine.errors import InputError, Interrupted
-from stages.engine.record import Recorder
+from stages.engine.record import Recorder, Silence
 from stages.engine.schema import Plateau, RangeTest, Run
 
-SECONDS_BETWEEN_SAVES = 30.0  # what a killed run loses at most, besides its unfinished epoch
 RUNAWAY = 2.0  # an epoch whose mean loss is this many times the untrained network's has learnt nothing it could build on
+NEVER = 2**62  # a step that is not reached
 
 Weights = dict[str, Tensor]
 
@@ -46,7 +50,7 @@ class Batches(Protocol):
     num_items: int
 
     def __len__(self) -> int: ...
-    def epoch(self, epoch: int) -> Iterator[Any]: ...
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Any]: ...
     def items(self, epoch: int, number: int) -> list[str]: ...
 
 
@@ -61,22 +65,31 @@ class Diverged(InputError):
 class Means:
     """Sums on the device: mean loss and score over items, and the first step whose loss was not finite."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._sums = torch.zeros(3, device=device, dtype=torch.float64 if device.type != "mps" else torch.float32)
-        self._bad = torch.tensor(-1, device=device)
+    def __init__(self, device: torch.device, sums: Tensor | None = None) -> None:
+        kind = torch.float64 if device.type != "mps" else torch.float32
+        self._sums = torch.zeros(3, device=device, dtype=kind) if sums is None else sums.to(device)
+        self._bad = torch.tensor(NEVER, device=device)
 
     def add(self, losses: Tensor, scores: Tensor, step: int = 0) -> None:
         """losses, scores: (N,)."""
         self._sums += torch.stack((losses.sum(), scores.sum(), torch.ones_like(losses).sum()))
-        self._bad = torch.where((self._bad < 0) & ~losses.isfinite().all(), step, self._bad)
+        self._bad = torch.where(losses.isfinite().all(), self._bad, self._bad.clamp(max=step))
+
+    def gather(self) -> None:
+        """Take in what all processes have added up; each of them has to call this."""
+        distributed.total(self._sums)
+        distributed.least(self._bad)
 
     def read(self) -> tuple[float, float]:
         loss, score, count = self._sums.tolist()
         return loss / count, score / count
 
+    def sums(self) -> Tensor:
+        return self._sums.cpu()
+
     def first_bad_step(self) -> int | None:
         bad = int(self._bad)
-        return None if bad < 0 else bad
+        return None if bad == NEVER else bad
 
 
 def train(
@@ -89,17 +102,20 @@ def train(
     dev: Batches,
     compute: Compute,
     seed: int,
-    recorder: Recorder,
+    recorder: Recorder | Silence,
     resume: Resume,
+    minutes_between_saves: float,
 ) -> dict[str, Any]:
     """Train `model` in place for run.epochs epochs, or fewer with early stopping.
 
     Returns the state at the end: `history` (a row an epoch), `seconds` of training (an epoch), `weights` (where an average
     is kept, the averaged ones) and `best` (epoch, score, weights).
     Raises Diverged on a non-finite loss, naming the step, the rate and the items, and on an epoch's mean loss of more than
-    twice the untrained network's; Interrupted on Ctrl-C or SIGTERM, after saving the state of the last whole epoch.
+    twice the untrained network's; Interrupted on Ctrl-C or SIGTERM, after saving the state.
     """
     score: Score = task.SCORE
+    batch_norm.synchronize(model)
+    stepped = distributed.join(model, compute.device)
     optimizer = optim.build_optimizer(run.optimizer, model, lr)
     scaler = compute.grad_scaler()
     decay = get_ema_multi_avg_fn(run.ema or 0.0)
@@ -112,52 +128,76 @@ def train(
     def capture(**progress: Any) -> dict[str, Any]:
         return copy.deepcopy({name: part.state_dict() for name, part in parts.items()}) | progress
 
-    state = resume.load()
+    state = distributed.from_first(resume.load(), compute.device)
     if state is None:
-        state = capture(history=[], seconds=[], plateau={}, first_loss=math.nan, best=None, weights=_weights(evaluated))
+        progress: dict[str, Any] = {"history": [], "seconds": [], "plateau": {}, "first_loss": math.nan, "best": None}
+        state = capture(**progress, weights=_weights(evaluated), unfinished=None)
     else:
         for name, part in parts.items():
             part.load_state_dict(state[name])
         recorder.replay(state["history"])
-        print(f"continuing after epoch {len(state['history'])}")
+        print(f"continuing {_where(state)}", flush=True)
     plateau = optim.PlateauState(**state["plateau"])
-    steps, saved, first_loss = len(batches), time.monotonic(), state["first_loss"]
+    steps, first_loss, saved = len(batches), state["first_loss"], time.monotonic()
+    alone = distributed.size() == 1  # several processes do not agree on the time: they look and save between epochs only
+
+    def rate_at(step: int) -> float:
+        return lr * plateau.scale * optim.lr_factor(run.schedule, step, steps, run.epochs)
+
+    def in_the_middle(done: int, sums: Tensor, seconds: float) -> dict[str, Any]:
+        assert state is not None
+        last = {key: state[key] for key in ("history", "seconds", "plateau", "best", "weights")}
+        return capture(**last, first_loss=first_loss, unfinished={"steps": done, "sums": sums, "seconds": seconds})
 
     with _interrupts() as interrupted:
         for epoch in range(len(state["history"]), run.epochs):
             if run.early_stopping and state["best"] and epoch - state["best"]["epoch"] >= run.early_stopping.patience:
                 print(f"early stopping: the best dev {score.name} is that of epoch {state['best']['epoch']}")
                 break
-            recorder.begin(epoch)
+            begun = state["unfinished"] or {"steps": 0, "sums": None, "seconds": 0.0}
+            done = begun["steps"]
+            recorder.begin(epoch, done)
             model.train()
-            means = Means(compute.device)
+            means = Means(compute.device, begun["sums"])
             compute.synchronize()
-            began = noted = time.monotonic()
-            for step, batch in enumerate(batches.epoch(epoch), start=epoch * steps):
-                rate = lr * plateau.scale * optim.lr_factor(run.schedule, step, steps, run.epochs)
-                seed_torch(seed, step)
-                losses, metrics = take_step(model, optimizer, scaler, batch, task, run, compute, rate)
-                if average is not None:
-                    average.update_parameters(model)
-                means.add(losses, metrics, step)
-                if step == 0:
-                    first_loss = losses[losses > 0].mean().item()  # CTC is zero where the frames are too few
-                recorder.step()
-                if interrupted():
-                    break
-                if time.monotonic() - noted > 1:
-                    noted = time.monotonic()
-                    recorder.note(f"loss {means.read()[0]:.4g}")
-                    if means.first_bad_step() is not None:
+            noted = time.monotonic()
+            began = noted - begun["seconds"]
+            try:
+                for step, batch in enumerate(batches.epoch(epoch, done), start=epoch * steps + done):
+                    seed_torch(seed, step, distributed.rank())
+                    losses, metrics = take_step(stepped, optimizer, scaler, batch, task, run, compute, rate_at(step))
+                    if average is not None:
+                        average.update_parameters(model)
+                    means.add(losses, metrics, step)
+                    if step == 0:
+                        first_loss = distributed.mean(losses[losses > 0])  # CTC is zero where the frames are too few
+                    done += 1
+                    recorder.step()
+                    if interrupted():
                         break
+                    now = time.monotonic()
+                    if now - noted > 1:
+                        noted = now
+                        recorder.note(f"loss {means.read()[0]:.4g}")
+                        if alone and means.first_bad_step() is not None:
+                            break
+                    if alone and now - saved > 60 * minutes_between_saves and means.first_bad_step() is None:
+                        resume.save(in_the_middle(done, means.sums(), now - began))
+                        saved = time.monotonic()
+            except RuntimeError:
+                if alone or not interrupted():
+                    raise  # else another process was interrupted a step earlier, and has gone
             compute.synchronize()
             seconds = time.monotonic() - began
+            if not interrupted():
+                means.gather()
             if (bad := means.first_bad_step()) is not None:
-                rate = lr * plateau.scale * optim.lr_factor(run.schedule, bad, steps, run.epochs)
-                raise Diverged(_describe(batches, bad, epoch, steps, rate), state)
+                raise Diverged(_describe(batches, bad, epoch, steps, rate_at(bad)), state)
             if interrupted():
+                if alone:
+                    state = in_the_middle(done, means.sums(), seconds)
                 resume.save(state)
-                raise Interrupted(f"`dvc repro` continues after epoch {len(state['history'])} of {run.epochs}")
+                raise Interrupted(f"`dvc repro` continues {_where(state)} of {run.epochs}")
 
             train_loss, train_metric = means.read()
             if train_loss > RUNAWAY * first_loss:
@@ -166,7 +206,8 @@ def train(
             dev_loss, dev_score = measure(evaluated, dev, task, run, compute)
             if not math.isfinite(dev_loss):
                 raise Diverged(f"the dev loss is {dev_loss} after epoch {epoch + 1}; try a smaller lr or clip_norm", state)
-            row = {"epoch": epoch + 1.0, "lr": rate, "train/loss": train_loss, "dev/loss": dev_loss}
+            row = {"epoch": epoch + 1.0, "lr": rate_at((epoch + 1) * steps - 1)}
+            row |= {"train/loss": train_loss, "dev/loss": dev_loss}
             row |= {f"train/{task.TRAIN_METRIC}": train_metric, f"dev/{score.name}": dev_score}
             recorder.epoch(row, seconds)
             if isinstance(run.schedule, Plateau):
@@ -181,8 +222,9 @@ def train(
                 first_loss=first_loss,
                 best=best,
                 weights=weights,
+                unfinished=None,
             )
-            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+            if time.monotonic() - saved > 60 * minutes_between_saves:
                 resume.save(state)
                 saved = time.monotonic()
     return state
@@ -205,7 +247,7 @@ def take_step(
         output = task.forward(model, batch)
     losses: Tensor = task.loss(output, batch, run.loss)
     optimizer.zero_grad(set_to_none=True)
-    scaler.scale(losses.mean()).backward()
+    scaler.scale(distributed.mean_loss(losses)).backward()
     if run.clip_norm is not None:
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), run.clip_norm)
@@ -224,6 +266,7 @@ def measure(model: nn.Module, batches: Batches, task: ModuleType, run: Run, comp
         with compute.autocast():
             output = task.forward(model, batch)
         means.add(task.loss(output, batch, run.loss), task.score(output, batch))
+    means.gather()
     return means.read()
 
 
@@ -266,6 +309,14 @@ def _endless(batches: Batches) -> Iterator[Any]:
         epoch += 1
 
 
+def _where(state: dict[str, Any]) -> str:
+    """How far a state has come: "after epoch 3", or "after step 20 of epoch 4"."""
+    epoch = len(state["history"])
+    return (
+        f"after step {state['unfinished']['steps']} of epoch {epoch + 1}" if state["unfinished"] else f"after epoch {epoch}"
+    )
+
+
 def _weights(model: nn.Module) -> Weights:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
@@ -280,8 +331,12 @@ def _describe(batches: Batches, bad: int, epoch: int, steps: int, rate: float) -
 
 @contextmanager
 def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Within the block Ctrl-C and SIGTERM only raise a flag, which the loop looks at; a second Ctrl-C stops at once."""
+    """Within the block Ctrl-C and SIGTERM only raise a flag, which the loop looks at; a second Ctrl-C stops at once.
+
+    The flag is up, too, when the DVC that started this process has been killed.
+    """
     asked: list[int] = []
+    parent = os.getppid() if "DVC_ROOT" in os.environ else None
 
     def ask(number: int, frame: Any) -> None:
         asked.append(number)
@@ -289,7 +344,7 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(asked) or parent not in (None, os.getppid())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -47,9 +47,11 @@ class Recorder:
         self._progress.stop()
         self._live.end()
 
-    def begin(self, epoch: int) -> None:
-        """Start the bar of `epoch`, counted from 0."""
-        self._progress.reset(self._bar, description=f"{self._title} epoch {epoch + 1}/{self._epochs}", note="")
+    def begin(self, epoch: int, done: int = 0) -> None:
+        """Start the bar of `epoch`, counted from 0, of which `done` steps were done before an interruption."""
+        self._progress.reset(
+            self._bar, description=f"{self._title} epoch {epoch + 1}/{self._epochs}", note="", completed=done
+        )
 
     def step(self) -> None:
         self._progress.advance(self._bar)
@@ -79,6 +81,20 @@ class Recorder:
             if name != "epoch":
                 self._live.log_metric(name, value)
         self._live.make_summary()
+
+
+class Silence:
+    """Stands in for a Recorder where another process keeps the records."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+    def begin(self, epoch: int, done: int = 0) -> None: ...
+    def step(self) -> None: ...
+    def note(self, text: str) -> None: ...
+    def replay(self, history: list[dict[str, float]]) -> None: ...
+    def epoch(self, row: dict[str, float], seconds: float) -> None: ...
 
 
 def write_timing(path: Path, seconds: list[float], num_items: int, compute: Compute) -> None:

@@ -2,6 +2,7 @@
 
 Sorted by length, cut into batches once, and the batches shuffled: little padding, and the same number of steps in every
 epoch. So that batches do not always have the same members, each epoch sorts by lengths changed at random by a few percent.
+Of several processes each gets its share of every batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.engine import distributed
 from stages.engine.packed import RaggedArray
 from stages.engine.schema import Frames
 
@@ -52,13 +54,20 @@ class SequenceBatches:
         self.num_items, self.names, self.device, self.seed, self.augment = len(inputs), names, device, seed, augment
         self._inputs, self._targets = inputs, targets
         self.lengths = np.diff(inputs.offsets)
-        self._ends = _cut(np.sort(self.lengths)[::-1], batch_size)
+        if isinstance(batch_size, Frames):
+            self._ends = _cut(np.sort(self.lengths)[::-1], batch_size.frames)
+        elif augment is not None:
+            self._ends = np.array(distributed.cut(self.num_items, batch_size))
+        else:
+            self._ends = np.append(np.arange(batch_size, self.num_items, batch_size), self.num_items)
+        if augment is not None:
+            distributed.require(int(np.diff(self._ends, prepend=0).min()))
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """The places of each batch of this epoch, in order."""
+        """The places of each batch of this epoch, in order, of all processes."""
         if self.augment is None:
             return np.split(np.argsort(-self.lengths, kind="stable"), self._ends[:-1])
         random = np.random.default_rng((self.seed, epoch))
@@ -70,9 +79,13 @@ class SequenceBatches:
         """The names in batch `number` of an epoch."""
         return [self.names[place] for place in self.batches(epoch)[number].tolist()]
 
-    def epoch(self, epoch: int) -> Iterator[SequenceBatch]:
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[SequenceBatch]:
+        """The batches of an epoch, from number `first` on."""
         draws = np.random.default_rng((self.seed, epoch, 1)).random((self.num_items, 4), np.float32)
-        for places in self.batches(epoch):
+        for batch in self.batches(epoch)[first:]:
+            places = distributed.share(batch)
+            if not len(places):
+                continue
             inputs, lengths = _pad([self._inputs[place] for place in places])
             if self.augment is not None:
                 mask_frames_and_coefficients(inputs, lengths, draws[places], self.augment.freq_mask, self.augment.time_mask)
@@ -120,12 +133,10 @@ def _pad(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return padded, lengths
 
 
-def _cut(lengths: np.ndarray, batch_size: int | Frames) -> np.ndarray:
-    """Where each batch ends among `lengths`, sorted from long to short: (number of batches,)."""
-    if not isinstance(batch_size, Frames):
-        return np.minimum(np.arange(1, -(-len(lengths) // batch_size) + 1) * batch_size, len(lengths))
+def _cut(lengths: np.ndarray, frames: int) -> np.ndarray:
+    """Where each batch ends among `lengths`, sorted from long to short, by a budget of frames: (number of batches,)."""
     ends, begin = [], 0
     while begin < len(lengths):  # the first of a batch is its longest, so the rest is padded to it
-        begin += max(batch_size.frames // int(lengths[begin]), 1)
+        begin += max(frames // int(lengths[begin]), 1)
         ends.append(min(begin, len(lengths)))
     return np.array(ends)

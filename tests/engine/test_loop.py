@@ -52,8 +52,8 @@ class Data(DeviceBatches):
         super().__init__(pixels, np.arange(40) % 4, [f"item{i}" for i in range(40)], **settings)
         self.before_step = before_step
 
-    def epoch(self, epoch: int) -> Iterator[ImageBatch]:
-        for number, batch in enumerate(super().epoch(epoch)):
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[ImageBatch]:
+        for number, batch in enumerate(super().epoch(epoch, first), start=first):
             if self.before_step is not None:
                 self.before_step(epoch, number)
             yield batch
@@ -66,7 +66,8 @@ def train(folder: Path, run: Run = RUN, compute: Compute = CPU, **settings: Any)
         checkpoint.resuming(folder / "resume") as resume,
         Recorder(folder / "live", "test", run.epochs, 4) as recorder,
     ):
-        arguments: dict[str, Any] = dict(lr=0.01, batches=Data(), dev=Data(augment=None), seed=7) | settings
+        arguments: dict[str, Any] = dict(lr=0.01, batches=Data(), dev=Data(augment=None), seed=7, minutes_between_saves=1.0)
+        arguments |= settings
         return loop.train(model, task=task, run=run, compute=compute, recorder=recorder, resume=resume, **arguments)
 
 
@@ -134,9 +135,9 @@ def test_the_same_run_twice_is_the_same_bit_for_bit(tmp_path: Path) -> None:
 def test_an_interrupted_run_continues_bit_for_bit(tmp_path: Path, precision: str, settings: dict[str, Any]) -> None:
     run, compute = replace(RUN, **settings), Compute(CPU.device, precision)
     whole = train(tmp_path / "whole", run, compute)
-    for at in ((1, 0), (2, 3), (3, 2)):
-        with pytest.raises(Interrupted, match=f"after epoch {at[0]} of 4"):
-            train(tmp_path / "parts", run, compute, batches=Data(before_step=interrupt_at(*at)))
+    for epoch, number in ((0, 1), (1, 0), (2, 3), (3, 2)):
+        with pytest.raises(Interrupted, match=f"after step {number + 1} of epoch {epoch + 1} of 4"):
+            train(tmp_path / "parts", run, compute, batches=Data(before_step=interrupt_at(epoch, number)))
     parts = train(tmp_path / "parts", run, compute)
     assert same(whole, parts)
     table = "live/plots/metrics/dev/accuracy.tsv"
@@ -151,13 +152,49 @@ def interrupt_at(epoch: int, number: int) -> Any:
     return act
 
 
+def test_a_killed_run_continues_bit_for_bit_from_the_state_saved_last(tmp_path: Path) -> None:
+    """Saved after every step, and between epochs; here an exception that nothing handles stands for a kill."""
+
+    class Killed(Exception):
+        pass
+
+    def kill_at(*when: int) -> Any:
+        def act(*now: int) -> None:
+            if now == when:
+                raise Killed
+
+        return act
+
+    run = replace(RUN, ema=0.9, schedule=Plateau("plateau", patience=0))
+    whole = train(tmp_path / "whole", run)
+    for when in ((0, 0), (0, 2), (1, 0), (3, 3)):
+        with pytest.raises(Killed):
+            train(tmp_path / "parts", run, batches=Data(before_step=kill_at(*when)), minutes_between_saves=1e-9)
+    seen: list[tuple[int, int]] = []
+    data = Data(before_step=lambda *now: seen.append(now))
+    assert same(whole, train(tmp_path / "parts", run, batches=data, minutes_between_saves=1e-9))
+    assert seen == [(3, 3)], "nothing is done twice"
+
+
+def test_a_process_whose_dvc_was_killed_saves_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    parents = [7, 7, 7, 1]
+    monkeypatch.setattr(os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
+    with pytest.raises(Interrupted, match="after step 3 of epoch 1"):
+        train(tmp_path)
+    monkeypatch.delenv("DVC_ROOT")
+    assert same(train(tmp_path), train(tmp_path / "whole"))
+
+
 def test_the_handlers_of_signals_are_given_back(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     train(tmp_path, replace(RUN, epochs=1))
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_second_trainer_of_the_same_run_is_refused(tmp_path: Path) -> None:
+def test_a_second_trainer_of_the_same_run_waits_and_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "POLL", 0.01)
+    monkeypatch.setattr(checkpoint, "PATIENCE", 0.1)
     with checkpoint.resuming(tmp_path / "resume"), pytest.raises(ValueError, match=f"process {os.getpid()} is training"):
         train(tmp_path)
 
@@ -215,7 +252,7 @@ def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> Non
     with checkpoint.resuming(tmp_path / "r") as resume, Recorder(tmp_path / "live", "test", 2, 4) as recorder:
         state = loop.train(
             model, task=task, run=run, lr=0.01, batches=data, dev=Data(None), compute=CPU, seed=7,
-            recorder=recorder, resume=resume,
+            recorder=recorder, resume=resume, minutes_between_saves=1.0,
         )  # fmt: skip
     seen.append(head.detach().clone())
     average = seen[1]  # the average starts with the weights after the first step

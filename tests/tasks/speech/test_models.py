@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
+from stages.engine.batch_norm import MaskedBatchNorm
 from stages.engine.compute import seed_torch
 from stages.engine.errors import InputError
 from stages.engine.summary import num_parameters
 from stages.tasks.speech.models import (
     BidirectionalLSTM,
     LockedDropout,
-    MaskedBatchNorm,
     bilstm,
     conv_bilstm,
     convnext1d,

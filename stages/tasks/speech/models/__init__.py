@@ -4,8 +4,6 @@ Here is what several share. An utterance's output may not depend on what it is b
 beyond one frame knows the true lengths; padding is zero between layers. N T F for recurrent layers, N C T for convolutions.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -89,58 +87,3 @@ class LockedDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * F.dropout(torch.ones_like(x[:, :1]), self.p, self.training)
-
-
-class MaskedBatchNorm(nn.BatchNorm1d):
-    """nn.BatchNorm1d of the real frames alone, put back where they were; padding comes out as zero. N C T.
-
-    The statistics are masked sums: picking the real frames out would make a GPU wait for their number at every layer.
-    """
-
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:  # type: ignore[override]
-        """real: (N, T)."""
-        keep = real.unsqueeze(1).to(self.weight.dtype)  # float32 under autocast too
-        if not self.training:
-            y = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-            return y * keep.to(y.dtype)
-        y, mean, variance, count = _MaskedNormalize.apply(x, self.weight, self.bias, keep, self.eps)
-        self._track(mean, variance * count / (count - 1).clamp(min=1))
-        return y
-
-    @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        assert self.momentum is not None
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
-        self.num_batches_tracked.add_(1)
-
-
-class _MaskedNormalize(torch.autograd.Function):
-    """MaskedBatchNorm's arithmetic with its gradient in closed form: a third of the passes that autograd would take.
-
-    Ioffe and Szegedy 2015 (arXiv:1502.03167), its means taken over real frames. keep: (N, 1, T), 1 where a frame is real.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, keep: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count = keep.sum().clamp(min=1)
-        mean = (x * keep).sum((0, 2)) / count
-        normal = (x - mean.unsqueeze(1)).mul_(keep)
-        variance = torch.linalg.vector_norm(normal, dim=(0, 2)).square() / count
-        scale = torch.rsqrt(variance + eps)
-        normal.mul_(scale.unsqueeze(1))
-        ctx.save_for_backward(normal, weight * scale, keep, count)
-        ctx.mark_non_differentiable(mean, variance, count)
-        y = torch.addcmul(bias.unsqueeze(1), normal, weight.unsqueeze(1)).mul_(keep)
-        return y.to(x.dtype), mean, variance, count
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        normal, scale, keep, count = ctx.saved_tensors
-        kept = grad * keep
-        of_bias, of_weight = kept.sum((0, 2)), (kept * normal).sum((0, 2))
-        of_x = kept.sub_((of_bias / count).unsqueeze(1)).sub_(normal * (of_weight / count).unsqueeze(1))
-        return of_x.mul_(keep * scale.unsqueeze(1)).to(grad.dtype), of_weight, of_bias, None, None

@@ -3,8 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.engine.batch_norm import MaskedBatchNorm
 from stages.tasks.speech import models
-from stages.tasks.speech.models import BidirectionalLSTM, MaskedBatchNorm
+from stages.tasks.speech.models import BidirectionalLSTM
 
 
 class Block(nn.Module):

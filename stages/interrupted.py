@@ -1,0 +1,59 @@
+"""`python -m stages.interrupted`: the states of trainings that did not end, in .resume/; `--remove` removes them.
+
+A state is picked up when the same training starts again. Where its parameters or code have changed since, or its experiment
+was given up, nothing will: it only fills the disk.
+"""
+
+import argparse
+import fcntl
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from stages.engine import paths
+from stages.engine.check import nearest
+from stages.engine.errors import InputError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.interrupted", description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="of these runs only")
+    parser.add_argument("--remove", action="store_true", help="remove the states that no process is using")
+    arguments = parser.parse_args()
+    folder = paths.resume("")
+    known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    for run in arguments.runs:
+        if run not in known:
+            raise InputError(f"{folder / run}: there is no state of such a run; {nearest(run, known)}")
+    for run in arguments.runs or known:
+        for lock in sorted((folder / run).glob("*.lock")):
+            _tell(lock, arguments.remove)
+
+
+def _tell(lock: Path, remove: bool) -> None:
+    state = lock.with_suffix("")
+    size = sum(file.stat().st_size for file in state.rglob("*") if file.is_file())
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(state, lock, key=_changed).stat().st_mtime))
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{state}  {size / 1e6:.1f} MB  in use by process {file.read()}")
+            return
+        if remove:
+            shutil.rmtree(state, ignore_errors=True)
+            lock.unlink()
+        if size or not remove:
+            print(f"{state}  {size / 1e6:.1f} MB  of {since}{'  removed' if remove else ''}")
+
+
+def _changed(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,136 @@
+"""Two processes do what one does: the same steps on the same batches, each item once, and one of them writes."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages import download, find_lr, normalize, train
+from stages.engine import distributed
+from stages.engine.batch_norm import SharedBatchNorm2d
+from tests.conftest import ROOT, Project
+
+
+def plain(lr: float) -> dict[str, Any]:
+    return {"name": "sgd", "lr": lr, "momentum": 0.9}
+
+
+# No dropout, which differs. Of 100 training images the last four join the batch before; 21 faces and 22 utterances make
+# batches of odd sizes. A larger rate for custom_resnet lets rounding grow too fast for a comparison.
+SETTINGS: dict[str, Any] = {
+    "precision": "fp32",
+    "tasks__cifar10__sample": {"train": 110, "test": 10},
+    "tasks__faces__sample": {"identities": 3, "train": 7, "dev": 1, "test": 1, "known": 2, "unknown": 6},
+    "tasks__speech__sample": {"train": 22, "dev": 5, "test": 2},
+    "runs__custom_resnet__model": {"name": "custom_resnet", "width": 2, "dropout": 0.0},
+    "runs__custom_resnet__optimizer": plain(1e-4),
+    "runs__custom_resnet__sample": {"epochs": 2, "batch_size": 16},
+    "runs__custom_resnet__ema": 0.9,
+    "runs__resnet50__sample": {
+        "model": {"width": 2},
+        "optimizer": plain(0.01),
+        "epochs": 2,
+        "batch_size": 8,
+        "loading": "workers",
+    },
+    "runs__bilstm__sample": {"model": {"hidden": 8, "num_layers": 1, "dropout": 0.0}, "epochs": 2, "batch_size": 8},
+    "runs__bilstm__optimizer": plain(0.02),
+    "runs__bilstm__clip_norm": 1.0,
+}
+RUNS = {"custom_resnet": "cifar10", "resnet50": "faces", "bilstm": "speech"}
+
+
+def torchrun(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def outcome(run: str) -> tuple[dict[str, torch.Tensor], dict[str, np.ndarray], Path]:
+    """Last weights, and every column of the history."""
+    weights = torch.load(f"models/{run}/last.pt", weights_only=True)["weights"]
+    tables = {
+        str(file): np.loadtxt(file, skiprows=1, ndmin=2)[:, 1] for file in Path(f"metrics/{run}/train/plots").rglob("*.tsv")
+    }
+    return weights, tables, Path(f"metrics/{run}/timing.json")
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    project.set(**SETTINGS)
+    download.main(RUNS[run])
+    normalize.main(RUNS[run])
+    find_lr.main(run)
+    train.main(run)
+    weights, tables, _ = outcome(run)
+    capsys.readouterr()
+
+    process = torchrun("-m", "stages.train", run)
+    told, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert told.count("epoch 2/2") == 1 and "2 processes" in told, "only the first process tells"
+    together, history, timing = outcome(run)
+    assert history.keys() == tables.keys() and len(history) >= 5
+    for name, column in tables.items():
+        np.testing.assert_allclose(history[name], column, rtol=2e-4, atol=1e-6, err_msg=name)
+    torch.testing.assert_close(together, weights, rtol=2e-4, atol=2e-5)
+    assert json.loads(timing.read_text())["epochs"] == 2
+    assert not list(Path(".resume").rglob("*.pt")) and not list(Path().rglob("*.partial"))
+
+
+def test_what_cannot_be_shared_out_is_refused(project: Project) -> None:
+    project.set(**SETTINGS | {"runs__bilstm__batch_size": 1, "runs__bilstm__sample": {"epochs": 1}})
+    download.main("speech")
+    normalize.main("speech")
+    find_lr.main("bilstm")
+    _, errors = (process := torchrun("-m", "stages.train", "bilstm")).communicate(timeout=120)
+    assert process.returncode != 0
+    assert "error: batch_size: the smallest batch has 1 items for 2 processes; give a larger batch_size" in errors
+    assert not Path("models/bilstm").exists()
+
+
+def test_a_share_is_every_item_of_a_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    places, shares = torch.arange(11), []
+    monkeypatch.setattr(distributed, "size", lambda: 4)
+    for rank in range(4):
+        monkeypatch.setattr(distributed, "rank", partial(int, rank))
+        shares.append(distributed.share(places))
+    assert sorted(torch.cat(shares).tolist()) == places.tolist()
+    assert {len(share) for share in shares} == {2, 3}
+
+
+def test_the_gradient_of_shared_batch_norm_is_that_of_the_whole_batch() -> None:
+    """The closed form, in one process, against PyTorch's own layer in float64."""
+    torch.manual_seed(0)
+    ours, theirs = SharedBatchNorm2d(3).double(), torch.nn.BatchNorm2d(3).double()
+    theirs.load_state_dict(ours.state_dict())
+    results = []
+    for layer in (ours, theirs):
+        x = torch.randn(5, 3, 4, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
+        y = layer(x)
+        y.mul(torch.arange(y.numel(), dtype=torch.float64).view(y.shape)).sum().backward()
+        results.append(
+            (y, x.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var, layer.eval()(x))
+        )
+    torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.parametrize(
+    ("num", "size", "processes"), [(100, 16, 1), (100, 16, 8), (96, 16, 3), (5, 8, 2), (17, 8, 1), (70, 64, 7)]
+)
+def test_batches_are_of_the_size_asked_for_but_a_small_rest_joins_the_last(
+    num: int, size: int, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "size", lambda: processes)
+    sizes = np.diff(distributed.cut(num, size), prepend=0).tolist()
+    assert sum(sizes) == num
+    assert all(batch == size for batch in sizes[:-1])
+    assert sizes[-1] < size + max(8, processes)
+    assert sizes[-1] >= min(8, size) or len(sizes) == 1

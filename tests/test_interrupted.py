@@ -1,0 +1,51 @@
+"""The list of trainings that did not end: what is kept, what is in use, what is removed."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages import interrupted
+from stages.engine import checkpoint, paths
+from stages.engine.errors import InputError
+from tests.conftest import Project
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
+    monkeypatch.setattr(sys, "argv", ["interrupted", *arguments])
+    interrupted.main()
+    return capsys.readouterr().out.splitlines()
+
+
+def leave(name: str, fingerprint: str) -> Path:
+    """A state that no process holds any more."""
+    folder = paths.resume(name) / fingerprint
+    with checkpoint.resuming(folder) as resume:
+        resume.save({"history": []})
+    return folder
+
+
+def test_states_are_listed_and_removed_unless_in_use(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(capsys, monkeypatch) == []
+    dead, other = leave("bilstm", "aaa"), leave("pblstm", "bbb")
+    with checkpoint.resuming(paths.resume("pblstm") / "ccc") as resume:
+        resume.save({"history": []})
+        lines = run(capsys, monkeypatch)
+        assert [line.split()[0] for line in lines] == [str(dead), str(other), ".resume/pblstm/ccc"]
+        assert f"in use by process {os.getpid()}" in lines[2]
+        assert run(capsys, monkeypatch, "pblstm", "--remove")[0].endswith("removed")
+        assert dead.is_dir() and not other.exists() and resume.load() == {"history": []}
+    assert [line.split()[0] for line in run(capsys, monkeypatch)] == [str(dead), ".resume/pblstm/ccc"]
+    run(capsys, monkeypatch, "--remove")
+    assert run(capsys, monkeypatch) == [] and not list(Path(".resume").rglob("*.lock"))
+
+
+def test_a_run_without_states_is_named(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave("bilstm", "aaa")
+    with pytest.raises(InputError, match=r"\.resume/bilsm: there is no state of such a run; did you mean 'bilstm'"):
+        run(capsys, monkeypatch, "bilsm")
