@@ -8,9 +8,10 @@ params.yaml decides what it decides in `evaluate`, so that both say the same of 
 import argparse
 import csv
 import dataclasses
+import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -155,7 +156,6 @@ def _name(file: Path) -> str:
 
 def _write(out: TextIO, answers: Iterator[dict[str, Any]], form: str, room: ModuleType) -> None:
     """As lines of text, of JSON, or of CSV: there all that is a single value."""
-    table = csv.writer(out, lineterminator="\n")
     for number, answer in enumerate(answers):
         if form == "json":
             print(json.dumps(answer), file=out)
@@ -164,8 +164,15 @@ def _write(out: TextIO, answers: Iterator[dict[str, Any]], form: str, room: Modu
         else:
             row = {key: value for key, value in answer.items() if not isinstance(value, list | dict)}
             if number == 0:
-                table.writerow(row)
-            table.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row.values()])
+                out.write(_csv(row))
+            out.write(_csv(f"{value:.4f}" if isinstance(value, float) else value for value in row.values()))
+
+
+def _csv(cells: Iterable[object]) -> str:
+    """A row and its line feed. With csv's own ending, or a carriage return in a cell is not quoted (as in engine/tables)."""
+    row = io.StringIO()
+    csv.writer(row).writerow(cells)
+    return row.getvalue().removesuffix("\r\n") + "\n"
 
 
 if __name__ == "__main__":

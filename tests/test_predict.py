@@ -18,7 +18,7 @@ import soundfile
 import torch
 
 from stages import download, evaluate, normalize, predict, train
-from stages.engine import paths
+from stages.engine import checkpoint, paths
 from stages.engine.compute import Compute
 from stages.engine.errors import InputError
 from stages.tasks import load_params, part
@@ -206,6 +206,17 @@ def test_a_folder_is_a_table_of_all_that_can_be_read_and_the_rest_is_named(ask: 
     assert json.loads((tmp_path / "t.json").read_text())["predicted"] == rows(table)[0]["predicted"]
 
 
+def test_a_table_keeps_names_of_any_characters(ask: Any, tmp_path: Path) -> None:
+    names = ["a,b.png", "carriage\rreturn.png", "line\nfeed.png", 'quote".png']
+    for name in names:
+        (tmp_path / name).write_bytes(find("test/2.png")[0].read_bytes())
+    table = ask("custom_resnet", tmp_path)[0]
+    assert [row["file"] for row in csv.DictReader(io.StringIO(table, newline=""))] == [
+        str(tmp_path / name) for name in names
+    ]
+    assert "\r\n" not in table
+
+
 BAD = [
     ("custom_resnet", "a.png", b"", "is not a readable image"),
     ("resnet50", "a.jpg", b"\xff\xd8\xff\xe0", "is cut short"),
@@ -275,9 +286,9 @@ def test_a_checkpoint_of_another_network_is_told(ask: Any) -> None:
     file = paths.model("custom_resnet") / "last.pt"
     content = file.read_bytes()
     try:
-        saved = torch.load(file, weights_only=True)
+        saved = checkpoint.load(file)
         saved["run"]["model"]["width"] = 3
-        torch.save(saved, file)
+        checkpoint.save(file, saved)
         with pytest.raises(InputError, match=r"last\.pt: does not fit the network as its code is now; `dvc repro train@"):
             ask("custom_resnet", "x.png")
     finally:

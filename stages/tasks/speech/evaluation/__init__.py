@@ -12,7 +12,7 @@ from stages.engine.packed import read_texts
 from stages.engine.schema import Run
 from stages.engine.tables import write_table
 from stages.tasks.speech import task
-from stages.tasks.speech.evaluation import aligned, charts
+from stages.tasks.speech.evaluation import aligned, audio, charts
 from stages.tasks.speech.evaluation.align import align, edits
 from stages.tasks.speech.task import decode
 
@@ -30,7 +30,7 @@ def evaluate(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """Metrics of the dev split; predictions of dev and test as CSV, aligned utterances as text, pictures as PNG.
+    """Metrics of the dev split; predictions of dev and test as CSV, aligned utterances as text, pictures as PNG, and audio.
 
     name: the run's, for titles. Distances are means over utterances; the rates are per symbol of the true strings.
     """
@@ -47,6 +47,8 @@ def evaluate(
     chosen = aligned.worst_and_median(utterances)
     aligned.write(predictions_to / "aligned.txt", name, chosen)
     aligned.draw(plots_to / "aligned.png", name, chosen)
+    worst = [utterance.name for utterance in chosen["worst"]]
+    audio.write(predictions_to / "audio", features / "dev" / "audio", dev.names, worst)
     charts.confused(plots_to / "confused.png", name, alignments)
     num_symbols = np.array([len(text) for text in dev.true])
     seconds = np.array(dev.num_frames) / FRAMES_PER_SECOND

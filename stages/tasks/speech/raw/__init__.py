@@ -1,13 +1,14 @@
 """Raw speech -> data/features/speech: per split ragged mfcc (T, F) float32, transcript (L,) uint8, names; stats.json.
 
 Each coefficient has mean 0 and deviation 1 over its utterance. The test split has no transcript, and a split without
-utterances no folder.
+utterances no folder. Where the data came as audio, dev also has audio: the wav and flac files as they came, ragged bytes.
 """
 
 import hashlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,10 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
                 stats["rejected"].append({"item": item.where, "reason": str(problem)})
                 continue
             width = frames.shape[1]
+            columns = _columns(item)
             if item.split not in writers:
-                writers[item.split] = _Writer(stack, out / item.split, width, item.classes is not None)
-            writers[item.split].append(frames, item.classes, item.name)
+                writers[item.split] = _Writer(stack, out / item.split, width, columns)
+            writers[item.split].append(frames, columns)
             converted.update(item.converted)
     for split in ("train", "dev"):
         if split not in writers:
@@ -93,6 +95,16 @@ def _check(item: Item, seen: set[tuple[str, str]], width: int | None) -> np.ndar
     return _finish(item.frames)
 
 
+def _columns(item: Item) -> dict[str, np.ndarray]:
+    """What is kept beside the item's frames, bytes all: the same for every item of a split.
+
+    A memory map cannot be empty, so that the test split has no transcripts rather than empty ones.
+    """
+    audio = None if item.audio is None else np.frombuffer(item.audio, np.uint8)
+    columns = {"names": text_row(item.name), "transcript": item.classes, "audio": audio}
+    return {name: content for name, content in columns.items() if content is not None}
+
+
 def features(content: bytes) -> np.ndarray:
     """Of one wav, flac or .npy file what `pack` would write of it: (T, F) float32, normalised. Raises Problem."""
     is_array = content.startswith(np.lib.format.MAGIC_PREFIX)
@@ -121,29 +133,26 @@ def _sort(folder: Path, order: dict[str, int] | None) -> "_Writer":
     folder.rename(unsorted)
     names, width = read_texts(unsorted / "names"), RaggedArray(unsorted / "mfcc").values.shape[1]
     with ExitStack() as stack:
-        writer = _Writer(stack, folder, width, False)
+        writer = _Writer(stack, folder, width, ["names"])
         for index in sorted(range(len(names)), key=lambda index: names[index] if order is None else order[names[index]]):
             # Mapped anew for each utterance, or the pages of all of them would stay in memory.
-            writer.append(RaggedArray(unsorted / "mfcc")[index], None, names[index])
+            writer.append(RaggedArray(unsorted / "mfcc")[index], {"names": text_row(names[index])})
     shutil.rmtree(unsorted)
     return writer
 
 
 class _Writer:
-    """The arrays of one split, closed by `stack`, and what was written."""
+    """The arrays of one split, closed by `stack`, and what was written. columns: names of what stands beside the frames."""
 
-    def __init__(self, stack: ExitStack, folder: Path, width: int, has_transcripts: bool) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, width: int, columns: Iterable[str]) -> None:
         self.num, self.total, self.longest, self.digest = 0, 0, 0, hashlib.sha256()
         self._mfcc = stack.enter_context(Ragged(folder / "mfcc", (width,), np.float32))
-        self._names = stack.enter_context(Ragged(folder / "names", (), np.uint8))
-        # A memory map cannot be empty, so that the test split has no transcripts rather than empty ones.
-        self._transcript = stack.enter_context(Ragged(folder / "transcript", (), np.uint8)) if has_transcripts else None
+        self._columns = {name: stack.enter_context(Ragged(folder / name, (), np.uint8)) for name in columns}
 
-    def append(self, frames: np.ndarray, classes: np.ndarray | None, name: str) -> None:
+    def append(self, frames: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        assert columns.keys() == self._columns.keys(), columns.keys()
         self.num, self.total, self.longest = self.num + 1, self.total + len(frames), max(self.longest, len(frames))
         self.digest.update(frames.tobytes())
         self._mfcc.append(frames)
-        self._names.append(text_row(name))
-        if self._transcript is not None:
-            assert classes is not None
-            self._transcript.append(classes)
+        for name, content in columns.items():
+            self._columns[name].append(content)

@@ -23,6 +23,7 @@ class Item:
     """split, name, where it came from (for messages), frames (T, F), classes (L,) uint8, and what is wrong with it.
 
     classes: None in the test split. converted: what had to be changed to use it, a word or two each, for the statistics.
+    audio: the file that the frames were made from, where it is to be kept.
     """
 
     split: Split
@@ -32,6 +33,7 @@ class Item:
     classes: np.ndarray | None
     problem: str | None
     converted: tuple[str, ...] = ()
+    audio: bytes | None = None
 
 
 @dataclass(frozen=True)
