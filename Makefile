@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help setup repro test lint bench lock clean
+.PHONY: help setup repro test soak lint bench ablate lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,15 +31,23 @@ repro: setup ## run the whole pipeline: on sample data unless params.yaml says o
 test: setup lint ## lint, types and every test
 	python -m pytest -n auto
 
+soak: setup ## two hours of faults, kills and hostile input: docs/RELIABILITY.md
+	python -m pytest tests/soak
+	python -m tests.soak.kills
+	python -m tests.soak.repeat
+	python -m tests.soak.ranks
+	python -m tests.soak.fuzz --minutes $(or $(MINUTES),3)
+
 lint: setup ## ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy
 
-bench: setup ## the benchmarks: each claim about speed, measured side by side
-	python -m benchmarks.augment
-	python -m benchmarks.images
-	python -m benchmarks.speech
+bench: setup ## the benchmarks: each claim about speed, measured side by side; writes docs/PERFORMANCE.md
+	python -m benchmarks
+
+ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=2]: compare the values of ablations.yaml, as a table in metrics/
+	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") --jobs $(or $(JOBS),2)
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	$(VENV)/bin/pip install --quiet uv

@@ -6,24 +6,57 @@ CPU time rather than the clock's: other programs on a shared machine slow both s
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 ROUNDS = 5
 
 
-def compare(what: str, unit: str, ours: Callable[[int], int], usual: Callable[[int], int], usual_name: str) -> None:
-    """Print medians over the rounds. ours, usual: do the work of a round, given its number, and return how many units."""
+@dataclass(frozen=True)
+class Result:
+    """ours, usual: units a second of one core, medians over the rounds. ratio, low, high: its median, least and most.
 
-    def rate(side: Callable[[int], int], number: int) -> float:
+    target: the ratio that is wanted; None where there is none.
+    """
+
+    claim: str
+    against: str
+    unit: str
+    ours: float
+    usual: float
+    ratio: float
+    low: float
+    high: float
+    rounds: int
+    target: float | None
+
+    def __str__(self) -> str:
+        wanted = "" if self.target is None else f", {self.target:g} wanted"
+        return (
+            f"{self.claim}: {self.ours:,.4g} {self.unit} a core-second, {self.against} {self.usual:,.4g}; "
+            f"ratio {self.ratio:.2f} ({self.low:.2f} to {self.high:.2f}, {self.rounds} rounds{wanted})"
+        )
+
+
+def compare(
+    claim: str,
+    unit: str,
+    ours: Callable[[int], float],
+    usual: Callable[[int], float],
+    against: str,
+    target: float | None = None,
+    rounds: int = ROUNDS,
+) -> Result:
+    """Measure and print. ours, usual: do the work of a round, given its number, and return how many units it was."""
+
+    def rate(side: Callable[[int], float], number: int) -> float:
         began = time.process_time()
         count = side(number)
         return count / (time.process_time() - began)
 
     ours(0), usual(0)  # first calls
-    pairs = [(rate(ours, number), rate(usual, number)) for number in range(1, ROUNDS + 1)]
+    pairs = [(rate(ours, number), rate(usual, number)) for number in range(1, rounds + 1)]
     mine, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
     ratios = [pair[0] / pair[1] for pair in pairs]
-    print(
-        f"{what}: ours {mine:,.0f} {unit} a core-second, {usual_name} {theirs:,.0f}; "
-        f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, {ROUNDS} rounds)",
-        flush=True,
-    )
+    result = Result(claim, against, unit, mine, theirs, statistics.median(ratios), min(ratios), max(ratios), rounds, target)
+    print(result, flush=True)
+    return result

@@ -1,8 +1,11 @@
-"""What several tests need: a scratch project to run stages in, and tiny archives in CIFAR-10's two layouts."""
+"""What several tests need: a scratch project to run stages in, a whole one that DVC has reproduced, and tiny archives."""
 
 import os
 import pickle
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,11 +14,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from hypothesis import settings
 from ruamel.yaml import YAML
 
 from stages.tasks import load_params
 
 ROOT = Path(__file__).parent.parent
+
+# Times are for benchmarks/: on a busy machine a deadline fails what is right.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Before anything imports torch: one thread a test process, so that small tensors are not slowed down by hand-overs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +35,19 @@ def task_settings(task: str, **changes: Any) -> Any:
     return replace(load_params(ROOT / "params.yaml").task(task), **changes)
 
 
+def change_params(file: Path, **values: Any) -> None:
+    """Change a params.yaml: change_params(file, tasks__cifar10__source="x") for tasks.cifar10.source."""
+    yaml = YAML()
+    content = yaml.load(file)
+    for path, value in values.items():
+        *parents, key = path.split("__")
+        block = content
+        for parent in parents:
+            block = block[parent]
+        block[key] = value
+    yaml.dump(content, file)
+
+
 class Project:
     """A folder with a copy of params.yaml, which is the working directory as long as the test runs."""
 
@@ -34,16 +56,8 @@ class Project:
         shutil.copy(ROOT / "params.yaml", folder)
 
     def set(self, **values: Any) -> None:
-        """Change params.yaml: set(tasks__cifar10__source="x") for tasks.cifar10.source."""
-        yaml = YAML()
-        content = yaml.load(self.folder / "params.yaml")
-        for path, value in values.items():
-            *parents, key = path.split("__")
-            block = content
-            for parent in parents:
-                block = block[parent]
-            block[key] = value
-        yaml.dump(content, self.folder / "params.yaml")
+        """Change params.yaml, as `change_params` does."""
+        change_params(self.folder / "params.yaml", **values)
 
 
 @pytest.fixture
@@ -51,6 +65,107 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     return Project(tmp_path)
+
+
+class Checkout:
+    """A whole project in a folder of its own: the code, git, DVC."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def environment(self) -> dict[str, str]:
+        """For the user's commands. Neither the user's own DVC settings nor git's have a say."""
+        private = {name: str(self.folder.parent / "dvc") for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR")}
+        identity = {f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # of `python` and `dvc`
+        environment = os.environ | private | identity | {"PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
+        environment.pop("DVC_ROOT", None)
+        return environment
+
+    def run(self, command: str) -> str:
+        """What a user's command line prints; it must succeed."""
+        result = subprocess.run(
+            ["bash", "-c", command], cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=600
+        )
+        assert result.returncode == 0, f"{command}:\n{result.stdout}{result.stderr}"
+        return result.stdout + result.stderr
+
+
+DOCUMENT = ROOT / "docs/EXTENDING.md"
+# A fenced block after a line that ends in a file's name, or says below which of its lines the block belongs.
+FENCED = re.compile(
+    r"(?:`(?P<file>[\w/.]+)`(?:, below the line `(?P<line>\w+:)`)?:?\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    re.S | re.M,
+)
+
+
+def commands_of_document() -> list[str]:
+    """The command lines of docs/EXTENDING.md."""
+    blocks = [block["text"] for block in FENCED.finditer(DOCUMENT.read_text()) if block["language"] == "sh"]
+    return "".join(blocks).splitlines()
+
+
+def follow_document(folder: Path) -> None:
+    """Make the files of docs/EXTENDING.md in `folder`, and add its blocks to params.yaml."""
+    for name, line, language, text in FENCED.findall(DOCUMENT.read_text()):
+        file = folder / name
+        if line:
+            old = file.read_text()
+            assert old.count(f"\n{line}\n") == 1, f"{name}: one line {line}"
+            file.write_text(old.replace(f"\n{line}\n", f"\n{line}\n{text}", 1))
+        elif language != "sh":
+            assert name and not file.exists(), f"a block of {language} for a new file, {name!r}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+
+
+@pytest.fixture(scope="session")
+def extended(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A project that has followed docs/EXTENDING.md and was reproduced, for all test processes together: only to be copied.
+
+    It has the document's two runs alone, so that the whole of it is reproduced in the time that its stages take to start.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "extended"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _extend(folder / "project")
+            (folder / "done").touch()
+    return folder / "project"
+
+
+def _extend(folder: Path) -> None:
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    before = YAML(typ="safe").load(folder / "params.yaml")
+    follow_document(folder)
+    content = YAML(typ="safe").load(folder / "params.yaml")
+    runs = {name: block for name, block in content["runs"].items() if name not in before["runs"]}
+    used = {block["task"] for block in runs.values()}
+    tasks = {name: block for name, block in content["tasks"].items() if name in used}
+    change_params(folder / "params.yaml", runs=runs, tasks=tasks, reached_before={}, precision="fp32")
+    small = {"tasks__cifar10__sample": {"train": 120, "test": 20}, "runs__conv_mixer__sample__epochs": 2}
+    change_params(folder / "params.yaml", **small)
+    # DVC resolves the names of runs there, and knows none of those that were taken out.
+    graph = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(graph[: graph.index("\nartifacts:")])
+    checkout = Checkout(folder)
+    checkout.run("git init -q && git add . && git commit -qm code")
+    for command in commands_of_document():
+        if command.startswith("dvc "):
+            checkout.run(command)
+    checkout.run("dvc repro")
+    checkout.run("git add . && git commit -qm results")
+
+
+@pytest.fixture
+def checkout(extended: Path, tmp_path: Path) -> Checkout:
+    """A copy of the extended project with its outputs and its cache, to do anything with."""
+    return Checkout(Path(shutil.copytree(extended, tmp_path / "project", symlinks=True)))
 
 
 def cifar_batch(num: int, seed: int = 0, **changes: Any) -> bytes:

@@ -55,9 +55,10 @@ def test_imports_go_down(file: Path) -> None:
         ("stages.download", ("torch", "dvc", "matplotlib", "albumentations", "kaggle", "py7zr", "requests")),
         ("stages.submit", ("torch", "dvc", "matplotlib", "albumentations", "cv2", "kaggle")),
         ("stages.normalize", ("torch", "dvc", "matplotlib", "albumentations")),
-        ("stages.find_lr", ("albumentations",)),
+        ("stages.find_lr", ("albumentations", "dvc")),
         ("stages.train", ("albumentations", "matplotlib")),
-        ("stages.evaluate", ("albumentations",)),
+        ("stages.evaluate", ("albumentations", "dvc")),
+        ("stages.report", ("torch", "dvc", "albumentations")),
         *[
             (f"stages.tasks.{folder.name}{part}", ("torch", "dvc", "matplotlib", "albumentations"))
             for folder in sorted((ROOT / "stages/tasks").iterdir())

@@ -17,12 +17,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import report
+from stages.engine import paths
 from stages.engine.errors import InputError
-from stages.reporting import charts, collect, page, vega
+from stages.engine.tables import write_table
+from stages.reporting import ablations, charts, collect, page, vega
 from stages.tasks import load_params
 from tests.conftest import ROOT, Project
 
@@ -75,7 +78,47 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_run("resnet50", "accuracy", evaluated=False)
         aligned = Path("data/predictions/pblstm/aligned.txt")
         aligned.parent.mkdir(parents=True)
-        aligned.write_text("true  -guddcg-\npred  -gujA__-</pre><script>alert(1)</script>\n")
+        aligned.write_text(
+            "legend\n\nworst 1: utterance1\n  true  -guddcg-\n  pred  -gujA__-</pre><script>alert(1)</script>\n"
+            "\nworst 2: utterance2\n  true  -g-\n  pred  -j-\n\nmedian 1: utterance3\n  true  -g-\n  pred  -g-\n"
+        )
+        for rank in (1, 2):
+            file = aligned.with_name("audio") / f"{rank:02}-utterance{rank}.wav"
+            file.parent.mkdir(exist_ok=True)
+            soundfile.write(file, np.sin(np.arange(800 * rank) / 5), 8000)
+        rows = [
+            (
+                "beam",
+                "evaluate.dev_beam",
+                "1",
+                "sample",
+                "distance",
+                1.75,
+                0.004,
+                12,
+                60.5,
+                "d5da8f96bbdf",
+                "x",
+                "dvc exp run …",
+            ),
+            (
+                "beam",
+                "evaluate.dev_beam",
+                "50",
+                "sample",
+                "distance",
+                1.5,
+                0.004,
+                12,
+                60.5,
+                "d5da8f96bbdf",
+                "x",
+                "dvc exp run …",
+            ),
+            ("rate", "optimizer.lr", "<b>9</b>", "a.zip", "distance", "", "", "", "", "", "x", "dvc exp run …"),
+            ("rate", "optimizer.lr", "0.1", "a.zip", "distance", 3.0, 0.1, 12, 60.5, "0123456789ab", "x", "dvc exp run …"),
+        ]
+        write_table(paths.ablation("pblstm"), ablations.COLUMNS, rows)
         report.main("out")
     return path
 
@@ -122,6 +165,8 @@ def test_the_table_has_every_run_with_what_there_is_of_it(made: Path) -> None:
     ]  # fmt: skip
     by_name = {row[0]: [cell.replace("\xa0", " ") for cell in row[1:]] for row in rows}
     trained = ["1,234,567", "12", "1 h 2 min", "1,234", "cpu, fp32"]
+    commands = {run: row.pop() for run, row in by_name.items()}
+    assert commands == {run: f"dvc repro evaluate@{run}" for run in by_name}
     assert by_name["custom_resnet"] == ["cifar10", "accuracy 62.50 %", "at least 90 % in 24 epochs", *trained]
     assert by_name["pblstm"] == ["speech", "distance 0.625", "distance 2.59 on dev, 2.98 on test", *trained]
     assert by_name["resnet50"][1] == "not evaluated yet" and by_name["resnet50"][3:] == trained
@@ -156,6 +201,32 @@ def test_texts_are_texts_and_not_markup(made: Path) -> None:
     tags = Tags(made)
     assert any("</pre><script>alert(1)</script>" in text for tag, text in tags.text if tag == "pre")
     assert not any(tag == "b" for tag, _ in tags.found)
+
+
+def test_a_grid_is_a_table_and_where_two_values_have_a_score_a_plot(made: Path) -> None:
+    text = made.read_text()
+    section = text[text.index('<section id="pblstm"') : text.index('<section id="bilstm"')]
+    assert "<h3>Ablations</h3>" in section and text.count("<h3>Ablations</h3>") == 1
+    rows = [re.sub(r"<[^>]+>", "|", row) for row in re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", section)]
+    cells = [[cell for cell in row.split("|") if cell] for row in rows]
+    assert ["1", "1.75", "0.004", "12", "1 min 0 s", "d5da8f96bbdf", "dvc exp run …"] in cells
+    assert ["&lt;b&gt;9&lt;/b&gt;", "failed", "–", "–", "–", "–", "dvc exp run …"] in cells
+    captions = re.findall(r"<figcaption>([^<]+: [^<]+)</figcaption>", section)
+    assert captions == ["beam: evaluate.dev_beam, on sample data", "rate: optimizer.lr"]
+    specs = [json.loads(found) for found in re.findall(r'<script type="application/json">(.*?)</script>', section)]
+    [plot] = [spec for spec in specs if "layer" in spec]
+    assert plot["data"]["values"] == [{"value": "1", "score": 1.75}, {"value": "50", "score": 1.5}]
+
+
+def test_utterances_are_heard_beside_their_text_where_there_are_recordings(made: Path, folder: Path) -> None:
+    heard = [attributes for tag, attributes in Tags(made).found if tag == "audio"]
+    assert [attributes["aria-label"] for attributes in heard] == ["worst 1: utterance1", "worst 2: utterance2"]
+    for attributes, rank in zip(heard, (1, 2), strict=True):
+        kind, _, content = str(attributes["src"]).partition(";base64,")
+        file = folder / f"data/predictions/pblstm/audio/{rank:02}-utterance{rank}.wav"
+        assert kind == "data:audio/wav" and base64.b64decode(content) == file.read_bytes()
+        assert "controls" in attributes
+    assert sum("utterance2" in text for tag, text in Tags(made).text if tag == "pre") == 2, "in the whole and on its own"
 
 
 def test_equal_inputs_give_equal_bytes(made: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,14 +372,22 @@ def browser() -> Iterator[Any]:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_is_whole_at_the_width_of_a_desk_and_of_a_phone(made: Path, browser: Any, width: int) -> None:
     opened = Opened(browser, made, width)
-    opened.page.wait_for_function("document.querySelectorAll('.plot svg').length == 9")
+    opened.page.wait_for_function("document.querySelectorAll('.plot svg').length == 10")
     assert opened.said == [] and opened.elsewhere == []
-    assert opened.count(".chart") == 9, "loss, score and learning rate of three runs"
+    assert opened.count(".chart") == 10, "loss, score and learning rate of three runs, and a grid with two scores"
     assert opened.page.locator("table").first.is_visible() and opened.count("table.all tbody tr") == 8
     lines = opened.page.locator("#custom_resnet .plot svg").first.locator("path[stroke='#2b6cb0'], path[stroke='#bd1f01']")
     assert lines.count() >= 2 and lines.first.is_visible()
     assert opened.run("[...document.images].every((image) => image.naturalWidth > 0 && image.offsetWidth > 0)")
     assert opened.run("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
+
+
+def test_the_browser_reads_the_recordings(made: Path, browser: Any) -> None:
+    opened = Opened(browser, made, 1280)
+    opened.run("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
+    opened.page.wait_for_function("[...document.querySelectorAll('audio')].every((item) => item.readyState > 0)")
+    assert opened.run("[...document.querySelectorAll('audio')].map((item) => item.duration)") == [0.1, 0.2]
+    assert opened.page.locator("audio").first.is_visible() and opened.said == []
 
 
 def test_curves_are_zoomed_by_buttons_that_a_keyboard_reaches_and_by_ctrl_and_wheel(made: Path, browser: Any) -> None:

@@ -48,6 +48,14 @@ ENTRY = struct.Struct("<QQQIIB")  # of a member: offset, stored size, size; and 
 TAR_HEADERS = 1 << 18  # bytes that the headers of one tar member may take, with attributes and a long name
 
 
+def is_zip(path: Path) -> bool:
+    """Whether the file ends as a zip does, be it a damaged one."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # of several files, it says
+        return True
+
+
 def pack_folder(folder: Path, out: Path) -> None:
     """Every file below `folder`, sorted, as a stored zip `out`. Raises InputError if there is none."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -120,7 +128,7 @@ class Archive:
             try:
                 tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
             except tarfile.HeaderError:
-                if zipfile.is_zipfile(self.path):
+                if is_zip(self.path):
                     return None
                 raise InputError(f"{self.path}: neither a zip nor a tar archive") from None
         return lambda path: path.open("rb")

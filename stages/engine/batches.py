@@ -4,9 +4,11 @@ Both classes give `for batch in batches.epoch(e)`: every item exactly once, in `
 or, while training, a little larger. Of several processes each gets its share of every batch.
 """
 
+import json
 import signal
 import weakref
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -17,9 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from stages.engine import augment as augmentation
 from stages.engine import distributed
+from stages.engine.compute import Compute
 from stages.engine.errors import InputError
 from stages.engine.jpeg import EncodedImages
 from stages.engine.machine import memory, num_cores
+from stages.engine.packed import read_texts
+from stages.engine.schema import Run
 
 Images = np.ndarray | EncodedImages  # (N, H, W, C) uint8; the array may be a memory map
 CHUNK = 4096  # images on their way to the device at a time
@@ -129,7 +134,7 @@ class DeviceBatches(_ImageBatches):
             draws = {name: rows.to(self.device) for name, rows in drawn.items()}
         sizes = [len(share) for share in shares]
         for number, place, index in zip(numbers, shares, on_device.split(sizes), strict=True):
-            images = self.images[index]
+            images = self.images.index_select(0, index)  # a twentieth of the time of self.images[index]
             if self.augment is not None:
                 rows = {name: values[index] for name, values in draws.items()}
                 images = augmentation.apply(self.augment, images, rows, self.mean)
@@ -215,6 +220,25 @@ def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     pixels = images.float().contiguous()
     pixels.view(num * height, width * channels).sub_(mean.repeat(width)).div_(std.repeat(width))
     return pixels.permute(0, 3, 1, 2)
+
+
+def of_split(
+    images: Images, features: Path, split: str, run: Run, compute: Compute, *, seed: int = 0, augment: Any = None
+) -> DeviceBatches | WorkerBatches:
+    """Batches of a split's images, with the labels and names that lie beside them in features/<split>/."""
+    stats = json.loads((features / "stats.json").read_text())
+    return load(
+        images,
+        np.load(features / split / "labels.npy"),
+        read_texts(features / split / "names"),
+        loading=run.loading or "auto",
+        batch_size=run.batch_size,
+        device=compute.device,
+        mean=stats["mean"],
+        std=stats["std"],
+        seed=seed,
+        augment=augment,
+    )
 
 
 def load(

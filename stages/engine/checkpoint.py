@@ -48,9 +48,12 @@ def load(path: Path) -> dict[str, Any]:
     if not _is_whole(path):
         raise InputError(f"{path}: damaged or foreign, for its checksum is not right; `dvc repro -f` makes it anew")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a foreign file
         raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a checkpoint, for it holds a {type(content).__name__}")
+    return content
 
 
 def _is_whole(path: Path) -> bool:

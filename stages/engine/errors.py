@@ -1,8 +1,28 @@
 """Errors are for people: one sentence that names the file or the key, and a non-zero exit code."""
 
+import errno
+import re
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CONTINUES = "the same command continues"
+ADVICE = {
+    errno.ENOSPC: f"make room, and {CONTINUES}",
+    errno.EDQUOT: f"make room, and {CONTINUES}",
+    errno.EFBIG: "a limit (ulimit -f) forbids this process files of that size",
+    errno.EROFS: "work in a folder that can be written to",
+}
+LESS = f"a smaller batch_size needs less, and {CONTINUES}"
+# How PyTorch begins the text of an exception that a worker process raised, which the worker's traceback follows, and how it
+# tells of a worker that is gone.
+IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.")
+WORKER_GONE = re.compile(r"DataLoader worker \(pid.*?((?:is|was) killed by signal: [\w ]+|exited unexpectedly)")
+# NumPy's, PyTorch's on the CPU and on a GPU, OpenCV's; Python itself says nothing.
+NO_MEMORY = re.compile(r"Unable to allocate|can't allocate memory|out of memory|Insufficient memory|Cannot allocate memory")
 
 
 class InputError(ValueError):
@@ -11,6 +31,17 @@ class InputError(ValueError):
 
 class Interrupted(Exception):
     """The work was stopped from outside (Ctrl-C, SIGTERM) after saving what it had."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a system error name this file where it names none, as when the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def run_stage(main: Callable[[str], None]) -> None:
@@ -25,6 +56,46 @@ def run_stage(main: Callable[[str], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted: nothing was left behind; the same command starts this stage again", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        sentence = describe(_wait_for_cause(error))
+        if sentence is None:
+            raise
+        sys.unraisablehook = lambda _: None
+        print(f"error: {sentence}", file=sys.stderr)
         sys.exit(1)
+
+
+def _wait_for_cause(error: Exception) -> Exception:
+    """A pipe breaks before PyTorch hears of the signal that killed the process at its other end, which it then raises."""
+    try:
+        if isinstance(error, ConnectionError | EOFError):
+            time.sleep(1)
+    except RuntimeError as cause:
+        return cause
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it would raise it again for each, wherever this process is by then
+    return error
+
+
+def describe(error: Exception) -> str | None:
+    """What to tell a person; None for a mistake of ours, whose traceback somebody will need."""
+    text = str(error)
+    is_workers = IN_WORKER.match(text) is not None
+    if is_workers:
+        text = text.rstrip().rpartition("\n")[2]  # the last line of the worker's traceback: the exception's type and text
+    gone = WORKER_GONE.search(text)
+    if gone or isinstance(error, ConnectionError):  # a pipe's other end; of the network, requests tells otherwise
+        return f"a process that loads data {gone[1] if gone else 'is gone'}, as happens where memory runs out; {CONTINUES}"
+    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
+        where = "a process that loads data" if is_workers else "this process"
+        return f"there is not enough memory for {where} ({' '.join(text.split())[:200] or 'MemoryError'}); {LESS}"
+    if isinstance(error, InputError):
+        return text.removeprefix(f"{InputError.__module__}.{InputError.__qualname__}: ") if is_workers else text
+    if isinstance(error, OSError):
+        if error.strerror is None or is_workers:  # a worker's arrives as its text alone
+            return text
+        reason = f"{error.filename or Path.cwd()}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+        return f"{reason}; {ADVICE[error.errno]}" if error.errno in ADVICE else reason
+    # torch.save, which a full disk stopped, goes on to complain of what it could not write.
+    inner = error.__context__
+    return describe(inner) if isinstance(inner, OSError) and inner.errno in ADVICE else None

@@ -4,34 +4,34 @@ import cv2
 import numpy as np
 
 
-def histogram(image: np.ndarray) -> np.ndarray:
-    """How often each value occurs in each channel: (H, W, 3) uint8 -> (3, 256) int64.
+def sums(image: np.ndarray) -> np.ndarray:
+    """Of the values and of their squares in each channel: (H, W, 3) uint8 -> (2, 3) int64.
 
-    By OpenCV, which lets other threads run and takes a third of np.bincount's time on an image of 224 x 224, 0.07 ms.
+    By OpenCV, which lets other threads run: 0.015 ms for 224 x 224, a fifth of its histograms.
     """
-    counts = np.zeros((3, 256), np.int64)
-    height = max(2**24 // image.shape[1], 1)  # OpenCV's counts are float32: exact as far as 2**24
-    for top in range(0, len(image), height):
-        rows = np.ascontiguousarray(image[top : top + height])
-        for channel in range(3):
-            counts[channel] += cv2.calcHist([rows], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
-    return counts
+    image = np.ascontiguousarray(image)
+    planes = [np.empty(image.shape[:2], np.uint8) for _ in range(3)]
+    cv2.split(image, planes)  # into memory of ours, in a third of the time
+    totals = [cv2.sumElems(image)[:3], [cv2.norm(plane, cv2.NORM_L2SQR) for plane in planes]]
+    # Exact when rounded: OpenCV squares a root again, and the sums are far below 2**53.
+    return np.rint(totals).astype(np.int64)
 
 
 class Moments:
-    """Adds up histograms."""
+    """Adds up the sums of images."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros((3, 256), np.int64)
+        self._pixels, self._sums = 0, np.zeros((2, 3), np.int64)
 
-    def add(self, counts: np.ndarray) -> None:
-        """One image more, by its histogram."""
-        self._counts += counts
+    def add(self, num_pixels: int, sums: np.ndarray) -> None:
+        """One image more, by its size and its sums."""
+        self._pixels += num_pixels
+        self._sums += sums
 
     def mean_and_std(self) -> tuple[list[float], list[float]]:
         """Of each channel, over all pixels; the deviation is at least 0.001, so that it can be divided by."""
-        levels = np.arange(256)
-        total = self._counts.sum(1)
-        mean = (self._counts * levels).sum(1) / total
-        variance = (self._counts * (levels - mean[:, None]) ** 2).sum(1) / total
-        return mean.tolist(), np.sqrt(variance).clip(1e-3).tolist()
+        # Python's integers, because the square of a sum may not fit into 64 bits.
+        pairs = [(int(first), int(second)) for first, second in self._sums.T]
+        mean = [first / self._pixels for first, _ in pairs]
+        variance = [(self._pixels * second - first**2) / self._pixels**2 for first, second in pairs]
+        return mean, np.sqrt(variance).clip(1e-3).tolist()

@@ -14,7 +14,10 @@ from typing import IO, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from stages.engine.errors import InputError, naming
+
 Array = npt.NDArray[Any]
+AGAIN = "`dvc repro -f` of its stage `normalize` makes it anew"
 
 
 class Rows:
@@ -27,15 +30,17 @@ class Rows:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.count, self.shape, self.dtype = 0, shape, np.dtype(dtype)
         self.digest = hashlib.sha256()
+        self._path = path
         self._file: IO[bytes] = path.open("w+b")
         self._write_header()
 
     def append(self, rows: Array) -> None:
         """Add rows (n, *shape) of exactly the array's dtype."""
         assert rows.shape[1:] == self.shape and rows.dtype == self.dtype, (rows.shape, rows.dtype)
-        content = np.ascontiguousarray(rows).tobytes()
+        content = np.ascontiguousarray(rows).reshape(-1).data
         self.digest.update(content)
-        self._file.write(content)
+        with naming(self._path):
+            self._file.write(content)
         self.count += len(rows)
 
     def _write_header(self) -> None:
@@ -47,7 +52,7 @@ class Rows:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._file:
+        with naming(self._path), self._file:
             self._write_header()
 
 
@@ -64,6 +69,11 @@ class Ragged:
         self._values.append(item)
         self._offsets.append(np.array([self._values.count]))
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the items written so far, end to end, in hexadecimal."""
+        return self._values.digest.hexdigest()
+
     def __enter__(self) -> Self:
         return self
 
@@ -73,12 +83,15 @@ class Ragged:
 
 
 class RaggedArray(Sequence[Array]):
-    """What `Ragged` wrote, memory-mapped: `array[i]` is item i."""
+    """What `Ragged` wrote, memory-mapped: `array[i]` is item i. Raises InputError if the two files are not that."""
 
     def __init__(self, stem: Path) -> None:
         self.stem = stem
-        self.values = np.load(stem.with_suffix(".npy"), mmap_mode="r")
-        self.offsets = np.load(stem.with_name(f"{stem.name}_offsets.npy"), mmap_mode="r")
+        self.values, self.offsets = _map(stem.with_suffix(".npy")), _map(stem.with_name(f"{stem.name}_offsets.npy"))
+        offsets = self.offsets
+        is_list = offsets.ndim == 1 and offsets.dtype == np.int64 and len(offsets) > 0 and self.values.ndim > 0
+        if not is_list or offsets[0] != 0 or offsets[-1] != len(self.values) or (np.diff(offsets) < 0).any():
+            raise InputError(f"{stem}_offsets.npy: does not divide {stem.name}.npy into items; {AGAIN}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process maps the files again; pickled as they are, maps would be copied whole."""
@@ -92,13 +105,25 @@ class RaggedArray(Sequence[Array]):
         return self.values[self.offsets[place] : self.offsets[place + 1]]
 
 
+def _map(path: Path) -> Array:
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:  # a damaged header can raise nearly anything
+        raise InputError(f"{path}: is not a readable .npy file ({type(error).__name__}); {AGAIN}") from None
+
+
 def text_row(text: str) -> Array:
     """A text as an item of a Ragged array of bytes."""
     return np.frombuffer(text.encode(errors="backslashreplace"), np.uint8)
 
 
 def read_texts(stem: Path) -> list[str]:
-    """All texts of a Ragged array of bytes."""
+    """All texts of a Ragged array of bytes. Raises InputError if there is no such, or what it holds is no text."""
     array = RaggedArray(stem)
     content, ends = bytes(array.values), array.offsets.tolist()
-    return [content[begin:end].decode() for begin, end in itertools.pairwise(ends)]
+    try:
+        return [content[begin:end].decode() for begin, end in itertools.pairwise(ends)]
+    except UnicodeDecodeError:
+        raise InputError(f"{stem}.npy: holds bytes that are no text; {AGAIN}") from None

@@ -1,4 +1,4 @@
-"""params.yaml -> the dataclasses of schema.py, everything checked. Nothing else reads YAML.
+"""params.yaml -> the dataclasses of schema.py, everything checked. Nothing else reads params.yaml.
 
 Three rules that a reader of params.yaml needs:
   - a run's `sample` block is laid over the run when, and only when, its task's source is `sample`;
@@ -10,16 +10,20 @@ Torch-free, because download and submit read it too.
 import ast
 import dataclasses
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from stages.engine import paths
 from stages.engine.check import Positive, Share, build, mapping, nearest
 from stages.engine.errors import InputError
 from stages.engine.schema import Params, Run
+
+MAX_VALUES = 100_000
 
 
 def load(face: Callable[[str], ModuleType], models: Callable[[str], Path], path: Path = paths.PARAMS) -> Params:
@@ -31,10 +35,17 @@ def load(face: Callable[[str], ModuleType], models: Callable[[str], Path], path:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; run from the project's root")
+    yaml = YAML(typ="safe", pure=True)
     try:
-        text = YAML(typ="safe", pure=True).load(path.read_text())
+        node = yaml.compose(path.read_text())
+        fits = node is None or _size(node, {}) <= MAX_VALUES
+        text = yaml.constructor.construct_document(node) if fits and node is not None else None
     except Exception as error:  # besides its own, ruamel lets through whatever a strange number or date raises
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not fits:
+        raise InputError(
+            f"{path}: has aliases that make more than {MAX_VALUES:,} values of it; write out what they stand for"
+        )
     top = dict(mapping(text, str(path)))
     for key in ("tasks", "runs"):
         if key not in top:
@@ -47,6 +58,15 @@ def load(face: Callable[[str], ModuleType], models: Callable[[str], Path], path:
     resolved = {name: _resolve(name, mapping(block, f"runs.{name}"), base, face, models) for name, block in blocks.items()}
     runs = {name: run for name, (run, _) in resolved.items()}
     return dataclasses.replace(base, runs=runs, hidden={name: lines for name, (_, lines) in resolved.items()})
+
+
+def _size(node: Node, sizes: dict[int, int]) -> int:
+    """The values of a YAML node with its aliases written out: nine lines of nine aliases each are a billion."""
+    if id(node) not in sizes:
+        sizes[id(node)] = MAX_VALUES + 1  # while it is being counted, so that what holds itself is too large
+        parts = chain(*node.value) if isinstance(node, MappingNode) else node.value if isinstance(node, SequenceNode) else ()
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
+    return sizes[id(node)]
 
 
 def _resolve(

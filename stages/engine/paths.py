@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from stages.engine.errors import naming
+
 PARAMS = Path("params.yaml")
 
 
@@ -74,6 +76,11 @@ def plots(run: str) -> Path:
     return Path("metrics") / run / "plots"
 
 
+def ablation(run: str) -> Path:
+    """What `make ablate` wrote; no stage's output."""
+    return Path("metrics") / run / "ablation.csv"
+
+
 def root() -> Path:
     """The original repository: in `dvc exp run --temp` and in the queue a stage runs in a copy of it."""
     return Path(os.environ.get("DVC_ROOT", "."))
@@ -101,7 +108,8 @@ def replacing(final: Path) -> Iterator[Path]:
     partial = final.with_name(f".{final.name}.partial")
     _remove(partial)
     try:
-        yield partial
+        with naming(final):
+            yield partial
         if final.is_dir():
             _remove(final)
         partial.replace(final)

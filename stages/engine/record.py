@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import torch
-from dvclive import Live
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -24,6 +23,8 @@ class Recorder:
 
     def __init__(self, folder: Path, title: str, epochs: int, steps: int) -> None:
         self._title, self._epochs, self._steps = title, epochs, steps
+        from dvclive import Live  # which imports DVC; the learning-rate search records nothing
+
         # Experiments belong to `dvc exp`, and dvc.yaml is written by hand: DVCLive only writes tables here.
         self._live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
         self._progress = Progress(

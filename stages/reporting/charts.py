@@ -1,13 +1,15 @@
-"""Curves as Vega-Lite specifications, which can be moved and zoomed; pictures as data URIs."""
+"""Curves and comparisons as Vega-Lite specifications; pictures and sound as data URIs."""
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from stages.reporting.collect import Curve
+from stages.reporting.ablations import Row
+from stages.reporting.collect import AUDIO, Curve
 
 # Solid and dashed, so that the two can be told apart without their colours, which both have 3:1 on white.
 STYLES = {"train": ("#2b6cb0", [1, 0]), "dev": ("#bd1f01", [6, 3])}
@@ -16,7 +18,7 @@ WEBP_QUALITY = 90  # a third of the PNG's bytes, text still sharp
 
 
 def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
-    """A line for each split against the epoch. splits: {"": …} where the metric belongs to neither."""
+    """A line for each split against the epoch, to be zoomed. splits: {"": …} where the metric belongs to neither."""
     title = "learning rate" if metric == "lr" else metric
     rows = [
         {"epoch": epoch, "value": value, "split": split or title}
@@ -29,13 +31,7 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
         {"title": None, "orient": "top-right", "symbolType": "stroke", "symbolSize": 400} if splits.keys() != {""} else None
     )
     few = max(len(points) for points in splits.values()) < 40
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",  # a name; nothing fetches it
-        "description": f"{run}: {title} by epoch. The table below it has the numbers.",
-        "width": "container",
-        "height": 220,
-        "autosize": {"type": "fit", "contains": "padding"},
-        "data": {"values": rows},
+    return _frame(f"{run}: {title} by epoch.", rows) | {
         # Ctrl and wheel is what a trackpad's pinch is; a plain wheel scrolls the page.
         "params": [
             {
@@ -56,6 +52,47 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
                 "legend": legend,
             },
         },
+    }
+
+
+def comparison(run: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """A point for each value of a grid that came to a score, in the grid's order."""
+    metric, grid = rows[0].metric, rows[0].grid
+    points = [{"value": row.value, "score": row.score} for row in rows if row.score is not None]
+    axis = {"field": "value", "type": "nominal", "sort": None, "title": rows[0].key, "axis": {"labelAngle": 0}}
+    return _frame(f"{run}: {metric} of each value of {grid}.", points) | {
+        "encoding": {
+            "x": axis,
+            "y": {"field": "score", "type": "quantitative", "scale": {"zero": False, "padding": 20}, "title": metric},
+        },
+        "layer": [
+            {
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "size": 80,
+                    "opacity": 1,
+                    "color": STYLES["train"][0],
+                    "tooltip": True,
+                }
+            },
+            {
+                "mark": {"type": "text", "dy": -14, "fontSize": 12, "color": GREY},
+                "encoding": {"text": {"field": "score", "type": "quantitative", "format": ".4g"}},
+            },
+        ],
+    }
+
+
+def _frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all charts of the page have in common."""
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",  # a name; nothing fetches it
+        "description": f"{description} The table below it has the numbers.",
+        "width": "container",
+        "height": 220,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "data": {"values": rows},
         "config": {
             "font": "system-ui, sans-serif",
             "axis": {
@@ -85,3 +122,8 @@ def embed(picture: Path) -> Picture:
     kind, content = min(("webp", encoded.tobytes()), ("png", original), key=lambda item: len(item[1]))
     height, width = pixels.shape[:2]
     return Picture(f"data:image/{kind};base64,{base64.b64encode(content).decode()}", width, height)
+
+
+def sound(file: Path) -> str:
+    """The recording as a data URI."""
+    return f"data:{AUDIO[file.suffix]};base64,{base64.b64encode(file.read_bytes()).decode()}"

@@ -1,7 +1,7 @@
 """What the report tells of a run, read from what the other stages left. What a stage has not made yet is None or empty.
 
-The report's stage depends on metrics/ alone. Two things it reads lie elsewhere, but each is made together with a file that
-lies there: the number of parameters with timing.json, the aligned utterances as text with their picture.
+The report's stage depends on metrics/ alone. Three things it reads lie elsewhere, but each is made together with a file that
+lies there: the number of parameters with timing.json, the aligned utterances as text and to listen to with their picture.
 """
 
 import csv
@@ -17,8 +17,10 @@ from stages.engine import paths
 from stages.engine.check import nearest
 from stages.engine.errors import InputError
 from stages.engine.schema import Params, Run
+from stages.reporting import ablations
 
 Curve = list[tuple[int, float | None]]  # epoch, and a value where it is finite
+AUDIO = {".flac": "audio/flac", ".wav": "audio/wav"}
 
 
 class Score(NamedTuple):
@@ -43,6 +45,8 @@ class Results:
     curves: dict[str, dict[str, Curve]]  # by metric, then by split; the learning rate has the split ""
     pictures: list[Path]
     aligned: str | None  # the worst utterances, as text
+    audio: list[Path]  # of these, in the same order, as many as there are
+    grids: dict[str, list[ablations.Row]]  # what `make ablate` compared
 
 
 def collect(params: Params) -> list[Results]:
@@ -74,6 +78,8 @@ def _results(name: str, params: Params) -> Results:
         curves=curves,
         pictures=pictures,
         aligned=aligned.read_text(encoding="utf-8") if aligned.is_file() else None,
+        audio=sorted(file for file in aligned.with_name("audio").glob("[0-9][0-9]-*") if file.suffix in AUDIO),
+        grids=ablations.grids(ablations.read(paths.ablation(name))),
     )
 
 

@@ -22,15 +22,15 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str:
-    commit = _git("rev-parse", "--short=12", "HEAD")
+    commit = git("rev-parse", "--short=12", "HEAD")
     if commit is None:
         return "not in a git repository"
     return (
-        f"{commit}, with uncommitted changes of code or parameters" if _git("status", "--porcelain", "--", *CODE) else commit
+        f"{commit}, with uncommitted changes of code or parameters" if git("status", "--porcelain", "--", *CODE) else commit
     )
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
     """What git prints, or None if it is not there or refuses."""
     try:
         result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)

@@ -53,6 +53,11 @@ def render(runs: Sequence[Results], environment: Mapping[str, str]) -> str:
                 for metric, splits in results.curves.items()
             ],
             "pictures": pictures(results.pictures),
+            "utterances": utterances(results),
+            "grids": [
+                (rows, charts.comparison(results.name, rows) if sum(row.score is not None for row in rows) > 1 else None)
+                for rows in results.grids.values()
+            ],
             "settings": settings(results),
             "facts": flatten({**(results.timing or {}), **(results.submission or {})}),
         }
@@ -105,6 +110,17 @@ def flatten(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in block.items():
         found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found
+
+
+def utterances(results: Results) -> list[tuple[str, str, str]]:
+    """What the aligned utterances can be heard of: title, sound and text of each; nothing where there are no recordings."""
+    if results.aligned is None or not results.audio:
+        return []
+    _, *blocks = results.aligned.split("\n\n")
+    return [
+        (block.strip().partition("\n")[0], charts.sound(file), block.strip("\n"))
+        for block, file in zip(blocks, results.audio, strict=False)
+    ]
 
 
 def settings(results: Results) -> str:

@@ -76,7 +76,9 @@ class _Receipt:
         self.path = path
         try:
             self.facts: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        except ValueError:
+            if not isinstance(self.facts, dict):
+                raise ValueError("facts have names")
+        except (ValueError, RecursionError):
             raise InputError(f"{path}: is no receipt; delete it, and Kaggle's own list is asked instead") from None
 
     def add(self, **facts: Any) -> None:

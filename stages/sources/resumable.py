@@ -19,7 +19,7 @@ import requests
 import urllib3
 
 from stages.engine import paths
-from stages.engine.errors import InputError, Interrupted
+from stages.engine.errors import InputError, Interrupted, naming
 from stages.sources.meter import Meter
 from stages.sources.patience import Patience, Setback
 
@@ -48,7 +48,7 @@ class Part:
             if note["source"] == source and note["validator"] and size <= (note["length"] or sys.maxsize):
                 self.validator, self.length, self.checksum = note["validator"], note["length"], note["checksum"]
                 self.position = size
-        except (OSError, ValueError, KeyError, TypeError):  # there is none, or a crash damaged it
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # there is none, or a crash damaged it
             pass
         self._file = path.open("r+b" if self.position else "w+b", buffering=0)  # a kill loses nothing that was written
         self._file.seek(self.position)
@@ -69,8 +69,11 @@ class Part:
             note.write_text(json.dumps(facts))
 
     def append(self, chunk: bytes) -> None:
-        self._file.write(chunk)
-        self.position += len(chunk)
+        left = memoryview(chunk)
+        with naming(self.path):
+            while left:  # a file without a buffer may take a part only, as the last of a disk
+                written = self._file.write(left)
+                left, self.position = left[written:], self.position + written
 
     def discard(self) -> None:
         self.close()
@@ -170,7 +173,7 @@ def _accept(part: Part, response: requests.Response) -> None:
     validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
     if status == 206:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
-        same = match and int(match[1]) == part.position and match[2] in ("*", str(part.length))
+        same = match and int(match[1]) == part.position and (match[2] == "*" or part.length in (None, int(match[2])))
         if part.kept and same and validator in (None, part.validator):
             return
     if status in (206, 416):  # not the part that was asked for, or none: the server has another file now

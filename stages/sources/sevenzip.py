@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
 from stages.engine import paths
-from stages.engine.archive import DAMAGE, Archive, write_member
+from stages.engine.archive import DAMAGE, Archive, is_zip, write_member
 from stages.engine.errors import InputError
 
 STORED, LZMA, LZMA2, AES = b"\0", b"\3\1\1", b"\x21", b"\6\xf1\7\1"  # as 7-Zip's DOC/Methods.txt numbers them
@@ -50,7 +50,7 @@ def repack(archive: Path, out: Path, *, max_bytes: int | None) -> list[Path]:
     Raises InputError, naming `archive` and the 7z: it is damaged, encrypted, packed by another method than LZMA, LZMA2 and
     none, above the limit, or holds a member that no honest archive does (as for Archive); or the zip's name is taken.
     """
-    if not zipfile.is_zipfile(archive):
+    if not is_zip(archive):
         return []
     opened = Archive(archive, max_bytes)
     left = None if max_bytes is None else max_bytes - opened.size

@@ -441,6 +441,15 @@ def test_the_notes_that_a_mac_adds_are_left_out(tmp_path: Path) -> None:
         assert Archive(written(tmp_path / "a", pack({"top/a": b"1"} | notes))).names == ["top/a", "top/__MACOSX/kept"]
 
 
+def test_a_zip_that_says_it_is_one_of_several_files_is_refused(tmp_path: Path) -> None:
+    content = zip_bytes({"a": b"1"})
+    place = content.index(b"PK\5\6")
+    end_of_64_bits = struct.pack("<4sQ2HIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, place, 0)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, place, 2)
+    path = written(tmp_path / "a.zip", content[:place] + end_of_64_bits + locator + content[place:])
+    assert "the archive is damaged (zipfiles that span multiple disks" in problem(path)
+
+
 def test_a_zip_after_something_else_is_a_zip(tmp_path: Path) -> None:
     assert read_all(written(tmp_path / "a.exe", b"MZ" + bytes(1000) + zip_bytes(MEMBERS))) == MEMBERS
 

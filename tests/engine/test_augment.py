@@ -105,8 +105,50 @@ def test_the_affine_map_is_that_of_albumentations(shift: int, scale: float, angl
     )
     expected = np.stack([reference(image=image)["image"] for image in pixels]).astype(int)
     draws = torch.tensor([[shift / 32, shift / 32, scale - 1, np.deg2rad(angle)]], dtype=torch.float32).expand(8, 4)
-    result = augment._affine(torch.from_numpy(pixels), draws).numpy().astype(int)
+    result = augment.apply(EACH[3], torch.from_numpy(pixels), {"shift_scale_rotate": draws}, MEAN).numpy().astype(int)
     assert np.abs(result - expected).max() <= 1
+
+
+@pytest.mark.parametrize("side", [2, 32, 45])
+def test_the_affine_map_is_bilinear_and_mirrors_as_often_as_it_must(side: int) -> None:
+    """Against pixel by pixel in floating point, on images that are not smooth, mapped from far outside as well."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, side, side, 3), np.uint8)
+    random = torch.Generator().manual_seed(0)
+    draws = torch.rand(12, 4, generator=random) * torch.tensor([4.0, 4.0, 1.6, 6.0]) - torch.tensor([2.0, 2.0, 0.8, 3.0])
+    draws[::4] = 0  # those stay as they are
+    result = augment.apply(EACH[3], torch.from_numpy(pixels), {"shift_scale_rotate": draws}, MEAN).numpy()
+    assert (result[::4] == pixels[::4]).all()
+    whole = augment._affine(augment._pack(torch.from_numpy(pixels)), draws)  # as on a GPU, which does not pick images
+    assert (torch.stack(augment._unpack(whole), 3).numpy() == result).all()
+    for image, changed, (right, down, scale, angle) in zip(pixels, result, draws.double().tolist(), strict=True):
+        expected = naive_affine(image, right * side, down * side, 1 + scale, angle)
+        # 128 steps of a position and of a weight: two levels where neighbours are 255 apart, and rounding.
+        assert np.abs(changed - expected).max() <= 4
+        assert np.abs(changed - expected).mean() < 1
+
+
+def naive_affine(image: np.ndarray, right: float, down: float, scale: float, angle: float) -> np.ndarray:
+    """Each pixel from the four that surround the place where it comes from; the border mirrored at its pixels' centres."""
+    side = len(image)
+    result = np.empty(image.shape)
+    for row in range(side):
+        for column in range(side):
+            x, y = column - (side - 1) / 2 - right, row - (side - 1) / 2 - down
+            x, y = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
+            x, y = x / scale + (side - 1) / 2, y / scale + (side - 1) / 2
+            left, top = int(np.floor(x)), int(np.floor(y))
+            result[row, column] = sum(
+                (1 - abs(x - at_x)) * (1 - abs(y - at_y)) * image[mirrored(at_y, side), mirrored(at_x, side)]
+                for at_x in (left, left + 1)
+                for at_y in (top, top + 1)
+            )
+    return result
+
+
+def mirrored(index: int, side: int) -> int:
+    while not 0 <= index < side:
+        index = -index if index < 0 else 2 * (side - 1) - index
+    return index
 
 
 @pytest.mark.parametrize("form", [batched, in_worker])
@@ -129,9 +171,10 @@ def test_colors_are_jittered_as_torchvision_does_it_in_the_fixed_order(factors: 
     for change, factor in zip(("brightness", "contrast", "saturation"), factors, strict=True):
         colors = getattr(reference, f"adjust_{change}")(colors, factor)
     expected = colors.permute(0, 2, 3, 1).numpy() * 255
-    planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)  # as _affine leaves them
+    planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)  # in any memory
     for kind in (torch.from_numpy(pixels), planes):
-        assert np.abs(augment._jitter(kind, torch.tensor([factors] * 6)).numpy() - expected).max() <= 1
+        result = augment.apply(JITTER, kind, {"color_jitter": torch.tensor([factors] * 6)}, MEAN)
+        assert np.abs(result.numpy() - expected).max() <= 1
     in_steps = np.stack([JitterColors(0, 0, 0).apply(image, list(factors)) for image in pixels])  # rounds thrice
     assert np.abs(in_steps - expected).max() <= 2
 

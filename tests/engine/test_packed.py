@@ -1,6 +1,7 @@
 """Packed arrays: what is read back is, to the byte, what was appended."""
 
 import hashlib
+import io
 import itertools
 import pickle
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from stages.engine.errors import InputError
 from stages.engine.packed import Array, Ragged, RaggedArray, Rows, read_texts, text_row
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -123,3 +125,51 @@ def test_another_process_maps_the_same_files(tmp_path: Path) -> None:
     content = pickle.dumps(RaggedArray(tmp_path / "items"))
     assert len(content) < 1000
     assert (pickle.loads(content)[1] == 0).all() and len(pickle.loads(content)[0]) == 100_000
+
+
+def npy(array: Any) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=True)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("values", "offsets", "words"),
+    [
+        (b"", npy([0]), r"items\.npy: is not a readable \.npy file"),
+        (npy(np.zeros(3))[:-1], npy([0, 3]), r"items\.npy: is not a readable"),
+        (npy(np.array([None])), npy([0, 1]), r"items\.npy: is not a readable"),
+        (npy(np.zeros(3)), b"\x93NUMPY", r"items_offsets\.npy: is not a readable"),
+        (npy(np.zeros(3)), npy([0, 4]), r"items_offsets\.npy: does not divide items\.npy"),
+        (npy(np.zeros(3)), npy([0, 2, 1, 3]), "does not divide"),
+        (npy(np.zeros(3)), npy([1, 3]), "does not divide"),
+        (npy(np.zeros(3)), npy(np.zeros(0, np.int64)), "does not divide"),
+        (npy(np.zeros(3)), npy([0.0, 3.0]), "does not divide"),
+        (npy(np.zeros(3)), npy([[0, 3]]), "does not divide"),
+        (npy(np.zeros(())), npy([0]), "does not divide"),
+        (npy(np.full(3, 255, np.uint8)), npy([0, 3]), r"items\.npy: holds bytes that are no text"),
+    ],
+)
+def test_files_that_are_no_ragged_array_are_named(tmp_path: Path, values: bytes, offsets: bytes, words: str) -> None:
+    (tmp_path / "items.npy").write_bytes(values)
+    (tmp_path / "items_offsets.npy").write_bytes(offsets)
+    with pytest.raises(InputError, match=f"{words}.*`normalize` makes it anew"):
+        read_texts(tmp_path / "items")
+
+
+@quick
+@given(st.booleans(), st.integers(0, 140), st.binary(min_size=1, max_size=4))
+def test_a_changed_header_reads_as_a_ragged_array_or_is_an_input_error(
+    tmp_path: Path, is_values: bool, place: int, new: bytes
+) -> None:
+    with Ragged(tmp_path / "items", (2,), np.float32) as ragged:
+        ragged.append(np.ones((3, 2), np.float32))
+    path = tmp_path / ("items.npy" if is_values else "items_offsets.npy")
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:place] + new + content[place + len(new) :])
+    try:
+        array = RaggedArray(tmp_path / "items")
+        assert sum(len(item) for item in array) == len(array.values)
+    except InputError as error:
+        assert str(tmp_path) in str(error)

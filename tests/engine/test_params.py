@@ -340,6 +340,31 @@ SNIPPETS = [
 SNIPPETS += ["1e999", ".nan", ".inf", "true", "0x_", "2024-13-45", "sample", "find", "lr", "9" * 400]
 
 
+LAUGHS = ["x0: &x0 [ha]", *(f"x{line}: &x{line} [{', '.join([f'*x{line - 1}'] * 9)}]" for line in range(1, 12))]
+MERGED = [f"y{line}: &y{line} {{<<: [{', '.join([f'*y{line - 1}'] * 9)}]}}" for line in range(1, 12)]
+ALIASES = {
+    "a billion values of twelve lines": [*LAUGHS, "tasks: *x11", "runs: *x11"],
+    "a billion keys, merged": ["y0: &y0 {a: 1, b: 2}", *MERGED, "tasks: *y11", "runs: *y11"],
+    "a list that is in itself": ["tasks: &a {a: *a}", "runs: &b [*b, *b]"],
+}
+
+
+@pytest.mark.parametrize("lines", [*ALIASES.values()], ids=[*ALIASES])
+def test_aliases_that_make_too_much_of_a_page_are_refused_at_once(tmp_path: Path, lines: list[str]) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"params\.yaml: has aliases that make more than 100,000 values of it"):
+        load(path)
+
+
+def test_aliases_and_merges_stand_for_what_they_name(project: Project) -> None:
+    before = load_params()
+    text = Path("params.yaml").read_text().replace("\nlr:", "\nepochs: &few 7\nlr:", 1)
+    Path("params.yaml").write_text(re.sub(r"\nepochs: null.*", "", text).replace("batch_size: null", "batch_size: *few", 1))
+    changed = load_params()
+    assert changed.epochs == changed.batch_size == 7 != before.epochs
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     begin=st.integers(0, len(TEXT)),

@@ -204,7 +204,7 @@ def test_a_part_of_another_address_is_not_continued(site: Site, fetch: Fetch) ->
     assert site.asked == [None]
 
 
-@pytest.mark.parametrize("note", ["", "{", "[]", "{}", '{"url": 1}', "null", '{"length": "x"}'])
+@pytest.mark.parametrize("note", ["", "{", "[]", "{}", '{"url": 1}', "null", '{"length": "x"}', "[" * 100_000])
 def test_a_part_with_a_damaged_note_is_not_continued(note: str, site: Site, fetch: Fetch, tmp_path: Path) -> None:
     stop_at(site, fetch, 0.6)
     (tmp_path / "cache/set.tar.gz.partial.json").write_text(note)

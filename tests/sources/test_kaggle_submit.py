@@ -359,9 +359,10 @@ def test_a_submission_of_another_account_is_named(status: int, server: KaggleSer
     refused(submit, f"{status} when asked about submission 1000; sign in with the account", f"delete {receipt(tmp_path)}")
 
 
-def test_a_receipt_that_is_none_is_named(server: KaggleServer, submit: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", "1", "[" * 100_000], ids=["cut", "list", "number", "deep"])
+def test_a_receipt_that_is_none_is_named(text: str, server: KaggleServer, submit: Any, tmp_path: Path) -> None:
     submit()
-    receipt(tmp_path).write_text("{")
+    receipt(tmp_path).write_text(text)
     refused(submit, f"{receipt(tmp_path)}: is no receipt; delete it")
 
 

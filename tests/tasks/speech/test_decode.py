@@ -59,14 +59,16 @@ def textbook(log_probs: np.ndarray, beam: int) -> list[tuple[str, float]]:
     lengths=st.lists(st.integers(0, 9), min_size=1, max_size=4),
     extra=st.integers(0, 3),
     classes=st.integers(2, NUM_CLASSES),
+    sharpness=st.sampled_from([0.2, 1.0, 3.0]),
 )
 @settings(max_examples=100, deadline=None)
-def test_greedy_is_the_naive_loop(seed: int, lengths: list[int], extra: int, classes: int) -> None:
+def test_greedy_is_the_naive_loop(seed: int, lengths: list[int], extra: int, classes: int, sharpness: float) -> None:
     rng = np.random.default_rng(seed)
     # Whole numbers up to 3 make repeats, and classes that share the maximum, frequent.
     logits = rng.integers(4, size=(len(lengths), max(lengths) + extra, classes)).astype(np.float32)
+    log_probs = torch.from_numpy(sharpness * logits).log_softmax(2)
     expected = []
-    for rows, length in zip(logits, lengths, strict=True):
+    for rows, length in zip(log_probs.numpy(), lengths, strict=True):
         text, before = "", BLANK
         for row in rows[:length]:
             best = int(row.argmax())
@@ -74,7 +76,7 @@ def test_greedy_is_the_naive_loop(seed: int, lengths: list[int], extra: int, cla
                 text += CHARACTERS[best]
             before = best
         expected.append(text)
-    assert decode.greedy(torch.from_numpy(logits), torch.tensor(lengths)) == expected
+    assert decode.greedy(log_probs, torch.tensor(lengths)) == expected
 
 
 def test_texts_are_the_symbols_within_the_lengths() -> None:

@@ -522,6 +522,8 @@ PHONES = "LibriSpeech/dev/1/7/1-7.phones.txt"
         ({FLAC: tone(kind="WAV")[:-100]}, FLAC, "is cut short"),
         ({FLAC: tone(0.01)}, FLAC, "is shorter than 16 ms"),
         ({FLAC: tone(rate=44_101)}, FLAC, "has 44101 samples a second, which is no usual rate"),
+        ({FLAC: tone(rate=1000)}, FLAC, "has 1000 samples a second, which is no usual rate"),
+        ({FLAC: tone(0, rate=8000, kind="WAV")}, FLAC, "holds no sound"),
         ({TRANS: b"1-7-0001 HELLO\n"}, FLAC, "has no transcript"),
         ({TRANS: b"1-7-0000\n1-7-0001 HELLO\n"}, f"{TRANS}: line 1", "holds no words"),
         ({TRANS: b"1-7-0000 HELLO\n1-7-0001 HELLO\n1-7-0002 HELLO\n"}, f"{TRANS}: line 3", "has no audio"),

@@ -41,7 +41,7 @@ def evaluate(
     matrix = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.long)
     matrix.index_put_((labels, dev.predicted), torch.ones_like(labels), accumulate=True)
     plots.confusion(plots_to / "confusion.png", name, matrix.numpy(), CLASSES)
-    images = np.load(features / "dev" / "images.npy", mmap_mode="r")
+    images = task.read_images(features, "dev")
     classify.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, CLASSES, images)
     batches = task.train_batches(features, run, compute, seed)
     classify.draw_as_seen(plots_to / "augmented.png", name, batches, CLASSES)

@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.engine.archive import Archive
 from stages.engine.errors import InputError
-from stages.engine.moments import Moments, histogram
+from stages.engine.moments import Moments, sums
 from stages.engine.packed import Ragged, Rows, text_row
 from stages.tasks.cifar10 import CLASSES, SIDE, Settings
 from stages.tasks.cifar10.raw import batches, kaggle
@@ -42,7 +42,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
             counts[item.split][label] += 1
             writers[item.split].append(item.image, label, item.name)
             if item.split == "train":
-                moments.add(histogram(item.image))
+                moments.add(SIDE * SIDE, sums(item.image))
         digests = {split: writer.images.digest.hexdigest() for split, writer in writers.items()}
     missing = [name for label, name in enumerate(CLASSES) if not counts["train"][label]]
     if missing:

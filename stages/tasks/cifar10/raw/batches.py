@@ -1,15 +1,16 @@
 """The layout of the data set's own site: python batches, pickled dictionaries of images and labels.
 
-A pickle is a program. These are run by an unpickler that knows stand-ins for NumPy's arrays and nothing else, so a batch
-made by somebody else cannot execute anything here.
+A pickle is a program. These are run by an unpickler that knows stand-ins for NumPy's arrays and nothing else, and of the
+instructions those alone that make a batch: what somebody else made can execute nothing here, and takes little more than its
+own size. Python's unpickler in C, with all instructions, gives 16 GB to ten bytes, and dies of tuples in tuples in tuples.
 """
 
 import io
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +20,16 @@ from stages.tasks.cifar10 import CLASSES, SIDE
 from stages.tasks.cifar10.raw.item import Item
 
 TRAIN, TEST = re.compile(r"data_batch_\d+"), "test_batch"
+# What Python 2 and 3 write a batch with.
+OPCODES = (
+    *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.MEMOIZE, pickle.BINPUT, pickle.LONG_BINPUT),
+    *(pickle.BINGET, pickle.LONG_BINGET, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1),
+    *(pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINSTRING, pickle.SHORT_BINSTRING, pickle.BINUNICODE),
+    *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8),
+    *(pickle.EMPTY_DICT, pickle.EMPTY_LIST, pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
+    *(pickle.APPEND, pickle.APPENDS, pickle.SETITEM, pickle.SETITEMS),
+    *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD),
+)
 
 
 def holds(archives: list[Archive]) -> bool:
@@ -81,7 +92,17 @@ class _Array:
             self.bytes = np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """Python's own in Python, whose memo is a dictionary. content: the pickle."""
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in OPCODES}
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._left = len(content)  # bytes that texts may become, each text once
+
     def find_class(self, module: str, name: str) -> Any:
         match module, name:
             case ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") | ("numpy", "ndarray"):
@@ -89,20 +110,41 @@ class _Unpickler(pickle.Unpickler):
             case "numpy", "dtype":
                 return _Dtype
             case "_codecs", "encode":  # how protocol 2 writes bytes in Python 3
-                return lambda text, encoding: text.encode("latin1")
+                return self._encode
         raise _ForeignClass(f"holds the foreign class {module}.{name}, which was not loaded")
+
+    def _encode(self, text: str, encoding: Any) -> bytes:
+        self._left -= len(text)
+        if self._left < 0:
+            raise pickle.UnpicklingError("its texts are used again and again")
+        return text.encode("latin1")
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._fill([key, value])
+
+    def _set_items(self) -> None:
+        self._fill(self.pop_mark())
+
+    def _fill(self, items: list[Any]) -> None:
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, str | bytes):  # the hash of a tuple of tuples may take for ever
+                raise pickle.UnpicklingError("a key is no text")
+            self.stack[-1][key] = value
+
+    dispatch[pickle.SETITEM[0]], dispatch[pickle.SETITEMS[0]] = _set_item, _set_items
 
 
 def _unpickle(content: bytes, where: str) -> dict[bytes, Any]:
     try:
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+        batch = _Unpickler(content).load()
     except _ForeignClass as error:
         raise InputError(f"{where}: {error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise InputError(f"{where}: damaged or cut short ({type(error).__name__}: {error}); fetch it again") from None
     if not isinstance(batch, dict):
         raise InputError(f"{where}: is not a dictionary of images and labels")
-    return {key.encode() if isinstance(key, str) else key: value for key, value in batch.items()}
+    return {key.encode(errors="replace") if isinstance(key, str) else key: value for key, value in batch.items()}
 
 
 def _decode(batch: dict[bytes, Any], where: str) -> tuple[np.ndarray, list[int], list[str]]:
@@ -113,7 +155,12 @@ def _decode(batch: dict[bytes, Any], where: str) -> tuple[np.ndarray, list[int],
         raise InputError(f"{where}: 'data' must be an array of N x {3 * SIDE * SIDE} bytes")
     if not isinstance(labels, list) or len(labels) != len(data) or not all(type(label) is int for label in labels):
         raise InputError(f"{where}: 'labels' must be a list of {len(data)} whole numbers, one an image")
-    if not isinstance(names, list) or len(names) not in (0, len(data)):
+    if (
+        not isinstance(names, list)
+        or len(names) not in (0, len(data))
+        or not all(isinstance(name, str | bytes) for name in names)
+    ):
         raise InputError(f"{where}: 'filenames' must be a list of {len(data)} names, one an image")
     images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return images, labels, [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]
+    encoded = [name.encode(errors="replace") if isinstance(name, str) else name for name in names]
+    return images, labels, [name.decode(errors="replace") for name in encoded]

@@ -1,6 +1,5 @@
 """What training on CIFAR-10 needs: the model, the batches, the loss and the score. N C H W, K classes."""
 
-import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from stages.engine import batches
 from stages.engine.batches import ImageBatch
 from stages.engine.compute import Compute
 from stages.engine.loop import Score
-from stages.engine.packed import read_texts
 from stages.engine.schema import Run
 from stages.tasks.cifar10 import SIDE, Loss
 
@@ -37,30 +35,19 @@ def example(stats: dict[str, Any]) -> tuple[Tensor, ...]:
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> batches.DeviceBatches | batches.WorkerBatches:
     """Training batches, augmented, in an order of its own each epoch."""
-    return _batches(features, "train", run, compute, seed, run.augment)
+    images = read_images(features, "train")
+    return batches.of_split(images, features, "train", run, compute, seed=seed, augment=run.augment)
 
 
 def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> batches.DeviceBatches | batches.WorkerBatches:
     """Batches of a split in its own order, as they are. A split without labels has targets of -1."""
-    return _batches(features, split, run, compute, 0, None)
+    return batches.of_split(read_images(features, split), features, split, run, compute)
 
 
-def _batches(
-    features: Path, split: str, run: Run, compute: Compute, seed: int, augment: Any
-) -> batches.DeviceBatches | batches.WorkerBatches:
-    stats = json.loads((features / "stats.json").read_text())
-    return batches.load(
-        np.load(features / split / "images.npy", mmap_mode="r"),
-        np.load(features / split / "labels.npy"),
-        read_texts(features / split / "names"),
-        loading=run.loading or "auto",
-        batch_size=run.batch_size,
-        device=compute.device,
-        mean=stats["mean"],
-        std=stats["std"],
-        seed=seed,
-        augment=augment,
-    )
+def read_images(features: Path, split: str) -> np.ndarray:
+    """(N, 32, 32, 3) uint8, in a memory map."""
+    images: np.ndarray = np.load(features / split / "images.npy", mmap_mode="r")
+    return images
 
 
 def forward(model: nn.Module, batch: ImageBatch) -> Tensor:

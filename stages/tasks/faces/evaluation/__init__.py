@@ -51,7 +51,7 @@ def evaluate(
     if (features / "test").is_dir():
         classify.write(predictions_to / "test.csv", predict("test"), classes)
 
-    images = task.read_images(features, "dev", stats["side"])
+    images = task.read_images(features, "dev")
     classify.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
     classify.draw_as_seen(plots_to / "augmented.png", name, task.train_batches(features, run, compute, seed), classes)
     wrong = Counter(pair for pair in zip(labels.tolist(), dev.predicted.tolist(), strict=True) if pair[0] != pair[1])
@@ -98,7 +98,7 @@ def _verify(
     _draw_hardest(plots_to / "pairs.png", name, features, stats, dev, labels, threshold)
     return {
         "accuracy": verification.accuracy(dev.score, right, unknown, threshold),
-        "pixel_match": _pixel_match(features, stats["side"], identities, labels),
+        "pixel_match": _pixel_match(features, identities, labels),
         "threshold": threshold,
         "num": len(labels),
         **metrics,
@@ -140,11 +140,11 @@ def _labels(features: Path, split: str) -> Tensor:
     return torch.from_numpy(np.load(features / split / "labels.npy"))
 
 
-def _pixel_match(features: Path, side: int, identities: Tensor, labels: Tensor) -> float:
+def _pixel_match(features: Path, identities: Tensor, labels: Tensor) -> float:
     """The accuracy that needs no network: small images are compared pixel by pixel, at the best threshold too."""
     small = {}
     for split in ("known", "unknown_dev"):
-        images = task.read_images(features, split, side)
+        images = task.read_images(features, split)
         thumbnails = [
             cv2.resize(images[i : i + 1][0], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
             for i in range(len(images))
@@ -182,7 +182,7 @@ def _draw_hardest(
     accepted = dev.score >= threshold
     wrong = (torch.where(accepted, dev.identity, -1) != labels).nonzero().flatten()
     wrong = wrong[(dev.score[wrong] - threshold).abs().argsort(descending=True, stable=True)][:NUM_PAIRS]
-    faces, known = (task.read_images(features, split, stats["side"]) for split in ("unknown_dev", "known"))
+    faces, known = (task.read_images(features, split) for split in ("unknown_dev", "known"))
     pictures, captions = [], []
     for place in wrong.tolist():
         true = stats["known"][int(labels[place])] if labels[place] >= 0 else "nobody known"

@@ -9,10 +9,11 @@ import struct
 from dataclasses import dataclass
 
 MAX_PIXELS = 64 * 2**20
+MAX_SCANS = 100  # of a progressive JPEG, which has about ten; each goes over every pixel, and may take no more than 30 bytes
 PNG = b"\x89PNG\r\n\x1a\n"
 MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # but for stuffed bytes, restarts and padding, which scans may hold
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-END_OF_IMAGE = 0xD9
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 
 
 class Problem(Exception):
@@ -36,7 +37,7 @@ class Header:
 
 
 def header(content: bytes) -> Header:
-    """Raises Problem: neither JPEG nor PNG, cut short, without a size."""
+    """Raises Problem: neither JPEG nor PNG, cut short, without a size, of too many scans."""
     found = _png(content) if content.startswith(PNG) else _jpeg(content) if content.startswith(b"\xff\xd8") else None
     if found is None or not found.width or not found.height:
         raise Problem("is not a readable image")
@@ -45,11 +46,14 @@ def header(content: bytes) -> Header:
 
 def _jpeg(content: bytes) -> Header | None:
     """Segment by segment, as a thumbnail in one has an end of its own. ITU T.81, annex B."""
-    found, place = None, 2
+    found, place, scans = None, 2, 0
     while match := MARKER.search(content, place):
         marker, place = match[1][0], match.end()
         if marker == END_OF_IMAGE:
             return found
+        scans += marker == START_OF_SCAN
+        if scans > MAX_SCANS:
+            raise Problem(f"has more than {MAX_SCANS} scans")
         if marker in START_OF_FRAME and found is None and place + 8 <= len(content):
             height, width, channels = struct.unpack_from(">HHB", content, place + 3)
             kind = {1: ("grayscale",), 4: ("cmyk",)}.get(channels, ())

@@ -5,7 +5,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +14,6 @@ from stages.engine.batches import ImageBatch
 from stages.engine.compute import Compute
 from stages.engine.jpeg import EncodedImages
 from stages.engine.loop import Score
-from stages.engine.packed import read_texts
 from stages.engine.schema import Run
 from stages.tasks.faces import Loss
 from stages.tasks.faces.models import CosineHead
@@ -43,35 +41,18 @@ def example(stats: dict[str, Any]) -> tuple[Tensor, ...]:
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> batches.DeviceBatches | batches.WorkerBatches:
     """Training batches, augmented, in an order of its own each epoch."""
-    return _batches(features, "train", run, compute, seed, run.augment)
+    images = read_images(features, "train")
+    return batches.of_split(images, features, "train", run, compute, seed=seed, augment=run.augment)
 
 
 def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> batches.DeviceBatches | batches.WorkerBatches:
     """Batches of a split in its own order, as they are. A split without labels has targets of -1."""
-    return _batches(features, split, run, compute, 0, None)
+    return batches.of_split(read_images(features, split), features, split, run, compute)
 
 
-def read_images(features: Path, split: str, side: int) -> EncodedImages:
+def read_images(features: Path, split: str) -> EncodedImages:
     """The images of a split."""
-    return EncodedImages(features / split / "images", side)
-
-
-def _batches(
-    features: Path, split: str, run: Run, compute: Compute, seed: int, augment: Any
-) -> batches.DeviceBatches | batches.WorkerBatches:
-    stats = json.loads((features / "stats.json").read_text())
-    return batches.load(
-        read_images(features, split, stats["side"]),
-        np.load(features / split / "labels.npy"),
-        read_texts(features / split / "names"),
-        loading=run.loading or "auto",
-        batch_size=run.batch_size,
-        device=compute.device,
-        mean=stats["mean"],
-        std=stats["std"],
-        seed=seed,
-        augment=augment,
-    )
+    return EncodedImages(features / split / "images", json.loads((features / "stats.json").read_text())["side"])
 
 
 def forward(model: nn.Module, batch: ImageBatch) -> Tensor:

@@ -22,8 +22,8 @@ from stages.tasks.speech.raw.item import Item, Problem, Split, encode
 
 RATE, NUM_COEFFICIENTS, NUM_MELS = 16_000, 27, 40
 WINDOW, HOP, FFT = RATE * 25 // 1000, RATE * 10 // 1000, 512
-RANGE = 80  # decibels that count, from the loudest down
 HELD_OUT = 0.1  # of the speakers, at least one, for each of dev and test where no folder is named so
+MIN_RATE = 4000  # half a telephone's
 MAX_RATIO = 1000  # 44,100 and 22,050 Hz are 441 to 160 of 16 kHz; a prime rate would take a filter of gigabytes
 AUDIO = re.compile(r"(?:.*/)?[^/.][^/]*\.(wav|flac)", re.IGNORECASE)
 SPLIT = re.compile(r"(train|dev|test)([-_].*)?", re.IGNORECASE)
@@ -205,15 +205,21 @@ def read_frames(content: bytes) -> tuple[np.ndarray, list[str]]:
 def _decode(content: bytes) -> tuple[np.ndarray, list[str]]:
     """One channel (samples,) float32 at 16 kHz, and what was changed."""
     try:
-        wave, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, MemoryError) as error:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            rate, is_whole = file.samplerate, file.subtype == "PCM_16"
+            wave = file.read(dtype="int16" if is_whole else "float32", always_2d=True)
+    except (soundfile.SoundFileError, MemoryError, ValueError) as error:  # a header can ask for arrays of any size
         raise Problem(f"is damaged, cut short or not audio ({error})") from None
     if content[:4] == b"RIFF" and len(content) < 8 + int.from_bytes(content[4:8], "little") < 2**32 - 1:
         raise Problem("is cut short")  # libsndfile reads what there is of a wav, without a word
     changes = ["mean of several channels"] * (wave.shape[1] > 1)
-    mono = wave.mean(1)
+    if is_whole:  # libsndfile takes nine times as long to make floats of them
+        wave = wave.astype(np.float32) / 32768
+    mono = wave[:, 0] if wave.shape[1] == 1 else wave.mean(1)
+    if not len(mono):
+        raise Problem("holds no sound")
     if rate != RATE:
-        if rate // math.gcd(rate, RATE) > MAX_RATIO:
+        if rate < MIN_RATE or rate // math.gcd(rate, RATE) > MAX_RATIO:
             raise Problem(f"has {rate} samples a second, which is no usual rate")
         import torch
         import torchaudio.functional
@@ -224,24 +230,18 @@ def _decode(content: bytes) -> tuple[np.ndarray, list[str]]:
 
 
 def _mfcc(wave: np.ndarray) -> np.ndarray:
-    """(samples,) -> (T, 27): torchaudio.transforms.MFCC in half of its time; frame t is centred on 10 t ms."""
+    """(samples,) -> (T, 27): frame t is centred on 10 t ms."""
     import torch
 
     if len(wave) <= FFT // 2:
         raise Problem(f"is shorter than {1000 * FFT // 2 // RATE} ms")
-    window, filters, cosines = _tables()
-    spectrum = torch.stft(torch.from_numpy(wave), FFT, HOP, WINDOW, window, return_complex=True).mT
-    # Real and imaginary parts squared, added up by the filters, each there twice; torchaudio takes a root and squares it.
-    mels = torch.view_as_real(spectrum).flatten(1).square() @ filters
-    decibels = mels.clamp_(min=1e-10).log10_().mul_(10)
-    return (decibels.clamp_(min=float(decibels.max()) - RANGE) @ cosines).numpy()
+    return _transform()(torch.from_numpy(wave)).T.numpy()
 
 
 @functools.cache
-def _tables() -> Any:
-    """Window (400,), mel filters (514, 40), cosine transform (40, 27). Torch takes seconds to import, so only here."""
-    import torch
-    import torchaudio.functional
+def _transform() -> Any:
+    """torchaudio's MFCCs: of decibels, none more than 80 below the loudest. Torch takes seconds to import, so only here."""
+    import torchaudio.transforms
 
-    filters = torchaudio.functional.melscale_fbanks(FFT // 2 + 1, 0.0, RATE / 2, NUM_MELS, RATE).repeat_interleave(2, 0)
-    return torch.hann_window(WINDOW), filters, torchaudio.functional.create_dct(NUM_COEFFICIENTS, NUM_MELS, "ortho")
+    mel = {"n_fft": FFT, "win_length": WINDOW, "hop_length": HOP, "n_mels": NUM_MELS}
+    return torchaudio.transforms.MFCC(RATE, NUM_COEFFICIENTS, melkwargs=mel)

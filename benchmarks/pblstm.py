@@ -1,18 +1,18 @@
-"""Speech, side by side with the usual way: training pblstm in real frames, decoding in utterances a core-second.
+"""Training pblstm: real frames a core-second, padding not counted, against the two usual ways.
 
-    python -m benchmarks.speech
+    python -m benchmarks.pblstm
 
-Training: 24 utterances of random features an epoch, an epoch a round, padding not counted. Each lasts 16.6 s less a
-log-normal time, but at least 1.5 s: like LibriSpeech's, 12 s in the mean and most of them long. The network is scaled down
-to hidden 64 and decoder 256. Ours: bucketed batches of at most 10,000 frames, bf16 where the CPU has it, LSTMs on padded
-frames. The usual way: random batches of 8, float32, nn.LSTM on packed sequences and plain batch norm.
-Decoding: made-up emissions of 500 frames, their highest probability 0.95 in the mean; beam search on 50 of the 2,620.
+24 utterances of random features an epoch, an epoch a round, the network scaled down to hidden 64 and decoder 256.
+LibriSpeech-like lengths: 16.6 s less a log-normal time, but at least 1.5 s: 12 s in the mean and most of them long.
+Uniform lengths: 100 to 2,000 frames.
+Ours: bucketed batches of at most 10,000 frames, bf16 where the CPU has it, LSTMs on padded frames. The usual ways: random
+batches of 8, float32, plain batch norm, and nn.LSTM on packed sequences, or on padded ones, whose backward direction then
+begins in the padding. Checked: the same losses and gradients, of all of them packed, and one by one of those that pad.
 All on one thread, in turn: with two, on cores that other programs use too, the small steps of an LSTM only wait.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +22,31 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from torch.utils.data import DataLoader
 
-from benchmarks.compare import compare
+from benchmarks.compare import Result, compare
 from stages.engine.compute import Compute, choose
 from stages.engine.packed import Ragged, RaggedArray
 from stages.engine.schema import Frames
 from stages.engine.sequences import SequenceBatch, SequenceBatches
-from stages.tasks.speech import BLANK, CHARACTERS, NUM_CLASSES, Augment, Loss, task
+from stages.tasks.speech import NUM_CLASSES, Augment, Loss, task
 from stages.tasks.speech.models import LockedDropout, pblstm
-from stages.tasks.speech.task import decode
 
 UTTERANCES, FEATURES, BATCH, BUDGET = 24, 27, 8, 10_000
 HIDDEN, DECODER, DROPOUT = 64, 256, 0.2
-EMISSIONS, BEAM_EMISSIONS, FRAMES, BEAM, CUT = 2_620, 50, 500, 10, 0.001
 
 
 class UsualPyramid(nn.Module):
-    """Pairs of padded frames -> two layers of bidirectional nn.LSTM on packed sequences -> locked dropout."""
+    """Pairs of padded frames -> two layers of bidirectional nn.LSTM, on packed sequences or not -> locked dropout."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, is_packed: bool) -> None:
         super().__init__()
+        self.is_packed = is_packed
         self.lstm = nn.LSTM(2 * inputs, HIDDEN, num_layers=2, bidirectional=True, batch_first=True)
         self.dropout = LockedDropout(DROPOUT)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x, lengths = x[:, : x.shape[1] // 2 * 2].reshape(len(x), x.shape[1] // 2, -1), lengths // 2
+        if not self.is_packed:
+            return self.dropout(self.lstm(x)[0]), lengths
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         return self.dropout(pad_packed_sequence(self.lstm(packed)[0], batch_first=True)[0]), lengths
 
@@ -53,12 +54,12 @@ class UsualPyramid(nn.Module):
 class Usual(nn.Module):
     """pblstm as it is usually written; its batch norm counts padding in training, like most."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_packed: bool) -> None:
         super().__init__()
         self.conv = nn.Conv1d(FEATURES, 256, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm1d(256)
-        self.pyramid1 = UsualPyramid(256)
-        self.pyramid2 = UsualPyramid(2 * HIDDEN)
+        self.pyramid1 = UsualPyramid(256, is_packed)
+        self.pyramid2 = UsualPyramid(2 * HIDDEN, is_packed)
         self.decoder = nn.Sequential(
             nn.BatchNorm1d(2 * HIDDEN),
             nn.Linear(2 * HIDDEN, DECODER),
@@ -103,15 +104,22 @@ def check_same_work(ours: pblstm.Model, usual: Usual, batch: SequenceBatch) -> N
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-3, atol=1e-5)
 
 
-def write_utterances(folder: Path) -> int:
-    """Features and targets, one phoneme for 8 frames; returns the number of frames."""
-    random = np.random.default_rng(0)
-    lengths = (100 * np.maximum(16.6 - random.lognormal(1.1, 0.9, UTTERANCES).clip(0.1), 1.5)).astype(int)
+def librispeech_like(random: np.random.Generator) -> np.ndarray:
+    """Frames of each utterance, ten milliseconds each."""
+    seconds = 16.6 - random.lognormal(1.1, 0.9, UTTERANCES).clip(0.1)
+    return np.asarray(100 * np.maximum(seconds, 1.5)).astype(int)
+
+
+def uniform(random: np.random.Generator) -> np.ndarray:
+    return random.integers(100, 2_000, UTTERANCES, endpoint=True)
+
+
+def write_utterances(folder: Path, lengths: np.ndarray, random: np.random.Generator) -> None:
+    """Features and targets, one phoneme for 8 frames."""
     with Ragged(folder / "mfcc", (FEATURES,), np.float32) as mfcc, Ragged(folder / "transcript", (), np.uint8) as transcript:
         for length in lengths.tolist():
             mfcc.append(random.standard_normal((length, FEATURES), np.float32))
             transcript.append(random.integers(1, NUM_CLASSES, length // 8).astype(np.uint8))
-    return int(lengths.sum())
 
 
 def collate(items: list[tuple[Tensor, Tensor]]) -> SequenceBatch:
@@ -141,8 +149,9 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, compute: Compute, 
     return frames
 
 
-def compare_training(folder: Path) -> None:
-    total = write_utterances(folder)
+def compare_training(folder: Path, claim: str, lengths: np.ndarray, *, is_packed: bool, target: float) -> Result:
+    total, random = int(lengths.sum()), np.random.default_rng(0)
+    write_utterances(folder, lengths, random)
     inputs, targets = RaggedArray(folder / "mfcc"), RaggedArray(folder / "transcript")
     compute = choose("cpu", "auto", deterministic=False)
     batches = SequenceBatches(
@@ -160,9 +169,10 @@ def compare_training(folder: Path) -> None:
     loader: DataLoader[Any] = DataLoader(items, BATCH, shuffle=True, collate_fn=collate)
 
     torch.manual_seed(0)
-    model, plain = pblstm.Model(FEATURES, NUM_CLASSES, hidden=HIDDEN, decoder=DECODER, dropout=DROPOUT), Usual()
+    model, plain = pblstm.Model(FEATURES, NUM_CLASSES, hidden=HIDDEN, decoder=DECODER, dropout=DROPOUT), Usual(is_packed)
     copy_weights(model, plain)
-    check_same_work(model, plain, next(iter(loader)))
+    for batch in [next(iter(loader))] if is_packed else [collate([item]) for item in items[:3]]:
+        check_same_work(model, plain, batch)
     optimizer, plain_optimizer = (torch.optim.AdamW(net.parameters()) for net in (model, plain))
 
     def ours(number: int) -> int:
@@ -175,89 +185,21 @@ def compare_training(folder: Path) -> None:
         assert count == total
         return count
 
-    what = f"pblstm training, {compute.precision}, {total / UTTERANCES / 100:.1f} s an utterance"
-    compare(what, "frames", ours, usual, "packed in random batches, fp32,")
+    against = "packed sequences in random batches" if is_packed else "padded random batches"
+    return compare(f"pblstm training, {claim}, {compute.precision}", "frames", ours, usual, against, target)
 
 
-def make_emissions() -> Tensor:
-    """Log-probabilities (N, T, K): blanks with phonemes of 1 to 3 frames between them, some frames in doubt."""
-    random = torch.Generator().manual_seed(0)
-    classes = torch.randint(1, NUM_CLASSES, (EMISSIONS, FRAMES), generator=random)
-    classes[torch.rand(classes.shape, generator=random) < 0.7] = BLANK
-    again = torch.rand(classes.shape, generator=random) < 0.3
-    classes[:, 1:] = torch.where(again[:, 1:], classes[:, :-1], classes[:, 1:])
-    logits = torch.randn(*classes.shape, NUM_CLASSES, generator=random)
-    clear = 5 + 9 * torch.rand(*classes.shape, 1, generator=random)
-    log_probs = logits.scatter_add_(2, classes.unsqueeze(2), clear).log_softmax(2)
-    top = float(log_probs.amax(2).exp().mean())
-    assert 0.94 < top < 0.96, top
-    return log_probs
-
-
-def greedy_loop(log_probs: Tensor) -> list[str]:
-    """Utterance by utterance and frame by frame."""
-    found = []
-    for item in log_probs:
-        text, previous = "", BLANK
-        for symbol in item.argmax(1).tolist():
-            if symbol not in (previous, BLANK):
-                text += CHARACTERS[symbol]
-            previous = symbol
-        found.append(text)
-    return found
-
-
-def greedy_batches(log_probs: Tensor) -> list[str]:
-    parts = log_probs.split(64)
-    return [text for part in parts for text in decode.greedy(part, torch.full((len(part),), FRAMES))]
-
-
-def flashlight() -> Callable[[Tensor], list[str]] | None:
-    """The same search by flashlight, without a lexicon or a language model; None if it is not installed."""
-    try:
-        from torchaudio.models.decoder import ctc_decoder
-
-        # Flashlight puts a sil at both ends; as blank it leaves no trace.
-        blank = CHARACTERS[BLANK]
-        decoder = ctc_decoder(
-            None, list(CHARACTERS), nbest=1, beam_size=BEAM, log_add=True, blank_token=blank, sil_token=blank
-        )
-    except (ImportError, RuntimeError):
-        return None
-
-    def search(log_probs: Tensor) -> list[str]:
-        tokens = [decoder(item[None])[0][0].tokens.tolist() for item in log_probs]
-        return ["".join(CHARACTERS[token] for token in item if token != BLANK) for item in tokens]
-
-    return search
-
-
-def compare_decoding() -> None:
-    def count(function: Callable[[Any], Sequence[str]], given: Any, _: int) -> int:
-        return len(function(given))
-
-    log_probs = make_emissions()
-    assert greedy_batches(log_probs) == greedy_loop(log_probs)
-    ours, loop = partial(count, greedy_batches, log_probs), partial(count, greedy_loop, log_probs)
-    compare("greedy decoding", "utterances", ours, loop, "a Python loop")
-
-    log_probs = log_probs[:BEAM_EMISSIONS].clone()
-    search, arrays = flashlight(), list(log_probs.numpy())
-    if search is None:
-        print(f"beam {BEAM}: flashlight-text is not installed")
-        return
-    beam = partial(decode.beam_search, beam=BEAM, cut=CUT, num_processes=1)
-    same = sum(mine == theirs for mine, theirs in zip(beam(arrays), search(log_probs), strict=True))
-    what = f"beam {BEAM}, {same / len(arrays):.0%} of the strings the same"
-    compare(what, "utterances", partial(count, beam, arrays), partial(count, search, log_probs), "flashlight")
-
-
-def main() -> None:
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        compare_training(Path(folder))
-    compare_decoding()
+def measure() -> list[Result]:
+    random, results = np.random.default_rng(0), []
+    for claim, lengths, is_packed, target in (
+        ("LibriSpeech-like lengths", librispeech_like(random), True, 6.0),
+        ("uniform lengths", uniform(random), False, 1.6),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            results.append(compare_training(Path(folder), claim, lengths, is_packed=is_packed, target=target))
+    return results
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    measure()

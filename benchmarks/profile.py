@@ -1,0 +1,114 @@
+"""Where the time of a run's training goes: its data, forward, loss, backward and optimizer, step by step.
+
+    python -m benchmarks.profile RUN [--steps 50]
+
+It takes the steps of the stage `train` on the run's own batches, made by `dvc repro normalize@<task>`, with a clock that
+every phase stops; on a GPU each phase waits for the one before it, so the sum is more than a step takes without the clock.
+Nothing is written.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import nn
+
+from stages.engine import compute, loop, optim, paths
+from stages.engine.compute import Compute
+from stages.engine.errors import InputError
+from stages.tasks import load_params, part
+
+LR = 1e-4
+WARM_UP = 3  # steps before the clock counts
+
+
+class Clock:
+    """Seconds by phase: `end` gives what has passed since the last call to the phase that it names."""
+
+    def __init__(self, place: Compute) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._place, self._last = place, time.perf_counter()
+
+    def end(self, phase: str) -> None:
+        self._place.synchronize()
+        now = time.perf_counter()
+        self.seconds[phase] += now - self._last
+        self._last = now
+
+
+class TimedScaler(torch.amp.GradScaler):
+    """A GradScaler that stops the clock where the loss ends, and around backward, clipping and the optimizer."""
+
+    def __init__(self, clock: Clock, place: Compute) -> None:
+        super().__init__(place.device.type, enabled=place.precision == "fp16")
+        self._clock, self._running = clock, "loss"
+
+    def scale(self, outputs: Any) -> Any:
+        scaled = super().scale(outputs)
+        self._clock.end("loss")
+        self._running = "backward"
+        return scaled
+
+    def unscale_(self, optimizer: torch.optim.Optimizer) -> None:
+        self._clock.end("backward")
+        super().unscale_(optimizer)
+        self._running = "clipping"
+
+    def step(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> float | None:
+        self._clock.end(self._running)
+        result: float | None = super().step(optimizer, *args, **kwargs)
+        self._clock.end("optimizer")
+        return result
+
+
+def profile(name: str, steps: int) -> dict[str, float]:
+    """Seconds by phase, of `steps` steps after a few that are not counted."""
+    params = load_params()
+    run = params.run(name)
+    task, stats = part(run.task, "task"), paths.read_stats(run.task)
+    place = compute.choose(params.device, params.precision, params.deterministic)
+    batches = task.train_batches(paths.features(run.task), run, place, params.seed)
+    model: nn.Module = place.place(task.build_model(run, stats)).train()
+    optimizer = optim.build_optimizer(run.optimizer, model, LR)
+    clock = Clock(place)
+    scaler = TimedScaler(clock, place)
+
+    def forward_ends(*_: Any) -> None:
+        clock.end("forward")
+
+    model.register_forward_hook(forward_ends)
+    taken, epoch = 0, 0
+    while taken < WARM_UP + steps:
+        for batch in batches.epoch(epoch):
+            clock.end("data")
+            loop.take_step(model, optimizer, scaler, batch, task, run, place, LR)
+            clock.end("other")
+            taken += 1
+            if taken == WARM_UP:
+                clock.seconds.clear()
+            if taken == WARM_UP + steps:
+                break
+        epoch += 1
+    return dict(clock.seconds)
+
+
+def main(name: str, steps: int) -> None:
+    seconds = profile(name, steps)
+    total = sum(seconds.values())
+    print(f"{name}: {1000 * total / steps:.1f} ms a step, of which")
+    for phase in ("data", "forward", "loss", "backward", "clipping", "optimizer", "other"):
+        if phase in seconds:
+            print(f"  {phase:<10}{1000 * seconds[phase] / steps:9.2f} ms {seconds[phase] / total:6.1%}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run")
+    parser.add_argument("--steps", type=int, default=50)
+    arguments = parser.parse_args()
+    try:
+        main(arguments.run, arguments.steps)
+    except InputError as error:
+        raise SystemExit(str(error)) from None

@@ -1,0 +1,113 @@
+"""`make ablate RUN=pblstm`: a run's grids of ablations.yaml, each value an experiment in DVC's queue, as one table.
+
+Not a stage: experiments run stages. Every value is a `dvc exp run --queue -S … evaluate@RUN`; what these committed becomes
+metrics/RUN/ablation.csv, which the report shows. Each of the queue's workers has a copy of the project to itself, and what
+DVC has made before of the same data, code and parameters is not made again.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from stages.ablating import grids, queue
+from stages.ablating.grids import Value
+from stages.engine import paths
+from stages.engine.check import nearest
+from stages.engine.errors import InputError
+from stages.engine.tables import write_table
+from stages.reporting import ablations
+from stages.reporting.ablations import Row
+from stages.reporting.environment import git
+from stages.tasks import load_params, part
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 1 if there are values of which no number came."""
+    options, params = _parser().parse_args(arguments), load_params()
+    if not options.run:
+        raise InputError(f"name a run, as in `make ablate RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
+    task = params.run(options.run).task
+    values = grids.choose(options.run, options.grid)
+    # What all values share is made here and once, not by every worker for itself.
+    evaluates = any(value.key.startswith("evaluate") for value in values)
+    _repro(f"train@{options.run}" if evaluates else f"normalize@{task}")
+    refs = queue.run(values, options.jobs)
+    metric, source = part(task, "task").SCORE.name, params.task(task).source
+    rows = [row(value, refs[value.name], metric, source) for value in values]
+    table = paths.ablation(options.run)
+    grown = ablations.grids(ablations.read(table)) | ablations.grids(rows)
+    write_table(table, ablations.COLUMNS, (item.cells for grid in grown.values() for item in grid))
+    print(text(rows))
+    failed = [item.experiment for item in rows if item.score is None]
+    for name in failed:
+        print(f"{name} failed: `dvc queue logs {name}` shows why", file=sys.stderr)
+    print(f"{table}: written; `dvc exp apply NAME` takes an experiment over")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m stages.ablate", description="A run's grids of ablations.yaml, as one table.")
+    parser.add_argument("run", metavar="RUN", help="its name in params.yaml and ablations.yaml")
+    parser.add_argument("--grid", metavar="NAME", help="this grid alone")
+    parser.add_argument("--jobs", metavar="N", type=int, choices=range(1, 65), default=2, help="experiments at a time")
+    return parser
+
+
+def _repro(target: str) -> None:
+    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", target])
+    try:
+        failed = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it was interrupted too, and saves what it has
+        raise
+    if failed:
+        raise InputError(f"`dvc repro {target}`, which all values need, failed; see above")
+
+
+def row(value: Value, ref: str | None, metric: str, source: str | list[str]) -> Row:
+    """What an experiment came to, read from its commit. ref: None if it failed. metric: the task's score."""
+    found: dict[str, dict[str, Any]] = {"evaluate": {}, "lr": {}, "timing": {}}
+    for name in found if ref else ():
+        content = git("show", f"{ref}:metrics/{value.run}/{name}.json")
+        assert content is not None, f"{ref} has no metrics/{value.run}/{name}.json"
+        found[name] = json.loads(content)
+    return Row(
+        grid=value.grid,
+        key=value.key,
+        value=value.label,
+        source=source if isinstance(source, str) else "; ".join(source),
+        metric=metric,
+        score=found["evaluate"].get("dev", {}).get(metric),
+        lr=found["lr"].get("lr"),
+        epochs=found["timing"].get("epochs"),
+        seconds=found["timing"].get("train_seconds"),
+        weights=found["evaluate"].get("weights_sha256", "")[:12],
+        experiment=value.name,
+        command=shlex.join(["dvc", "exp", "run", *value.arguments]),
+    )
+
+
+def text(rows: Sequence[Row]) -> str:
+    """The rows for a terminal, in columns."""
+    lines = [["experiment", rows[0].metric, "lr", "epochs", "seconds", "weights"]]
+    for item in rows:
+        score = "failed" if item.score is None else f"{item.score:.4f}"
+        others = ["" if cell is None else str(cell) for cell in (item.lr, item.epochs, item.seconds)]
+        lines.append([item.experiment, score, *others, item.weights])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted: the queue goes on with what it has, and the same command waits for it again;")
+        print("`dvc queue stop --kill` ends what runs, `dvc queue remove --queued` forgets what waits")
+        sys.exit(130)

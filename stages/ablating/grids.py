@@ -1,0 +1,148 @@
+"""ablations.yaml -> the values to compare, each checked as params.yaml is, with what `dvc exp run -S` takes to set it."""
+
+import dataclasses
+import json
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages.engine import paths
+from stages.engine.check import mapping, nearest
+from stages.engine.errors import InputError
+from stages.engine.schema import Params
+from stages.tasks import load_params
+
+GRIDS = Path("ablations.yaml")
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a grid. key: within the run's block; overrides: what -S takes."""
+
+    run: str
+    grid: str
+    key: str
+    label: str
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its experiment."""
+        return f"{self.run}-{self.grid}-{self.label}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of `dvc exp run`."""
+        return [*(word for override in self.overrides for word in ("-S", override)), f"evaluate@{self.run}"]
+
+
+def choose(run: str, grid: str | None = None) -> list[Value]:
+    """The values of one grid or of all the run's.
+
+    A grid that cannot change anything, such as one of a key that the run's sample block hides, is told of and left out, or,
+    if it was asked for, refused. Raises InputError: no such run or grid, or a value that params.yaml may not have.
+    """
+    known = mapping(_load(GRIDS), str(GRIDS))
+    if run not in known:
+        raise InputError(f"{GRIDS}: has no grids of {run!r}; {nearest(run, known)}")
+    blocks, params = mapping(known[run], f"{GRIDS}: {run}"), _load(paths.PARAMS)
+    if run not in params["runs"]:
+        raise InputError(f"{GRIDS}: {run}: there is no such run; {nearest(run, params['runs'])}")
+    if grid and grid not in blocks:
+        raise InputError(f"{GRIDS}: {run} has no grid {grid!r}; {nearest(grid, blocks)}")
+    chosen: list[Value] = []
+    for name in [grid] if grid else blocks:
+        values = parse(run, name, blocks[name], params["runs"][run])
+        idle = _idle(values, params)
+        if idle and grid:
+            raise InputError(idle)
+        if idle:
+            print(f"left out: {idle}")
+        chosen += [] if idle else values
+    if not chosen:
+        raise InputError(f"{GRIDS}: {run}: none of its grids would change anything")
+    return chosen
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run from the project's root")
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except Exception as error:  # whatever a strange number or date raises, as in engine/params
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def parse(run: str, grid: str, content: Any, block: Mapping[str, Any]) -> list[Value]:
+    """A grid's values. block: the run's in params.yaml. Raises InputError: not one key with values of different names."""
+    where = f"{GRIDS}: {run}.{grid}"
+    if len(mapping(content, where)) != 1:
+        raise InputError(f"{where}: must be one key of the run with its values, such as {{model.dropout: [0.1, 0.2]}}")
+    [(key, given)] = content.items()
+    if isinstance(given, list):
+        labels = [_text(value) for value in given]
+        given = dict(zip(labels, given, strict=True))
+        if len(given) < len(labels):
+            raise InputError(f"{where}: {key} has one value twice: {', '.join(labels)}")
+    if len(mapping(given, f"{where}: {key}")) < 2:
+        raise InputError(f"{where}: {key} must have at least two values")
+    values = [Value(run, grid, key, label, _overrides(f"runs.{run}.{key}", value, block)) for label, value in given.items()]
+    for value in values:
+        if not re.fullmatch(r"\w+([.-]\w+)*", value.name, re.ASCII):
+            signs = "letters, digits and _, and single points and hyphens between them"
+            raise InputError(f"{where}: {value.name!r} cannot name an experiment ({signs}); name the values: {{a: …, b: …}}")
+    return values
+
+
+def _overrides(path: str, value: Any, block: Mapping[str, Any]) -> tuple[str, ...]:
+    """What -S takes (Hydra's grammar) to put `value` at `path`. A block is laid over an old one; here it replaces it."""
+    old: Any = block
+    for name in path.split(".")[2:]:
+        old = old.get(name) if isinstance(old, Mapping) else None
+    if isinstance(old, Mapping) and isinstance(value, Mapping):
+        return f"~{path}", f"+{path}={_text(value)}"
+    return (f"{'++' if old is None else ''}{path}={_text(value)}",)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_text(item)}' for key, item in value.items())}}}"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def _idle(values: Sequence[Value], params: Mapping[str, Any]) -> str | None:
+    """Why two values would be one and the same run, in a sentence, or None. Raises InputError where a value cannot be."""
+    seen, hiding = dict[str, str](), list[str]()
+    for value in values:
+        resolved = apply(value, params)
+        run = resolved.run(value.run)
+        hiding += [line for line in resolved.hidden[value.run] if line.startswith(f"runs.{value.run}.{value.key}")]
+        optimizer = dataclasses.replace(run.optimizer, lr=resolved.lr or run.optimizer.lr)
+        content = repr(dataclasses.replace(run, optimizer=optimizer, sample={}))
+        if content in seen:
+            why = hiding[0] if hiding else "something else in params.yaml decides it"
+            return f"{GRIDS}: {value.run}.{value.grid}: {seen[content]} and {value.label} would be the same run: {why}"
+        seen[content] = value.label
+    return None
+
+
+def apply(value: Value, params: Mapping[str, Any]) -> Params:
+    """The run and its task as `dvc exp run` would have them, checked. params: what params.yaml holds now."""
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides
+
+    block = params["runs"][value.run]
+    alone = {"tasks": {block["task"]: params["tasks"][block["task"]]}, "runs": {value.run: block}, "reached_before": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / paths.PARAMS.name
+        YAML().dump({**params, **alone}, file)
+        try:
+            apply_overrides(file, list(value.overrides))
+            return load_params(file)
+        except (DvcException, InputError) as error:
+            raise InputError(f"{GRIDS}: {value.run}.{value.grid}: the value {value.label}: {error}") from error

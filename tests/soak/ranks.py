@@ -1,0 +1,163 @@
+"""`python -m tests.soak.ranks`: several processes, one of which dies, and two hosts that share no disk.
+
+- one of two processes is killed: the job ends soon, and the next start continues;
+- the same under torchrun's --max-restarts: the job continues by itself;
+- two hosts, which are two network namespaces with a c10d rendezvous (where `ip netns` is allowed).
+Each ends with the weights of two processes that nothing happened to, bit for bit.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.conftest import Checkout
+from tests.soak import checkout
+from tests.soak.kills import EVERY_STEP, command, processes
+
+RUN = "bilstm"
+TWO = "torchrun --standalone --nproc-per-node=2"
+HOSTS = {"soak0": "10.213.0.1", "soak1": "10.213.0.2"}
+
+
+def main() -> None:
+    failed = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        untrained = checkout.make(folder / "untrained", RUN, launcher=TWO, checkpoint_minutes=EVERY_STEP)
+        untrained.run(f"dvc repro find_lr@{RUN}")
+
+        def copy(name: str) -> Checkout:
+            return Checkout(Path(shutil.copytree(untrained.folder, folder / name, symlinks=True)))
+
+        whole = copy("whole")
+        whole.run(f"dvc repro evaluate@{RUN}")
+        expected = weights(whole)
+        trials = {trial.__name__: trial for trial in (next_start, by_itself, hosts)}
+        for trial in [trials[name] for name in sys.argv[1:]] or trials.values():
+            began = time.monotonic()
+            told, found = trial(copy(trial.__name__))
+            equal = found in (expected, None)
+            failed += [] if equal else [trial.__name__]
+            verdict = "" if found is None else "; the same weights" if equal else "; OTHER WEIGHTS"
+            print(f"{trial.__name__}: {told}{verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
+
+
+def weights(project: Checkout) -> str:
+    return str(json.loads((project.folder / f"metrics/{RUN}/evaluate.json").read_text())["weights_sha256"])
+
+
+def next_start(project: Checkout) -> tuple[str, str]:
+    dvc, log = start(project)
+    kill_one(dvc, log)
+    died = time.monotonic()
+    code = dvc.wait(60)
+    seconds = time.monotonic() - died
+    if code == 0 or any(command(pid) for pid in processes(dvc.pid)):
+        raise SystemExit(f"the job did not end: exit code {code}")
+    told = project.run(f"dvc repro evaluate@{RUN}")
+    [line] = [line for line in told.splitlines() if line.startswith("continuing")]
+    return f"ended {seconds:.1f} s after the kill, then {line!r}", weights(project)
+
+
+def by_itself(project: Checkout) -> tuple[str, str]:
+    launcher = project.folder / "params.yaml"
+    launcher.write_text(launcher.read_text().replace(TWO, f"{TWO} --max-restarts=2"))
+    dvc, log = start(project)
+    kill_one(dvc, log)
+    if dvc.wait(300) != 0:
+        raise SystemExit(f"not restarted:\n{log.read_text()}")
+    [line] = [line for line in log.read_text().splitlines() if line.startswith("continuing")]
+    return f"restarted, {line!r}", weights(project)
+
+
+def start(project: Checkout) -> tuple[subprocess.Popen[bytes], Path]:
+    """A training, to be killed."""
+    log = project.folder.parent / f"{project.folder.name}.log"
+    with log.open("w") as out:
+        dvc = subprocess.Popen(
+            ["bash", "-c", f"exec dvc repro evaluate@{RUN}"],
+            cwd=project.folder, env=project.environment() | {"PYTHONUNBUFFERED": "1"}, stdout=out, stderr=out,
+            start_new_session=True,
+        )  # fmt: skip
+    return dvc, log
+
+
+def kill_one(dvc: subprocess.Popen[bytes], log: Path) -> None:
+    """SIGKILL to the process of rank 1, in the third epoch."""
+    while "epoch 2/" not in log.read_text():
+        if dvc.poll() is not None:
+            raise SystemExit(f"ended too early:\n{log.read_text()}")
+        time.sleep(0.02)
+    ranks = [
+        pid for pid in all_processes() if "-m stages.train" in command(pid) and b"\0RANK=1\0" in environment(pid, dvc.pid)
+    ]
+    for pid in ranks:
+        os.kill(pid, signal.SIGKILL)
+    if len(ranks) != 1:
+        raise SystemExit(f"{len(ranks)} processes of rank 1")
+
+
+def all_processes() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+
+
+def environment(pid: int, ancestor: int) -> bytes:
+    """The environment of a process below `ancestor`, else nothing. (torchrun gives its workers sessions of their own.)"""
+    try:
+        above = pid
+        while above not in (0, 1, ancestor):
+            above = int(Path(f"/proc/{above}/stat").read_text().rpartition(")")[2].split()[1])
+        return b"\0" + Path(f"/proc/{pid}/environ").read_bytes() if above == ancestor else b""
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def hosts(project: Checkout) -> tuple[str, str | None]:
+    """One process on each of two hosts, each with a folder of its own."""
+    if not lay_cable():
+        return "skipped, for `ip netns` is not allowed here", None
+    copies = {"soak0": project, "soak1": Checkout(Path(shutil.copytree(project.folder, project.folder.parent / "host1")))}
+    try:
+        running = [
+            subprocess.Popen(
+                ["ip", "netns", "exec", host, "torchrun", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d",
+                 "--rdzv-id=soak", f"--rdzv-endpoint={HOSTS['soak0']}:29400", f"--rdzv-conf=is_host={int(host == 'soak0')}",
+                 f"--local-addr={address}",
+                 "-m", "stages.train", RUN],
+                cwd=copies[host].folder,
+                env=project.environment() | {"GLOO_SOCKET_IFNAME": host, "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )
+            for host, address in HOSTS.items()
+        ]  # fmt: skip
+        told = [process.communicate(timeout=300)[0] for process in running]
+    finally:
+        for host in HOSTS:
+            subprocess.run(["ip", "netns", "del", host], check=False)
+    if any(process.returncode for process in running):
+        raise SystemExit("\n".join(text[-2000:] for text in told))
+    [first] = [host for host, text in zip(HOSTS, told, strict=True) if "2 processes" in text]
+    copies[first].run(f"python -m stages.evaluate {RUN}")
+    return f"{HOSTS[first]} was the first process and wrote", weights(copies[first])
+
+
+def lay_cable() -> bool:
+    """Two network namespaces and a virtual cable between them."""
+    [(one, its), (other, others)] = HOSTS.items()
+    steps = [f"ip netns add {one}", f"ip netns add {other}"]
+    steps += [f"ip -n {one} link add {one} type veth peer name {other} netns {other}"]
+    for host, address in ((one, its), (other, others)):
+        steps += [f"ip -n {host} addr add {address}/24 dev {host}", f"ip -n {host} link set {host} up"]
+        steps += [f"ip -n {host} link set lo up"]
+    return all(subprocess.run(step.split(), capture_output=True, check=False).returncode == 0 for step in steps)
+
+
+if __name__ == "__main__":
+    main()

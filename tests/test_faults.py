@@ -1,0 +1,244 @@
+"""What can go wrong around a stage: a full disk, one that is read-only, a limit, a worker killed. The real thing each."""
+
+import errno
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.engine.errors import InputError, describe, naming
+from tests.conftest import ROOT, Project
+from tests.soak.disk import Disk, NotAllowed
+from tests.sources.test_http import BODY, SHA256, Answer, Site, site  # noqa: F401  (a fixture)
+from tests.test_pipeline import TINY
+
+
+@pytest.fixture
+def disk(project: Project) -> Iterator[Disk]:
+    """A disk of 2 MB with a params.yaml of tiny data."""
+    project.set(**TINY | {"lr": 0.001})
+    try:
+        made = Disk(project.folder, "2m")
+    except NotAllowed as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    (made.view / "params.yaml").write_bytes((project.folder / "params.yaml").read_bytes())
+    yield made
+    made.close()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence on stderr of a stage that failed."""
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.removeprefix("error: ").rstrip()
+
+
+# Disks.
+
+
+def test_a_full_disk_stops_normalize_with_the_old_features_whole_and_with_room_it_succeeds(disk: Disk) -> None:
+    for name in ("download", "normalize"):
+        assert disk.stage(name, "cifar10").returncode == 0
+    features = contents(disk.view / "data/features")
+    disk.fill(leaving=100_000)
+    assert "images.npy: no space left on device; make room" in refusal(disk.stage("normalize", "cifar10"))
+    assert contents(disk.view / "data/features") == features
+    assert not list(disk.view.rglob("*.partial"))
+    disk.make_room()
+    assert disk.stage("normalize", "cifar10").returncode == 0
+    assert contents(disk.view / "data/features") == features
+
+
+def test_a_full_disk_stops_a_download_of_unknown_length_which_then_goes_on(disk: Disk, site: Site) -> None:  # noqa: F811
+    program = f"""
+from pathlib import Path
+from stages.engine.errors import run_stage
+from stages.sources import http
+run_stage(lambda url: print(http.fetch(url, Path("out"), Path("cache"), checksum={SHA256!r})))
+"""
+    site.then = Answer(claim=-1)
+    disk.fill(leaving=300_000)
+    command = [sys.executable, "-c", program, site.url]
+    assert "cache/set.tar.gz.partial: no space left on device; make room" in refusal(disk.run(*command))
+    have = (disk.view / "cache/set.tar.gz.partial").stat().st_size
+    assert have > 200_000 and not list((disk.view / "out").iterdir())
+    disk.make_room()
+    done = disk.run(*command)
+    assert done.returncode == 0, done.stderr
+    assert (disk.view / "out/set.tar.gz").read_bytes() == BODY
+    assert site.asked[-1] == f"bytes={have}-"
+
+
+def test_a_read_only_workspace_is_one_sentence(disk: Disk) -> None:
+    disk.protect()
+    assert "read-only file system" in refusal(disk.stage("download", "cifar10"))
+
+
+# Limits on a file's size, which need no disk.
+
+
+def limited(num_bytes: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
+
+
+def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, **options)
+
+
+SAVE = """
+from pathlib import Path
+import torch
+from stages.engine import checkpoint
+from stages.engine.errors import run_stage
+run_stage(lambda size: checkpoint.save(Path("models/last.pt"), {"weights": {"w": torch.full((int(size),), 1.0)}}))
+"""
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(project: Project) -> None:
+    assert run(SAVE, "100").returncode == 0
+    before = contents(project.folder / "models")
+    said = refusal(run(SAVE, "100000", preexec_fn=limited(200_000)))
+    assert "file too large; a limit (ulimit -f) forbids" in said and str(project.folder) in said
+    assert contents(project.folder / "models") == before
+    assert run(SAVE, "100000").returncode == 0
+    assert contents(project.folder / "models") != before
+
+
+def test_an_archive_that_cannot_be_written_leaves_nothing(project: Project) -> None:
+    project.set(**TINY)
+    command = [sys.executable, "-m", "stages.download", "cifar10"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, preexec_fn=limited(100_000))
+    assert "file too large" in refusal(done)
+    assert not list(project.folder.rglob("*.partial")) and not list(project.folder.rglob("*.zip"))
+
+
+# Workers.
+
+ENDLESS = """
+import multiprocessing, sys
+import numpy as np, torch
+from stages.engine.batches import WorkerBatches
+from stages.engine.errors import run_stage
+
+def main(name):
+    settings = dict(device=torch.device("cpu"), mean=[0.0] * 3, std=[1.0] * 3, batch_size=10_000, seed=0)
+    images, labels = np.zeros((40_000, 32, 32, 3), np.uint8), np.zeros(40_000, np.int64)
+    batches = WorkerBatches(images, labels, [""] * 40_000, num_workers=2, **settings)
+    for epoch in range(1_000_000):
+        for number, _ in enumerate(batches.epoch(epoch)):
+            if number + epoch == 1:
+                print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+
+run_stage(main)
+"""
+
+
+def no_memory(worker: int) -> None:
+    """Less than a batch of 30 MB above what it has."""
+    size = int(Path(f"/proc/{worker}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(worker, resource.RLIMIT_AS, (size + 20_000_000, size + 20_000_000))
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        # Which of these depends on what PyTorch hears of first, the signal or the end.
+        (
+            lambda worker: os.kill(worker, 9),
+            r"(is killed by signal: Killed|exited unexpectedly|is gone), as happens where memory runs out",
+        ),
+        (no_memory, r"\(.*Unable to allocate"),
+    ],
+    ids=["killed", "out of memory"],
+)
+def test_a_worker_that_comes_to_harm_is_one_sentence_within_seconds(harm: Callable[[int], None], words: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS, "x"], env=environment, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout is not None
+    workers = [int(number) for number in process.stdout.readline().split()]
+    begin = time.monotonic()
+    harm(workers[0])
+    try:
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 1 and errors.count("\n") == 1, errors
+    assert re.match(f"error: .*a process that loads data {words}", errors), errors
+    assert time.monotonic() - begin < 15
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+# Words.
+
+
+def from_worker(error: Exception) -> Exception:
+    """As PyTorch raises it where a worker raised `error`."""
+    from torch._utils import ExceptionWrapper
+
+    try:
+        try:
+            raise error
+        except Exception:
+            wrapper = ExceptionWrapper(where="in DataLoader worker process 0")
+        wrapper.reraise()
+    except Exception as raised:
+        return raised
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (InputError("a.zip: is empty"), "a.zip: is empty"),
+        (OSError(errno.EACCES, "Permission denied", "a/b"), "a/b: permission denied"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a"),
+            "a: no space left on device; make room, and the same command",
+        ),
+        (OSError(errno.EIO, "Input/output error"), f"{Path.cwd()}: input/output error"),
+        (OSError("the connection broke"), "the connection broke"),
+        (MemoryError(), "there is not enough memory for this process (MemoryError); a smaller batch_size"),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB."),
+            "there is not enough memory for this process (CUDA out",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid(s) 5, 6) exited unexpectedly"),
+            "a process that loads data exited unexpectedly",
+        ),
+        (from_worker(InputError("train/1.jpg: is not a readable image")), "train/1.jpg: is not a readable image"),
+        (
+            from_worker(MemoryError("Unable to allocate 3 GiB")),
+            "there is not enough memory for a process that loads data (Mem",
+        ),
+    ],
+)
+def test_what_a_person_is_told_is_one_sentence(error: Exception, words: str) -> None:
+    said = describe(error)
+    assert said is not None and said.startswith(words) and "\n" not in said
+
+
+@pytest.mark.parametrize("error", [KeyError("a"), RuntimeError("shapes differ"), from_worker(ValueError("a bug"))])
+def test_a_bug_keeps_its_traceback(error: Exception) -> None:
+    assert describe(error) is None
+
+
+def test_a_system_error_that_names_no_file_gets_the_name_of_the_one_in_work(tmp_path: Path) -> None:
+    for given, expected in ((None, str(tmp_path)), ("other", "other")):
+        with pytest.raises(OSError) as caught, naming(tmp_path):
+            raise OSError(errno.ENOSPC, "No space left on device", given)
+        assert caught.value.filename == expected

@@ -1,0 +1,42 @@
+"""A bit that flips in DVC's cache is found, and what came from it is made anew."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Checkout
+from tests.test_remote import digests
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 16
+    file.chmod(0o644)
+    file.write_bytes(content)
+    file.chmod(0o444)  # as DVC keeps it
+
+
+def cached(checkout: Checkout, content: bytes) -> Path:
+    [file] = [file for file in checkout.folder.glob(".dvc/cache/files/md5/*/*") if file.read_bytes() == content]
+    return file
+
+
+def outputs(checkout: Checkout) -> dict[str, str]:
+    """All but the report, which tells how long a training took."""
+    return {path: digest for path, digest in digests(checkout.folder).items() if not path.startswith("data/report")}
+
+
+@pytest.mark.parametrize("path", ["models/lenet/best.pt", "data/features/digits/train/images.npy"])
+def test_a_flipped_bit_is_found_and_made_anew(checkout: Checkout, path: str) -> None:
+    before = outputs(checkout)
+    assert "all as they were" in checkout.run("python -m stages.verify")
+    flip(cached(checkout, (checkout.folder / path).read_bytes()))
+    checkout.run("rm -rf data models && dvc checkout")
+    assert outputs(checkout) != before, "what DVC checks out is damaged, and it does not notice"
+
+    told = checkout.run("! python -m stages.verify")
+    output = "/".join(path.split("/")[:3] if path.startswith("data") else path.split("/")[:2])
+    assert f"removed: {output}\n" in told and "1 of" in told
+    checkout.run("dvc repro")
+    assert outputs(checkout) == before
+    assert "all as they were" in checkout.run("python -m stages.verify")
