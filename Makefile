@@ -46,8 +46,8 @@ lint: setup ## ruff and mypy
 bench: setup ## the benchmarks: each claim about speed, measured side by side; writes docs/PERFORMANCE.md
 	python -m benchmarks
 
-ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=2]: compare the values of ablations.yaml, as a table in metrics/
-	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") --jobs $(or $(JOBS),2)
+ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=1]: compare the values of ablations.yaml, as a table in metrics/
+	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") --jobs $(or $(JOBS),1)
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	$(VENV)/bin/pip install --quiet uv

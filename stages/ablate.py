@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _repro(f"train@{options.run}" if evaluates else f"normalize@{task}")
     refs = queue.run(values, options.jobs)
     metric, source = part(task, "task").SCORE.name, params.task(task).source
-    rows = [row(value, refs[value.name], metric, source) for value in values]
+    rows = [row(value, refs.get(value.name), metric, source) for value in values]
     table = paths.ablation(options.run)
     grown = ablations.grids(ablations.read(table)) | ablations.grids(rows)
     write_table(table, ablations.COLUMNS, (item.cells for grid in grown.values() for item in grid))
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m stages.ablate", description="A run's grids of ablations.yaml, as one table.")
     parser.add_argument("run", metavar="RUN", help="its name in params.yaml and ablations.yaml")
     parser.add_argument("--grid", metavar="NAME", help="this grid alone")
-    parser.add_argument("--jobs", metavar="N", type=int, choices=range(1, 65), default=2, help="experiments at a time")
+    parser.add_argument("--jobs", metavar="N", type=int, choices=range(1, 65), default=1, help="experiments at a time")
     return parser
 
 

@@ -44,7 +44,7 @@ def _tell(lock: Path, remove: bool) -> None:
         if remove:
             shutil.rmtree(state, ignore_errors=True)
             lock.unlink()
-        if size or not remove:
+        if size:  # of a training that ended only its lock is left
             print(f"{state}  {size / 1e6:.1f} MB  of {since}{'  removed' if remove else ''}")
 
 

@@ -10,6 +10,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from stages.engine import checkpoint, compute, distributed, loop, paths, summary
 from stages.engine.errors import run_stage
 from stages.engine.record import Recorder, Silence, write_timing
@@ -21,18 +23,25 @@ def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
     place = compute.choose(params.device, params.precision, params.deterministic)
+    lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
+    # What a checkpoint says of its origin; how it is evaluated is not a part of that.
+    trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
+    settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats}
+    fingerprint = _fingerprint(settings, run, [params.deterministic, place.name, place.precision, torch.__version__])
     with distributed.processes(place.device):
         if distributed.rank() == 0:
-            with checkpoint.resuming(paths.resume(name) / _fingerprint(name, run, params, place)) as resume:
+            with checkpoint.resuming(paths.resume(name) / f"{fingerprint}-{distributed.size()}") as resume:
                 params.tell_hidden(name)
-                _train(name, run, params, place, resume)
-        else:  # it computes its share, and neither writes nor talks
+                _train(name, run, params, place, settings, resume)
+        else:  # it computes its share, and writes nothing
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-                _train(name, run, params, place, None)
+                _train(name, run, params, place, settings, None)
 
 
-def _train(name: str, run: Run, params: Params, place: compute.Compute, resume: checkpoint.Resume | None) -> None:
-    task, stats, lr = part(run.task, "task"), paths.read_stats(run.task), _lr(name)
+def _train(
+    name: str, run: Run, params: Params, place: compute.Compute, settings: dict[str, Any], resume: checkpoint.Resume | None
+) -> None:
+    task, stats, lr = part(run.task, "task"), settings["stats"], settings["lr"]
     batches = task.train_batches(paths.features(run.task), run, place, params.seed)
     dev = task.eval_batches(paths.features(run.task), "dev", run, place)
     compute.seed_torch(params.seed)
@@ -40,7 +49,6 @@ def _train(name: str, run: Run, params: Params, place: compute.Compute, resume: 
     where = f"{place.name}, {place.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
     recorder = Recorder(paths.history(name), name, run.epochs, len(batches)) if resume else Silence()
-    settings = _settings(run, params, lr, stats)
     try:
         with recorder:
             state = loop.train(
@@ -58,16 +66,6 @@ def _train(name: str, run: Run, params: Params, place: compute.Compute, resume: 
         resume.discard()
 
 
-def _lr(name: str) -> float:
-    return float(json.loads(paths.lr(name).read_text())["lr"])
-
-
-def _settings(run: Run, params: Params, lr: float, stats: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of its origin: how it was evaluated is not a part of that."""
-    trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    return {"run": trained, "lr": lr, "seed": params.seed, "stats": stats}
-
-
 def _save(name: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
     """last.pt, and best.pt where an epoch was finished."""
     settings = settings | {"history": state["history"]}
@@ -76,14 +74,12 @@ def _save(name: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
         checkpoint.save(paths.model(name) / "best.pt", settings | state["best"])
 
 
-def _fingerprint(name: str, run: Run, params: Params, place: compute.Compute) -> str:
-    """Of all that decides the result: settings, device, code and data."""
+def _fingerprint(settings: dict[str, Any], run: Run, computed: list[Any]) -> str:
+    """Of all that decides the result: settings, device and versions, code and data."""
     engine, room, features = HERE.parent / "engine", HERE / run.task, paths.features(run.task)
     code = [*engine.glob("*.py"), *room.glob("*.py"), *room.glob("task/*.py"), Path(__file__)]
     code += [room / "models/__init__.py", room / f"models/{run.model['name']}.py"]
     data = [path for path in features.rglob("*") if path.is_file()]
-    settings = _settings(run, params, _lr(name), paths.read_stats(run.task))
-    computed = [params.deterministic, place.name, place.precision, distributed.size()]
     return checkpoint.fingerprint([settings, computed, checkpoint.fingerprint(None, features, data)], HERE.parent, code)
 
 

@@ -1,59 +1,76 @@
-"""`python -m stages.verify`: compare every file of DVC's cache with its checksum, and remove what is damaged.
+"""`python -m stages.verify`: compare every file in DVC's cache with its checksum, and mend or remove what is damaged.
 
-DVC 3.67 trusts its own cache: it checks out a file whose bits have flipped, and calls it up to date. The name of
-each file is its MD5. Outputs that came from a damaged one are removed, too; `dvc repro` makes them anew.
+DVC 3.67 trusts its own cache: it checks out a file whose bits have flipped, and calls it up to date. The name of each file
+is its MD5. Where the workspace still has a good copy, that takes its place. Outputs that are damaged themselves are removed;
+`dvc repro` makes them anew, `dvc pull` fetches them.
 """
 
 import hashlib
 import json
+import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+from dvc.output import Output
 from dvc.repo import Repo
 from rich.progress import track
 
+from stages.engine import paths
 from stages.engine.errors import InputError
+
+NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")  # below a folder of two digits; others are on their way in
 
 
 def main() -> None:
     repo = Repo()
     cache = Path(repo.cache.local.path)
-    files = sorted(file for file in cache.glob("??/*") if file.is_file())
-    damaged = {_name(file) for file in track(files, "verifying", transient=True) if not _is_whole(file)}
-    outputs = [
-        Path(out.fs_path) for out in repo.index.outs if out.hash_info and damaged & set(_parts(cache, out.hash_info.value))
-    ]
-    for name in sorted(damaged):
-        print(f"damaged: {cache / name[:2] / name[2:]}")
-        (cache / name[:2] / name[2:]).unlink()
-    for path in outputs:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        print(f"removed: {path.relative_to(repo.root_dir)}")
-    if damaged:
-        raise InputError(f"{cache}: {len(damaged)} of {len(files)} files were damaged; `dvc repro` makes them anew")
-    print(f"{len(files)} files, all as they were")
+    files = [file for file in sorted(cache.glob("??/*")) if NAME.fullmatch(file.name)]
+    damaged = {
+        file.parent.name + file.name: file for file in track(files, "verifying", transient=True) if not _is_whole(file)
+    }
+    mended = set()
+    for out in repo.index.outs if damaged else ():
+        parts = _parts(cache, out)
+        if damaged.keys() & parts.values():
+            path = Path(out.fs_path)
+            bad = {file for file, name in parts.items() if name in damaged and file.is_file() and _md5(file) != name}
+            for file, name in parts.items():
+                if name in damaged and file.is_file() and file not in bad:
+                    with paths.replacing(damaged[name]) as partial:
+                        shutil.copyfile(file, partial)
+                    mended.add(name)
+            if bad:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                print(f"removed: {path.relative_to(repo.root_dir)}")
+    for name, file in damaged.items():
+        print(f"{'mended' if name in mended else 'damaged'}: {file}")
+        if name not in mended:
+            file.unlink()
+    if lost := damaged.keys() - mended:
+        back = "`dvc repro`, `dvc pull` or `dvc commit` brings them back"
+        raise InputError(f"{cache}: {len(lost)} of {len(files)} files were damaged; {back}")
+    print(f"{len(files)} files, all as they were" if not damaged else f"{len(files)} files, all as they were again")
 
 
-def _name(file: Path) -> str:
-    return file.parent.name + file.name
+def _md5(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "md5").hexdigest()
 
 
 def _is_whole(file: Path) -> bool:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "md5").hexdigest() == _name(file).removesuffix(".dir")
+    return _md5(file) == (file.parent.name + file.name).removesuffix(".dir")
 
 
-def _parts(cache: Path, name: str) -> Iterator[str]:
-    """The cache's names of an output: of a file, or of a folder's list and of all that is on it."""
-    yield name
-    listed = cache / name[:2] / name[2:]
+def _parts(cache: Path, out: Output) -> dict[Path, str]:
+    """The cache's name of each file of an output, in the workspace; a folder's list has the folder's own path."""
+    path, name = Path(out.fs_path), out.hash_info.value if out.hash_info else None
+    if name is None:
+        return {}
+    found, listed = {path: name}, cache / name[:2] / name[2:]
     if name.endswith(".dir") and listed.is_file() and _is_whole(listed):
-        yield from (entry["md5"] for entry in json.loads(listed.read_text()))
+        found |= {path / entry["relpath"]: entry["md5"] for entry in json.loads(listed.read_text())}
+    return found
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_what_cannot_be_shared_out_is_refused(project: Project) -> None:
     find_lr.main("bilstm")
     _, errors = (process := torchrun("-m", "stages.train", "bilstm")).communicate(timeout=120)
     assert process.returncode != 0
-    assert "error: batch_size: the smallest batch has 1 items for 2 processes; give a larger batch_size" in errors
+    assert "error: batch_size: the smallest batch has 1 item(s) for 2 processes; give a larger batch_size" in errors
     assert not Path("models/bilstm").exists()
 
 

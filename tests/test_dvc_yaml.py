@@ -14,6 +14,7 @@ from tests.test_imports import imports
 # They read and check params.yaml, name paths and print errors: what they contribute to a result is declared as params
 # and outs already. Were they deps, a new kind of schedule would download every competition again.
 PLUMBING = {
+    "stages/__init__.py",
     "stages/engine/check.py",
     "stages/engine/errors.py",
     "stages/engine/params.py",

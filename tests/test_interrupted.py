@@ -39,6 +39,10 @@ def test_states_are_listed_and_removed_unless_in_use(
         assert run(capsys, monkeypatch, "pblstm", "--remove")[0].endswith("removed")
         assert dead.is_dir() and not other.exists() and resume.load() == {"history": []}
     assert [line.split()[0] for line in run(capsys, monkeypatch)] == [str(dead), ".resume/pblstm/ccc"]
+    with checkpoint.resuming(paths.resume("pblstm") / "ddd") as resume:
+        resume.save({"history": []})
+        resume.discard()
+    assert len(run(capsys, monkeypatch)) == 2, "a training that ended has left nothing to tell"
     run(capsys, monkeypatch, "--remove")
     assert run(capsys, monkeypatch) == [] and not list(Path(".resume").rglob("*.lock"))
 

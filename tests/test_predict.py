@@ -221,7 +221,7 @@ BAD = [
     ("custom_resnet", "a.png", b"", "is not a readable image"),
     ("resnet50", "a.jpg", b"\xff\xd8\xff\xe0", "is cut short"),
     ("bilstm", "a.wav", b"", "is damaged, cut short or not audio"),
-    ("bilstm", "zero.wav", None, "is shorter than 16 ms"),
+    ("bilstm", "zero.wav", None, "holds no sound"),
     ("bilstm", "a.npy", b"\x93NUMPY\x01\x00", "is not a readable .npy file"),
     ("bilstm", "narrow.npy", None, "has 13 coefficients, but the run was trained on 27"),
     ("bilstm", "missing.wav", None, "No such file"),

@@ -40,3 +40,15 @@ def test_a_flipped_bit_is_found_and_made_anew(checkout: Checkout, path: str) -> 
     checkout.run("dvc repro")
     assert outputs(checkout) == before
     assert "all as they were" in checkout.run("python -m stages.verify")
+
+
+def test_what_the_workspace_still_has_is_put_back(checkout: Checkout) -> None:
+    file = checkout.folder / "models/lenet/best.pt"
+    content, before = file.read_bytes(), outputs(checkout)
+    bad = cached(checkout, content)
+    if file.stat().st_ino == bad.stat().st_ino:
+        pytest.skip("the cache and the workspace share their files here")
+    flip(bad)
+    assert "mended" in checkout.run("python -m stages.verify")
+    assert outputs(checkout) == before and bad.read_bytes() == content
+    assert "up to date" in checkout.run("dvc repro")

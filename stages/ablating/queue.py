@@ -25,11 +25,12 @@ ENDED = ("Success", "Failed")  # what DVC calls the states of a task; the others
 
 
 class Task(NamedTuple):
-    """An entry of the queue. ref: of the experiment's commit, once there is one."""
+    """An entry of the queue. ref: of the experiment's commit, once there is one; base: the commit it was queued on."""
 
     name: str
     state: str
     ref: str | None
+    base: str | None = None
 
 
 def run(values: Sequence[Value], jobs: int) -> dict[str, str | None]:
@@ -56,6 +57,8 @@ def _put(values: Sequence[Value]) -> list[str]:
     going = {task.name for task in tasks.values() if task.state not in ENDED}
     # Names are taken once for each commit. `dvc exp run --force` would free them too, but repeat every stage of theirs.
     head = git("rev-parse", "HEAD") or ""
+    if old := sorted({task.name for task in tasks.values() if task.name in names & going and task.base not in (None, head)}):
+        raise InputError(f"{', '.join(old)}: in the queue since an earlier commit; `dvc queue remove {' '.join(old)}` first")
     taken = git("for-each-ref", "--format=%(refname:lstrip=4)", f"refs/exps/{head[:2]}/{head[2:]}") or ""
     if old := sorted(names & set(taken.split()) - going):
         dvc("exp", "remove", *old)
@@ -79,7 +82,7 @@ def _wait(revs: Sequence[str], jobs: int) -> list[Task]:
         for rev, task in tasks.items():
             if states[rev] != task.state:
                 print(f"{task.name}: {task.state.lower()} ({ended} of {len(revs)} done)", flush=True)
-        if ended == len(revs):
+        if ended == len(tasks):  # one that somebody has removed will not end
             return list(tasks.values())
         if not at_work and any(task.state == "Queued" for task in tasks.values()):
             _start(jobs)
@@ -97,7 +100,8 @@ def _tasks() -> dict[str, Task]:
         queue = repo.experiments.celery_queue
         states = {entry["rev"]: (entry["name"], entry["status"]) for entry in queue.status()}
         refs = {done.entry.stash_rev: str(done.result.ref_info) for done in queue.iter_success()}
-    return {rev: Task(name, state, refs.get(rev)) for rev, (name, state) in states.items()}
+        bases = {entry.stash_rev: entry.baseline_rev for entry in (*queue.iter_queued(), *queue.iter_active())}
+    return {rev: Task(name, state, refs.get(rev), bases.get(rev)) for rev, (name, state) in states.items()}
 
 
 def _start(jobs: int) -> None:

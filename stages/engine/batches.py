@@ -265,6 +265,7 @@ def load(
 
 
 def _memory(device: torch.device) -> int:
+    """In bytes, for this process."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return memory()
+    return memory() // distributed.local_size()

@@ -108,7 +108,7 @@ class Resume:
     def discard(self) -> None:
         """Forget the state: the run is finished."""
         if self._folder is not None:
-            shutil.rmtree(self._folder)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @contextmanager

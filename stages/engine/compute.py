@@ -52,6 +52,8 @@ def choose(device: str, precision: str, deterministic: bool) -> Compute:
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)
+        if chosen.type == "cuda":
+            torch.cuda.set_device(chosen)  # for whatever asks for the current one, as pinned memory does
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from None
     if precision == "auto":
@@ -76,4 +78,4 @@ def _fastest(device: torch.device) -> str:
 
 def seed_torch(seed: int, step: int = 0, rank: int = 0) -> None:
     """Make PyTorch's random draws from here on, dropout's above all, a function of (seed, step) and the process."""
-    torch.manual_seed(int(np.random.SeedSequence((seed, step, rank) if rank else (seed, step)).generate_state(1)[0]))
+    torch.manual_seed(int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0]))

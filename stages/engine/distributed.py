@@ -3,7 +3,7 @@
 Every batch is shared out, each item to one process; DistributedDataParallel averages the gradients; batch norm takes its
 statistics over all shares (batch_norm.py); sums are over all processes. What is drawn for an item, such as its augmentation,
 is the same wherever the item goes. Dropout draws differ between processes, and MixUp and CutMix mix within a share.
-In a process of its own, without torchrun, nothing here does anything.
+In a process of its own, without torchrun, only `cut` does anything here.
 """
 
 import io
@@ -29,10 +29,8 @@ def processes(device: torch.device) -> Iterator[None]:
         yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    yield
+    dist.destroy_process_group()  # not after an error, which it would hold back: NCCL waits for the other processes first
 
 
 def rank() -> int:
@@ -64,7 +62,7 @@ def require(smallest: int) -> None:
     """Raises InputError if a batch of `smallest` items cannot give every process one."""
     if smallest < size():
         raise InputError(
-            f"batch_size: the smallest batch has {smallest} items for {size()} processes; give a larger batch_size, or "
+            f"batch_size: the smallest batch has {smallest} item(s) for {size()} processes; give a larger batch_size, or "
             "let the launcher start fewer"
         )
 
@@ -89,16 +87,16 @@ def least(tensor: Tensor) -> Tensor:
 
 
 def mean(values: Tensor) -> float:
-    """Over the values (N,) of all processes."""
-    mean, count = total(torch.stack((values.sum(), torch.ones_like(values).sum()))).tolist()
-    return float(mean / count)
+    """Over the values (N,) of all processes; nan if there are none."""
+    summed, count = total(torch.stack((values.sum(), torch.ones_like(values).sum())))
+    return float(summed / count)
 
 
 def mean_loss(losses: Tensor) -> Tensor:
     """(N,) -> (): what to call backward on, so that after `join` the gradient is that of the mean over all shares."""
     if size() == 1:
         return losses.mean()
-    return losses.sum() * size() / total(torch.tensor(float(len(losses)), device=losses.device))
+    return losses.sum() * size() / total(torch.full((), float(len(losses)), device=losses.device))
 
 
 def join(model: nn.Module, device: torch.device) -> nn.Module:

@@ -39,7 +39,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno is not None:
             error.filename = str(path)
         raise
 
@@ -77,6 +77,15 @@ def _wait_for_cause(error: Exception) -> Exception:
     return error
 
 
+def _is_heard() -> bool:
+    """Whether somebody still reads what this process prints; `| head` does so for a while."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
+
+
 def describe(error: Exception) -> str | None:
     """What to tell a person; None for a mistake of ours, whose traceback somebody will need."""
     text = str(error)
@@ -84,7 +93,9 @@ def describe(error: Exception) -> str | None:
     if is_workers:
         text = text.rstrip().rpartition("\n")[2]  # the last line of the worker's traceback: the exception's type and text
     gone = WORKER_GONE.search(text)
-    if gone or isinstance(error, ConnectionError):  # a pipe's other end; of the network, requests tells otherwise
+    if gone or (
+        isinstance(error, ConnectionError) and _is_heard()
+    ):  # a pipe's other end; of the network, requests tells otherwise
         return f"a process that loads data {gone[1] if gone else 'is gone'}, as happens where memory runs out; {CONTINUES}"
     if isinstance(error, MemoryError) or NO_MEMORY.search(text):
         where = "a process that loads data" if is_workers else "this process"

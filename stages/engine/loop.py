@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from stages import PARENT
 from stages.engine import batch_norm, distributed, optim
 from stages.engine.checkpoint import Resume
 from stages.engine.compute import Compute, seed_torch
@@ -67,7 +68,7 @@ class Means:
 
     def __init__(self, device: torch.device, sums: Tensor | None = None) -> None:
         kind = torch.float64 if device.type != "mps" else torch.float32
-        self._sums = torch.zeros(3, device=device, dtype=kind) if sums is None else sums.to(device)
+        self._sums = torch.zeros(3, device=device, dtype=kind) if sums is None else sums.clone().to(device)
         self._bad = torch.tensor(NEVER, device=device)
 
     def add(self, losses: Tensor, scores: Tensor, step: int = 0) -> None:
@@ -85,7 +86,7 @@ class Means:
         return loss / count, score / count
 
     def sums(self) -> Tensor:
-        return self._sums.cpu()
+        return self._sums.clone().cpu()
 
     def first_bad_step(self) -> int | None:
         bad = int(self._bad)
@@ -111,11 +112,11 @@ def train(
     Returns the state at the end: `history` (a row an epoch), `seconds` of training (an epoch), `weights` (where an average
     is kept, the averaged ones) and `best` (epoch, score, weights).
     Raises Diverged on a non-finite loss, naming the step, the rate and the items, and on an epoch's mean loss of more than
-    twice the untrained network's; Interrupted on Ctrl-C or SIGTERM, after saving the state.
+    twice the untrained network's; Interrupted on Ctrl-C or SIGTERM, after saving the state, with several processes that of
+    the last whole epoch.
     """
     score: Score = task.SCORE
     batch_norm.synchronize(model)
-    stepped = distributed.join(model, compute.device)
     optimizer = optim.build_optimizer(run.optimizer, model, lr)
     scaler = compute.grad_scaler()
     decay = get_ema_multi_avg_fn(run.ema or 0.0)
@@ -134,7 +135,7 @@ def train(
         state = capture(**progress, weights=_weights(evaluated), unfinished=None)
     else:
         for name, part in parts.items():
-            part.load_state_dict(state[name])
+            part.load_state_dict(copy.deepcopy(state[name]))  # optimizers would go on to change the state's own tensors
         recorder.replay(state["history"])
         print(f"continuing {_where(state)}", flush=True)
     plateau = optim.PlateauState(**state["plateau"])
@@ -158,6 +159,8 @@ def train(
             done = begun["steps"]
             recorder.begin(epoch, done)
             model.train()
+            # Anew in each epoch, as after an interruption: its first step changes the order in which it adds gradients up.
+            stepped = distributed.join(model, compute.device)
             means = Means(compute.device, begun["sums"])
             compute.synchronize()
             noted = time.monotonic()
@@ -336,7 +339,7 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
     The flag is up, too, when the DVC that started this process has been killed.
     """
     asked: list[int] = []
-    parent = os.getppid() if "DVC_ROOT" in os.environ else None
+    parent = PARENT if "DVC_ROOT" in os.environ else None
 
     def ask(number: int, frame: Any) -> None:
         asked.append(number)

@@ -1,5 +1,6 @@
 """The training loop on a tiny network: it learns, repeats itself bit for bit, resumes, stops, and tells what went wrong."""
 
+import copy
 import json
 import os
 import signal
@@ -176,9 +177,26 @@ def test_a_killed_run_continues_bit_for_bit_from_the_state_saved_last(tmp_path: 
     assert seen == [(3, 3)], "nothing is done twice"
 
 
+def test_a_resumed_training_leaves_the_state_it_began_with_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several processes it is saved again if they are interrupted before the next epoch ends."""
+    with pytest.raises(Interrupted):
+        train(tmp_path, batches=Data(before_step=interrupt_at(1, 2)))
+    with checkpoint.resuming(tmp_path / "resume") as resume:
+        loaded = resume.load()
+    assert loaded is not None
+    before = copy.deepcopy(loaded)
+    monkeypatch.setattr(checkpoint.Resume, "load", lambda _: loaded)
+    train(tmp_path)
+    for name in ("model", "optimizer", "scaler", "unfinished"):
+        torch.testing.assert_close(loaded[name], before[name], rtol=0, atol=0)
+
+
 def test_a_process_whose_dvc_was_killed_saves_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    parents = [7, 7, 7, 1]
+    parents = [7, 7, 1]
+    monkeypatch.setattr(loop, "PARENT", 7)
     monkeypatch.setattr(os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
     with pytest.raises(Interrupted, match="after step 3 of epoch 1"):
         train(tmp_path)
@@ -214,6 +232,13 @@ def test_divergence_names_the_step_the_rate_and_the_items_and_keeps_the_last_goo
     assert str(caught.value).count("item") >= 9
     assert checkpoint.weights_hash(caught.value.state["weights"]) == checkpoint.weights_hash(good["weights"])
     assert len(caught.value.state["history"]) == 2
+
+
+def test_a_loss_that_is_not_finite_from_the_first_step_is_told_too(tmp_path: Path) -> None:
+    data = Data()
+    data.mean.fill_(float("nan"))
+    with pytest.raises(loop.Diverged, match=r"not finite at step 0 \(epoch 1, learning rate 0.01, items item"):
+        train(tmp_path, batches=data)
 
 
 def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_path: Path) -> None:
