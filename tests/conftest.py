@@ -135,12 +135,22 @@ def extended(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     return folder / "project"
 
 
-def _extend(folder: Path) -> None:
+def copy_project(folder: Path) -> None:
+    """The files of this project that git knows or would add, without results, to `folder`.
+
+    Without `artifacts:`, too: DVC resolves the names of runs there, and knows none of those that a test takes out.
+    """
     listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    graph = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(graph[: graph.index("\nartifacts:")])
+
+
+def _extend(folder: Path) -> None:
+    copy_project(folder)
     before = YAML(typ="safe").load(folder / "params.yaml")
     follow_document(folder)
     content = YAML(typ="safe").load(folder / "params.yaml")
@@ -150,9 +160,6 @@ def _extend(folder: Path) -> None:
     change_params(folder / "params.yaml", runs=runs, tasks=tasks, reached_before={}, precision="fp32")
     small = {"tasks__cifar10__sample": {"train": 120, "test": 20}, "runs__conv_mixer__sample__epochs": 2}
     change_params(folder / "params.yaml", **small)
-    # DVC resolves the names of runs there, and knows none of those that were taken out.
-    graph = (folder / "dvc.yaml").read_text()
-    (folder / "dvc.yaml").write_text(graph[: graph.index("\nartifacts:")])
     checkout = Checkout(folder)
     checkout.run("git init -q && git add . && git commit -qm code")
     for command in commands_of_document():

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from stages.engine import paths
 from stages.engine.check import mapping, nearest
 from stages.engine.errors import InputError
+from stages.engine.params import read
 from stages.engine.schema import Params
 from stages.tasks import load_params
 
@@ -47,10 +48,10 @@ def choose(run: str, grid: str | None = None) -> list[Value]:
     A grid that cannot change anything, such as one of a key that the run's sample block hides, is told of and left out, or,
     if it was asked for, refused. Raises InputError: no such run or grid, or a value that params.yaml may not have.
     """
-    known = mapping(_load(GRIDS), str(GRIDS))
+    known = mapping(read(GRIDS), str(GRIDS))
     if run not in known:
         raise InputError(f"{GRIDS}: has no grids of {run!r}; {nearest(run, known)}")
-    blocks, params = mapping(known[run], f"{GRIDS}: {run}"), _load(paths.PARAMS)
+    blocks, params = mapping(known[run], f"{GRIDS}: {run}"), read(paths.PARAMS)
     if run not in params["runs"]:
         raise InputError(f"{GRIDS}: {run}: there is no such run; {nearest(run, params['runs'])}")
     if grid and grid not in blocks:
@@ -67,15 +68,6 @@ def choose(run: str, grid: str | None = None) -> list[Value]:
     if not chosen:
         raise InputError(f"{GRIDS}: {run}: none of its grids would change anything")
     return chosen
-
-
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run from the project's root")
-    try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except Exception as error:  # whatever a strange number or date raises, as in engine/params
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def parse(run: str, grid: str, content: Any, block: Mapping[str, Any]) -> list[Value]:

@@ -93,9 +93,8 @@ def describe(error: Exception) -> str | None:
     if is_workers:
         text = text.rstrip().rpartition("\n")[2]  # the last line of the worker's traceback: the exception's type and text
     gone = WORKER_GONE.search(text)
-    if gone or (
-        isinstance(error, ConnectionError) and _is_heard()
-    ):  # a pipe's other end; of the network, requests tells otherwise
+    # A broken connection is to a pipe's other end; of the network, requests tells otherwise.
+    if gone or (isinstance(error, ConnectionError) and _is_heard()):
         return f"a process that loads data {gone[1] if gone else 'is gone'}, as happens where memory runs out; {CONTINUES}"
     if isinstance(error, MemoryError) or NO_MEMORY.search(text):
         where = "a process that loads data" if is_workers else "this process"

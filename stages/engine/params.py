@@ -33,6 +33,22 @@ def load(face: Callable[[str], ModuleType], models: Callable[[str], Path], path:
     models: the folder with a task's model files.
     Raises InputError with the full path of the first key that is wrong.
     """
+    top = dict(mapping(read(path), str(path)))
+    for key in ("tasks", "runs"):
+        if key not in top:
+            raise InputError(f"{key}: missing; add it to {path}")
+    top["tasks"] = {
+        name: build(face(name).Settings, block, f"tasks.{name}") for name, block in mapping(top["tasks"], "tasks").items()
+    }
+    blocks, top["runs"] = mapping(top["runs"], "runs"), {}
+    base = build(Params, top, "")
+    resolved = {name: _resolve(name, mapping(block, f"runs.{name}"), base, face, models) for name, block in blocks.items()}
+    runs = {name: run for name, (run, _) in resolved.items()}
+    return dataclasses.replace(base, runs=runs, hidden={name: lines for name, (_, lines) in resolved.items()})
+
+
+def read(path: Path) -> Any:
+    """The content of a YAML file. Raises InputError if there is none, it is not YAML, or its aliases make too much of it."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run from the project's root")
     yaml = YAML(typ="safe", pure=True)
@@ -46,18 +62,7 @@ def load(face: Callable[[str], ModuleType], models: Callable[[str], Path], path:
         raise InputError(
             f"{path}: has aliases that make more than {MAX_VALUES:,} values of it; write out what they stand for"
         )
-    top = dict(mapping(text, str(path)))
-    for key in ("tasks", "runs"):
-        if key not in top:
-            raise InputError(f"{key}: missing; add it to {path}")
-    top["tasks"] = {
-        name: build(face(name).Settings, block, f"tasks.{name}") for name, block in mapping(top["tasks"], "tasks").items()
-    }
-    blocks, top["runs"] = mapping(top["runs"], "runs"), {}
-    base = build(Params, top, "")
-    resolved = {name: _resolve(name, mapping(block, f"runs.{name}"), base, face, models) for name, block in blocks.items()}
-    runs = {name: run for name, (run, _) in resolved.items()}
-    return dataclasses.replace(base, runs=runs, hidden={name: lines for name, (_, lines) in resolved.items()})
+    return text
 
 
 def _size(node: Node, sizes: dict[int, int]) -> int:
