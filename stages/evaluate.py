@@ -2,7 +2,7 @@
 
 import json
 
-from stages.engine import checkpoint, compute, paths, plots
+from stages.engine import checkpoint, checksums, compute, paths, plots
 from stages.engine.errors import run_stage
 from stages.tasks import load_params, part
 
@@ -12,6 +12,7 @@ def main(name: str) -> None:
     run = params.run(name)
     task = part(run.task, "task")
     params.tell_hidden(name)
+    checksums.check(paths.features(run.task))
     saved = checkpoint.load(paths.model(name) / f"{run.evaluate.weights}.pt")
     place = compute.choose(params.device, params.precision, params.deterministic)
     model = place.place(task.build_model(run, saved["stats"]))
@@ -23,6 +24,7 @@ def main(name: str) -> None:
             model, name, run, paths.features(run.task), place, params.seed, plots_to=plots_to, predictions_to=predictions_to
         )
         plots.curves(plots_to / "curves.png", name, saved["history"], task.SCORE.name)
+        checksums.write(predictions_to)
     report = {"dev": metrics, "epoch": saved["epoch"], "weights_sha256": checkpoint.weights_hash(saved["weights"])}
     with paths.replacing(paths.evaluation(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")

@@ -5,7 +5,7 @@ The top-level `lr` if set, else the run's own number, else (`lr: find`) a range 
 
 import json
 
-from stages.engine import compute, loop, optim, paths, plots
+from stages.engine import checksums, compute, loop, optim, paths, plots
 from stages.engine.errors import InputError, run_stage
 from stages.tasks import load_params, part
 
@@ -19,6 +19,7 @@ def main(name: str) -> None:
     elif run.optimizer.lr != "find":
         lr, source = run.optimizer.lr, f"runs.{name}.optimizer.lr"
     else:
+        checksums.check(paths.features(run.task))
         task = part(run.task, "task")
         place = compute.choose(params.device, params.precision, params.deterministic)
         batches = task.train_batches(paths.features(run.task), run, place, params.seed)

@@ -1,6 +1,6 @@
 """Stage `normalize`: decode and check raw archives once; packed arrays and statistics into data/features/<task>/."""
 
-from stages.engine import archive, paths
+from stages.engine import archive, checksums, paths
 from stages.engine.errors import run_stage
 from stages.tasks import load_params, part
 
@@ -12,6 +12,7 @@ def main(task: str) -> None:
     with paths.replacing(paths.features(task)) as out:
         out.mkdir()
         stats = part(task, "raw").pack(archives, out, settings, params.seed)
+        checksums.write(out)
     print(", ".join(f"{count:,} {split}" for split, count in stats["num"].items()))
     for rejected in stats["rejected"]:
         print(f"left out: {rejected['item']}: {rejected['reason']}")

@@ -8,7 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from stages.engine import paths
+from stages.engine import checksums, paths
 from stages.engine.errors import InputError, run_stage
 from stages.sources import kaggle_submit
 from stages.tasks import load_params, part
@@ -21,6 +21,8 @@ def main(name: str) -> None:
         raise InputError(f"submit.enabled: the source of {task} is sample, and Kaggle is not to be sent made-up data")
     competitions, submission = params.task(task).competitions, part(task, "submission")
     predictions, features = paths.predictions(name), paths.features(task)
+    checksums.check(features, below=False)
+    checksums.check(predictions)
     with paths.replacing(paths.submissions(name)) as out:
         out.mkdir()
         report = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from stages.engine import checkpoint, compute, distributed, loop, paths, summary
+from stages.engine import checkpoint, checksums, compute, distributed, loop, paths, summary
 from stages.engine.errors import run_stage
 from stages.engine.record import Recorder, Silence, write_timing
 from stages.engine.schema import Params, Run
@@ -22,12 +22,13 @@ from stages.tasks import HERE, load_params, part
 def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
+    data = checksums.check(paths.features(run.task))
     place = compute.choose(params.device, params.precision, params.deterministic)
     lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
     # What a checkpoint says of its origin; how it is evaluated is not a part of that.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats}
-    fingerprint = _fingerprint(settings, run, [params.deterministic, place.name, place.precision, torch.__version__])
+    fingerprint = _fingerprint(settings, run, [data, params.deterministic, place.name, place.precision, torch.__version__])
     with distributed.processes(place.device):
         if distributed.rank() == 0:
             with checkpoint.resuming(paths.resume(name) / f"{fingerprint}-{distributed.size()}") as resume:
@@ -75,12 +76,11 @@ def _save(name: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
 
 
 def _fingerprint(settings: dict[str, Any], run: Run, computed: list[Any]) -> str:
-    """Of all that decides the result: settings, device and versions, code and data."""
-    engine, room, features = HERE.parent / "engine", HERE / run.task, paths.features(run.task)
+    """Of all that decides the result: settings, data, device and versions, and code."""
+    engine, room = HERE.parent / "engine", HERE / run.task
     code = [*engine.glob("*.py"), *room.glob("*.py"), *room.glob("task/*.py"), Path(__file__)]
     code += [room / "models/__init__.py", room / f"models/{run.model['name']}.py"]
-    data = [path for path in features.rglob("*") if path.is_file()]
-    return checkpoint.fingerprint([settings, computed, checkpoint.fingerprint(None, features, data)], HERE.parent, code)
+    return checkpoint.fingerprint([settings, computed], HERE.parent, code)
 
 
 if __name__ == "__main__":

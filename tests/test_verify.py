@@ -52,3 +52,17 @@ def test_what_the_workspace_still_has_is_put_back(checkout: Checkout) -> None:
     assert "mended" in checkout.run("python -m stages.verify")
     assert outputs(checkout) == before and bad.read_bytes() == content
     assert "up to date" in checkout.run("dvc repro")
+
+
+@pytest.mark.parametrize(
+    "path, stages",
+    [("data/features/digits/train/images.npy", ("train", "evaluate")), ("data/predictions/lenet/test.csv", ("submit",))],
+)
+def test_damaged_data_are_named_and_never_used(checkout: Checkout, path: str, stages: tuple[str, ...]) -> None:
+    before, output = outputs(checkout), Path(*Path(path).parts[:3])
+    flip(cached(checkout, (checkout.folder / path).read_bytes()))
+    checkout.run("rm -rf data && dvc checkout")
+    for stage in stages:
+        assert f"error: {path}: is damaged" in checkout.run(f"! dvc repro -f -s {stage}@lenet 2>&1"), stage
+    checkout.run(f"rm -r {output}; python -m stages.verify; dvc repro")
+    assert outputs(checkout) == before
