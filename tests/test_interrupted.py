@@ -1,7 +1,11 @@
 """The list of trainings that did not end: what is kept, what is in use, what is removed."""
 
+import fcntl
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -53,3 +57,29 @@ def test_a_run_without_states_is_named(
     leave("bilstm", "aaa")
     with pytest.raises(InputError, match=r"\.resume/bilsm: there is no state of such a run; did you mean 'bilstm'"):
         run(capsys, monkeypatch, "bilsm")
+
+
+def test_a_lock_that_is_removed_while_a_trainer_waits_for_it_is_not_trusted(project: Project) -> None:
+    folder = paths.resume("bilstm") / "aaa"
+    lock = folder.with_name("aaa.lock")
+    with ThreadPoolExecutor(2) as pool, ExitStack() as removing:
+        lock.parent.mkdir(parents=True)
+        held = removing.enter_context(lock.open("w"))
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def train() -> tuple[float, float]:
+            with checkpoint.resuming(folder) as resume:
+                began = time.monotonic()
+                resume.save({"history": []})
+                time.sleep(1)
+                assert resume.load() == {"history": []}
+                resume.discard()
+                return began, time.monotonic()
+
+        waiting = pool.submit(train)
+        time.sleep(0.1)
+        lock.unlink()
+        new = pool.submit(train)
+        removing.close()
+        first, second = sorted(trainer.result(10) for trainer in (waiting, new))
+    assert first[1] < second[0], "both at a time"

@@ -117,26 +117,31 @@ def resuming(folder: Path) -> Iterator[Resume]:
 
     The other one may be an orphan, whose DVC was killed; it notices and stops after its next step.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("a+") as lock:
-        began = time.monotonic()
-        while not _lock(lock):
-            lock.seek(0)
-            holder = f"process {lock.read()} is training this very run"
-            if time.monotonic() - began > PATIENCE:
-                raise InputError(f"{folder}: {holder}; wait for it or stop it")
-            if time.monotonic() - began < POLL:
-                print(f"{holder}; waiting for it to stop", flush=True)
-            time.sleep(POLL)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path, began = folder.parent / f"{folder.name}.lock", time.monotonic()
+    while isinstance(lock := _lock(path), str):
+        if time.monotonic() - began > PATIENCE:
+            raise InputError(f"{folder}: {lock} is training this very run; wait for it or stop it")
+        if time.monotonic() - began < POLL:
+            print(f"{lock} is training this very run; waiting for it to stop", flush=True)
+        time.sleep(POLL)
+    with lock:
+        folder.mkdir(exist_ok=True)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield Resume(folder)
 
 
-def _lock(file: IO[str]) -> bool:
+def _lock(path: Path) -> IO[str] | str:
+    """The file, locked by this process, or which other process holds it."""
+    file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    with file:  # held by another, or removed by `stages.interrupted` since it was opened
+        file.seek(0)
+        return f"process {file.read()}"
