@@ -12,6 +12,7 @@ import gzip
 import lzma
 import struct
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from array import array
@@ -20,7 +21,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from stages.engine import paths
@@ -110,11 +111,35 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """The content of one member: at once from a zip or a plain tar, while a compressed tar is read up to there."""
+        with self._naming_damage(), self._open() as file:
+            return self._read(file, self._index(name))
+
+    def ordered(self, names: Sequence[str], folder: Path) -> Iterator[tuple[str, bytes]]:
+        """(name, content) of the members `names`, in that order.
+
+        A compressed tar can only be read forwards: its members wait in `folder`, in a file without a name.
+        """
+        if self._open_tar not in COMPRESSED_TARS.values():
+            with self._naming_damage(), self._open() as file:
+                for name in names:
+                    yield name, self._read(file, self._index(name))
+            return
+        with tempfile.TemporaryFile(dir=folder) as waiting:
+            places = {}
+            for name, content in self.members(set(names)):
+                places[name] = waiting.tell(), len(content)
+                waiting.write(content)
+            for name in names:
+                place, size = places[name]
+                waiting.seek(place)
+                yield name, waiting.read(size)
+
+    def _index(self, name: str) -> int:
+        """Of a member in the archive's order. Raises KeyError."""
         place = bisect_left(self._order, name, key=self.names.__getitem__)
         if place == len(self._order) or self.names[self._order[place]] != name:
             raise KeyError(name)
-        with self._naming_damage(), self._open() as file:
-            return self._read(file, self._order[place])
+        return self._order[place]
 
     def _find_format(self) -> Opener | None:
         """What opens the tar that the file holds, or None for a zip."""
@@ -274,7 +299,7 @@ def find(archives: Sequence[Archive], *names: str) -> Iterator[tuple[str, bytes]
     """(where, content) of every member whose file, whatever its folder, has one of these names; where is for messages."""
     for archive in archives:
         for member in archive.names:
-            if PurePosixPath(member).name in names:
+            if member.rpartition("/")[2] in names:
                 yield f"{archive.path}: {member}", archive.read(member)
 
 

@@ -108,6 +108,18 @@ def test_only_the_wanted_members_are_read_and_in_the_archive_s_order(form: str, 
     assert [name for name, _ in archive.members(wanted)] == ["top/a.txt", "top/inner/b.bin"]
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_members_are_read_in_the_order_that_is_asked_for_and_nothing_stays_on_disk(form: str, tmp_path: Path) -> None:
+    archive, folder = Archive(FORMATS[form](tmp_path)), tmp_path / "folder"
+    folder.mkdir()
+    for names in (sorted(MEMBERS), sorted(MEMBERS, reverse=True), archive.names[1::2]):
+        found = list(archive.ordered(names, folder))
+        assert found == [(name, MEMBERS[name]) for name in names]
+        assert list(folder.iterdir()) == []
+    with pytest.raises(KeyError):
+        list(archive.ordered(["not there"], folder))
+
+
 def test_a_folder_packs_to_the_same_bytes_whatever_its_files_times_modes_and_order(tmp_path: Path) -> None:
     first = folder(tmp_path / "first", MEMBERS)
     second = folder(tmp_path / "second", dict(reversed(MEMBERS.items())))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from stages.engine.archive import Archive, pack_folder
 from stages.engine.errors import InputError
 from stages.engine.packed import RaggedArray, read_texts
-from stages.tasks.speech import SYMBOLS, Sample, raw
+from stages.tasks.speech import SYMBOLS, Sample, raw, sample
 from stages.tasks.speech.raw import audio, competition
 from stages.tasks.speech.raw.item import Problem
 from tests.conftest import ROOT, task_settings
@@ -553,7 +553,7 @@ def test_a_bad_file_of_transcripts_is_named(content: bytes, words: str, write_zi
 
 
 @pytest.mark.parametrize("num", [257, 4000, 16_000, 31_999])
-def test_mfccs_are_those_of_torchaudio(num: int) -> None:
+def test_mfccs_are_those_of_torchaudio_and_of_numpy(num: int) -> None:
     random = np.random.default_rng(num)
     wave = random.normal(0, 0.1, num) * np.linspace(0, 1, num) ** 4  # so that its beginning is 80 dB below its end
     content = io.BytesIO()
@@ -563,6 +563,7 @@ def test_mfccs_are_those_of_torchaudio(num: int) -> None:
     expected = torchaudio.transforms.MFCC(16_000, 27, melkwargs=mel)(torch.from_numpy(wave).float()).T.numpy()
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(found, sample.mfcc(wave), atol=1e-3)
 
 
 def test_mfccs_of_silence_are_finite() -> None:

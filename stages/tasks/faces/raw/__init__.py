@@ -5,13 +5,13 @@ Every image is decoded once, to see that it can be and for the statistics. A spl
 
 import itertools
 import json
-import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,32 +44,31 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     for where, reason in found.problems:
         rejected.add(where, reason)
     side = settings.side or _first_side(archives, found, rejected)
-    with tempfile.TemporaryFile(dir=out) as scratch:
-        places: dict[Image, tuple[int, int]] = {}
-        for where, image, content, examined in _examine_all(archives, found, side):
+    writers: dict[str, _Writer] = {}
+    with ExitStack() as stack:
+        for where, image, content, examined in _examine_all(archives, found, side, out):
             if isinstance(examined, Problem):
                 rejected.add(where, str(examined))
                 continue
-            places[image] = scratch.tell(), len(content)
-            scratch.write(content)
+            if image.split not in writers:
+                writers[image.split] = _Writer(stack, out / image.split)
+            writers[image.split].append(image, content)
             converted.update(examined.converted)
             if examined.sums is not None:
                 moments.add(side * side, examined.sums)
-        _check_enough(archives, found, places)
-        digests = {split: _write(out / split, split, scratch, places) for split in SPLITS}
-    num = Counter(image.split for image in places)
+    _check_enough(archives, found, writers)
     mean, std = moments.mean_and_std()
     stats = {
         "task": "faces",
         "classes": found.classes,
         "known": found.known,
-        "num": {split: num[split] for split in SPLITS},
+        "num": {split: writers[split].num if split in writers else 0 for split in SPLITS},
         "side": side,
         "mean": mean,
         "std": std,
         "rejected": sorted(rejected.items, key=lambda entry: entry["item"]),  # whatever the archives' order
         "converted": dict(sorted(converted.items())),
-        "sha256": {split: digest for split, digest in digests.items() if digest is not None},
+        "sha256": {split: writers[split].contents.digest for split in SPLITS if split in writers},
     }
     (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     for name, content in found.samples.items():
@@ -116,9 +115,10 @@ def _examine(content: bytes, side: int, *, add_up: bool) -> _Examined | Problem:
 
 
 def _examine_all(
-    archives: list[Archive], found: Layout, side: int
+    archives: list[Archive], found: Layout, side: int, folder: Path
 ) -> Iterator[tuple[str, Image, bytes, _Examined | Problem]]:
-    """(where, image, content, what is found in it) in the archives' order, by as many threads as OpenCV may use.
+    """(where, image, content, what is found in it), each split in the order of its names, by as many threads as OpenCV may
+    use. folder: for what has to wait on disk.
 
     They run at the same time, as OpenCV lets go of Python's lock; what waits is bounded, and so is the memory.
     """
@@ -126,17 +126,27 @@ def _examine_all(
     def examine(group: list[tuple[str, Image, bytes]]) -> list[tuple[str, Image, bytes, _Examined | Problem]]:
         return [(*item, _examine(item[2], side, add_up=item[1].split == "train")) for item in group]
 
+    members = _read(archives, found, folder)
+    groups = iter(lambda: list(itertools.islice(members, GROUP)), [])
     threads = cv2.getNumThreads()
+    if threads <= 1:  # another would only wait for this one
+        yield from itertools.chain.from_iterable(map(examine, groups))
+        return
     waiting: deque[Future[list[tuple[str, Image, bytes, _Examined | Problem]]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for archive, images in zip(archives, found.images, strict=True):
-            members = ((f"{archive.path}: {name}", images[name], content) for name, content in archive.members(set(images)))
-            while group := list(itertools.islice(members, GROUP)):
-                waiting.append(pool.submit(examine, group))
-                if len(waiting) > AHEAD * threads:
-                    yield from waiting.popleft().result()
+        for group in groups:
+            waiting.append(pool.submit(examine, group))
+            if len(waiting) > AHEAD * threads:
+                yield from waiting.popleft().result()
         for future in waiting:
             yield from future.result()
+
+
+def _read(archives: list[Archive], found: Layout, folder: Path) -> Iterator[tuple[str, Image, bytes]]:
+    """(where, image, content), each split in the order of its names."""
+    for archive, images in zip(archives, found.images, strict=True):
+        for name, content in archive.ordered(sorted(images, key=images.__getitem__), folder):
+            yield f"{archive.path}: {name}", images[name], content
 
 
 def _first_side(archives: list[Archive], found: Layout, rejected: _Rejected) -> int:
@@ -161,32 +171,30 @@ def _first_side(archives: list[Archive], found: Layout, rejected: _Rejected) -> 
     raise InputError(f"{archives[0].path.parent}: there is no good training image")
 
 
-def _check_enough(archives: list[Archive], found: Layout, places: dict[Image, tuple[int, int]]) -> None:
+def _check_enough(archives: list[Archive], found: Layout, written: Mapping[str, "_Writer"]) -> None:
     """Raises InputError for what training and evaluation cannot do without."""
-    trained = {image.label for image in places if image.split == "train"}
+    trained = written["train"].labels if "train" in written else ()
     missing = [identity for label, identity in enumerate(found.classes) if label not in trained]
     if missing:
         others = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise InputError(f"{archives[0].path.parent}: there is no good training image of {missing[0]}{others}")
     for split in ("dev", "known", "unknown_dev") if found.known else ("dev",):
-        if not any(image.split == split for image in places):
+        if split not in written:
             raise InputError(f"{archives[0].path.parent}: there is no good image for the {split} split")
 
 
-def _write(folder: Path, split: str, scratch: IO[bytes], places: dict[Image, tuple[int, int]]) -> str | None:
-    """The arrays of one split, sorted by name; returns the SHA-256 of its images, or None if it has none."""
-    images = sorted((image for image in places if image.split == split), key=lambda image: image.name)
-    if not images:
-        return None
-    with (
-        Ragged(folder / "images", (), np.uint8) as contents,
-        Rows(folder / "labels.npy", (), np.int64) as labels,
-        Ragged(folder / "names", (), np.uint8) as names,
-    ):
-        for image in images:
-            begin, size = places[image]
-            scratch.seek(begin)
-            contents.append(np.frombuffer(scratch.read(size), np.uint8))
-            names.append(text_row(image.name))
-        labels.append(np.array([image.label for image in images], np.int64))
-        return contents.digest
+class _Writer:
+    """The arrays of one split, closed by `stack`, and what was written."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self.num, self.labels = 0, set[int]()
+        self.contents = stack.enter_context(Ragged(folder / "images", (), np.uint8))
+        self._labels = stack.enter_context(Rows(folder / "labels.npy", (), np.int64))
+        self._names = stack.enter_context(Ragged(folder / "names", (), np.uint8))
+
+    def append(self, image: Image, content: bytes) -> None:
+        self.num += 1
+        self.labels.add(image.label)
+        self.contents.append(np.frombuffer(content, np.uint8))
+        self._labels.append(np.array([image.label]))
+        self._names.append(text_row(image.name))

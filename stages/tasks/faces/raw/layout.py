@@ -81,7 +81,7 @@ class _Listing:
         for index, archive in enumerate(archives):
             for member, parts in _visible(archive):
                 where, place = f"{archive.path}: {member}", _place(parts)
-                if PurePosixPath(member).suffix.lower() not in SUFFIXES or parts[-1].startswith("."):
+                if not parts[-1].lower().endswith(SUFFIXES) or parts[-1].startswith("."):
                     if place is not None and place[0] in BY_IDENTITY.values():
                         empty.setdefault((place[0], parts[-2]), str(PurePosixPath(where).parent))
                 elif place is not None:
@@ -104,8 +104,8 @@ class _Listing:
 def _visible(archive: Archive) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(member, its path's parts) of the files that lie in no hidden folder."""
     for member in archive.names:
-        parts = PurePosixPath(member).parts
-        if not any(part.startswith(".") for part in parts[:-1]):
+        parts = tuple(part for part in member.split("/") if part not in ("", "."))  # as PurePosixPath has them, but sooner
+        if parts and not any(part.startswith(".") for part in parts[:-1]):
             yield member, parts
 
 

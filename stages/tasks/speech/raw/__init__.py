@@ -4,7 +4,6 @@ Each coefficient has mean 0 and deviation 1 over its utterance. The test split h
 utterances no folder. Where the data came as audio, dev also has audio: the wav and flac files as they came, ragged bytes.
 """
 
-import hashlib
 import json
 import shutil
 from collections import Counter
@@ -61,7 +60,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     stats["num_features"] = width
     stats["frames"] = {split: {"total": writer.total, "longest": writer.longest} for split, writer in writers.items()}
     stats["converted"] = dict(sorted(converted.items()))
-    stats["sha256"] = {split: writer.digest.hexdigest() for split, writer in writers.items()}
+    stats["sha256"] = {split: writer.digest for split, writer in writers.items()}
     (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     sample = competition.sample_submission(archives)
     if sample is not None:
@@ -145,14 +144,18 @@ class _Writer:
     """The arrays of one split, closed by `stack`, and what was written. columns: names of what stands beside the frames."""
 
     def __init__(self, stack: ExitStack, folder: Path, width: int, columns: Iterable[str]) -> None:
-        self.num, self.total, self.longest, self.digest = 0, 0, 0, hashlib.sha256()
+        self.num, self.total, self.longest = 0, 0, 0
         self._mfcc = stack.enter_context(Ragged(folder / "mfcc", (width,), np.float32))
         self._columns = {name: stack.enter_context(Ragged(folder / name, (), np.uint8)) for name in columns}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the frames."""
+        return self._mfcc.digest
 
     def append(self, frames: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         assert columns.keys() == self._columns.keys(), columns.keys()
         self.num, self.total, self.longest = self.num + 1, self.total + len(frames), max(self.longest, len(frames))
-        self.digest.update(frames.tobytes())
         self._mfcc.append(frames)
         for name, content in columns.items():
             self._columns[name].append(content)
