@@ -12,10 +12,10 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help setup repro test soak lint bench ablate lock clean
+.PHONY: help setup repro test soak lint bench bench-gpu ablate lock clean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv and install everything from requirements.lock (once)
 
@@ -45,6 +45,9 @@ lint: setup ## ruff and mypy
 
 bench: setup ## the benchmarks: each claim about speed, measured side by side; writes docs/PERFORMANCE.md
 	python -m benchmarks
+
+bench-gpu: setup ## what one GPU makes of it, in ten minutes: writes benchmarks/results/speed/<device>.json
+	python -m benchmarks.gpu
 
 ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=1]: compare the values of ablations.yaml, as a table in metrics/
 	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") --jobs $(or $(JOBS),1)

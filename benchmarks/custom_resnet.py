@@ -2,9 +2,10 @@
 
     python -m benchmarks.custom_resnet
 
-Ours: `stages.engine.loop.take_step`, channels last, bf16 where the CPU has instructions for it. The usual way: the same
-network in PyTorch's default memory format and float32. Full width, Adam, batches of 128 that are made already; one thread,
-in turn. That the steps are the same is checked with dropout off: their losses within 1 %, and in float32 within 0.1 %.
+Ours: `stages.engine.loop.take_step`, channels last, bf16 where the CPU has instructions for it, our dropout, a fused Adam.
+The usual way: the same network with nn.Dropout, in PyTorch's default memory format and float32, and Adam as it comes. Full
+width, batches of 128 that are made already; one thread, in turn. That the steps are the same is checked with dropout off:
+their losses within 1 %, and in float32 within 0.1 %.
 """
 
 import copy
@@ -52,6 +53,10 @@ class Ours:
 class Usual:
     def __init__(self, model: nn.Module, weight_decay: float) -> None:
         self.model = model
+        for parent in list(model.modules()):
+            for name, layer in parent.named_children():
+                if isinstance(layer, nn.Dropout):
+                    setattr(parent, name, nn.Dropout(layer.p))
         self.optimizer = torch.optim.Adam(model.parameters(), lr=LR, weight_decay=weight_decay)
 
     def step(self, images: Tensor, labels: Tensor) -> float:

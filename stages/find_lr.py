@@ -5,7 +5,7 @@ The top-level `lr` if set, else the run's own number, else (`lr: find`) a range 
 
 import json
 
-from stages.engine import checksums, compute, loop, optim, paths, plots
+from stages.engine import checksums, compute, optim, paths, plots, range_test
 from stages.engine.errors import InputError, run_stage
 from stages.tasks import load_params, part
 
@@ -21,11 +21,11 @@ def main(name: str) -> None:
     else:
         checksums.check(paths.features(run.task))
         task = part(run.task, "task")
-        place = compute.choose(params.device, params.precision, params.deterministic)
+        place = compute.choose(params.device, params.precision, params.deterministic, params.compile)
         batches = task.train_batches(paths.features(run.task), run, place, params.seed)
         compute.seed_torch(params.seed)
         model = place.place(task.build_model(run, paths.read_stats(run.task)))
-        rates, losses = loop.range_test(model, task=task, run=run, batches=batches, compute=place, seed=params.seed)
+        rates, losses = range_test.range_test(model, task=task, run=run, batches=batches, compute=place, seed=params.seed)
         try:
             lr, source = optim.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
         except ValueError as error:

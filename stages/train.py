@@ -23,12 +23,13 @@ def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
     data = checksums.check(paths.features(run.task))
-    place = compute.choose(params.device, params.precision, params.deterministic)
+    place = compute.choose(params.device, params.precision, params.deterministic, params.compile)
     lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
     # What a checkpoint says of its origin; how it is evaluated is not a part of that.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats}
-    fingerprint = _fingerprint(settings, run, [data, params.deterministic, place.name, place.precision, torch.__version__])
+    computed = [data, params.deterministic, params.compile, place.name, place.precision, torch.__version__]
+    fingerprint = _fingerprint(settings, run, computed)
     with distributed.processes(place.device):
         if distributed.rank() == 0:
             with checkpoint.resuming(paths.resume(name) / f"{fingerprint}-{distributed.size()}") as resume:
@@ -63,7 +64,7 @@ def _train(
     if resume:
         _save(name, state, settings)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
-        write_timing(paths.timing(name), state["seconds"], batches.num_items, place)
+        write_timing(paths.timing(name), state["seconds"], batches.num_items, place, state.get("compile_seconds"))
         resume.discard()
 
 

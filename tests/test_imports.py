@@ -55,8 +55,8 @@ def test_imports_go_down(file: Path) -> None:
         ("stages.download", ("torch", "dvc", "matplotlib", "albumentations", "kaggle", "py7zr", "requests")),
         ("stages.submit", ("torch", "dvc", "matplotlib", "albumentations", "cv2", "kaggle")),
         ("stages.normalize", ("torch", "dvc", "matplotlib", "albumentations")),
-        ("stages.find_lr", ("albumentations", "dvc")),
-        ("stages.train", ("albumentations", "matplotlib")),
+        ("stages.find_lr", ("albumentations", "dvc", "torch._dynamo")),
+        ("stages.train", ("albumentations", "matplotlib", "torch._dynamo")),
         ("stages.evaluate", ("albumentations", "dvc")),
         ("stages.report", ("torch", "dvc", "albumentations")),
         *[

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stages.engine import paths
+from stages.engine import checksums, paths
 from tests.conftest import Project
 from tests.kaggle_server import Fault, KaggleServer
 
@@ -30,6 +30,7 @@ def server(project: Project) -> Iterator[KaggleServer]:
     (project.folder / "home").mkdir()
     write(paths.predictions(RUN) / "test.csv", "name,predicted\n10,ship\n1,cat\n2,dog\n")
     paths.features("cifar10").mkdir(parents=True)
+    checksums.write(paths.features("cifar10"))
     project.set(submit={"enabled": True, "wait_minutes": 1}, tasks__cifar10__source="kaggle", tasks__faces__source="kaggle")
     with KaggleServer() as server:
         server.archives |= dict.fromkeys(
@@ -42,6 +43,7 @@ def server(project: Project) -> Iterator[KaggleServer]:
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    checksums.write(path.parent)
 
 
 def start(server: KaggleServer, run: str = RUN, **variables: str) -> subprocess.Popen[str]:

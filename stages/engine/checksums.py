@@ -17,7 +17,7 @@ LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 def write(folder: Path) -> None:
     """List the files below `folder`, by name."""
     files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    (folder / LIST).write_text("".join(f"{_sha256(folder / name)}  {name}\n" for name in files))
+    (folder / LIST).write_text("".join(f"{_sha256(folder / name)}  {name}\n" for name in files if name != LIST))
 
 
 def check(folder: Path, *, below: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""Where a run computes and how precisely: device, autocast, memory format and determinism, decided in one place.
+"""Where a run computes and how: device, precision, memory format, determinism and compilation, decided in one place.
 
 Autocast covers the model's forward pass alone. Weights, optimizer state, logits, losses and metrics stay float32.
 """
@@ -19,6 +19,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class Compute:
     device: torch.device
     precision: str  # a key of DTYPES
+    compile: bool = False
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
@@ -43,12 +44,12 @@ class Compute:
         return f"{self.device.type}, {torch.get_num_threads()} threads"
 
 
-def choose(device: str, precision: str, deterministic: bool) -> Compute:
+def choose(device: str, precision: str, deterministic: bool, compile: bool = False) -> Compute:
     """Resolve `auto` and set PyTorch's global switches. Raises InputError for a device that is not there."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if device == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun's number of this process on its machine
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # torchrun's number of this process on its machine
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)
@@ -61,10 +62,12 @@ def choose(device: str, precision: str, deterministic: bool) -> Compute:
     if deterministic:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import inductor for a second
+        # Nothing here reads memory that was not written; to fill it takes a tenth of pblstm's step on a CPU.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False
     else:
         torch.backends.cudnn.benchmark = True
-    return Compute(chosen, precision)
+    return Compute(chosen, precision, compile)
 
 
 def _fastest(device: torch.device) -> str:

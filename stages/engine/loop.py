@@ -1,4 +1,4 @@
-"""The one training loop, for every task, and the learning-rate range test, which takes the same steps.
+"""The one training loop, for every task; the learning-rate range test (range_test.py) takes the same steps.
 
 A task enters through its batches and a few names in its module: `forward(model, batch)` -> float32 output,
 `loss(output, batch, settings)` -> (N,), `score(output, batch)` -> (N,) and `SCORE`, which says what the score is, and
@@ -11,11 +11,8 @@ draw is a function of the seed and of the step or the epoch and the item.
 
 import copy
 import math
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
@@ -23,13 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from stages import PARENT
-from stages.engine import batch_norm, distributed, optim
+from stages.engine import batch_norm, compiling, distributed, interrupts, optim
 from stages.engine.checkpoint import Resume
 from stages.engine.compute import Compute, seed_torch
 from stages.engine.errors import InputError, Interrupted
 from stages.engine.record import Recorder, Silence
-from stages.engine.schema import Plateau, RangeTest, Run
+from stages.engine.schema import Plateau, Run
 
 RUNAWAY = 2.0  # an epoch whose mean loss is this many times the untrained network's has learnt nothing it could build on
 NEVER = 2**62  # a step that is not reached
@@ -110,7 +106,7 @@ def train(
     """Train `model` in place for run.epochs epochs, or fewer with early stopping.
 
     Returns the state at the end: `history` (a row an epoch), `seconds` of training (an epoch), `weights` (where an average
-    is kept, the averaged ones) and `best` (epoch, score, weights).
+    is kept, the averaged ones) and `best` (epoch, score, weights); and `compile_seconds` if the network was compiled.
     Raises Diverged on a non-finite loss, naming the step, the rate and the items, and on an epoch's mean loss of more than
     twice the untrained network's; Interrupted on Ctrl-C or SIGTERM, after saving the state, with several processes that of
     the last whole epoch.
@@ -140,6 +136,7 @@ def train(
         print(f"continuing {_where(state)}", flush=True)
     plateau = optim.PlateauState(**state["plateau"])
     steps, first_loss, saved = len(batches), state["first_loss"], time.monotonic()
+    network, compile_seconds = compiling.compiled(model, task, run, batches, compute)
     alone = distributed.size() == 1  # several processes do not agree on the time: they look and save between epochs only
 
     def rate_at(step: int) -> float:
@@ -150,7 +147,7 @@ def train(
         last = {key: state[key] for key in ("history", "seconds", "plateau", "best", "weights")}
         return capture(**last, first_loss=first_loss, unfinished={"steps": done, "sums": sums, "seconds": seconds})
 
-    with _interrupts() as interrupted:
+    with interrupts.noticed() as interrupted:
         for epoch in range(len(state["history"]), run.epochs):
             if run.early_stopping and state["best"] and epoch - state["best"]["epoch"] >= run.early_stopping.patience:
                 print(f"early stopping: the best dev {score.name} is that of epoch {state['best']['epoch']}")
@@ -160,7 +157,7 @@ def train(
             recorder.begin(epoch, done)
             model.train()
             # Anew in each epoch, as after an interruption: its first step changes the order in which it adds gradients up.
-            stepped = distributed.join(model, compute.device)
+            stepped = distributed.join(network, compute.device)
             means = Means(compute.device, begun["sums"])
             compute.synchronize()
             noted = time.monotonic()
@@ -230,7 +227,7 @@ def train(
             if time.monotonic() - saved > 60 * minutes_between_saves:
                 resume.save(state)
                 saved = time.monotonic()
-    return state
+    return state if compile_seconds is None else state | {"compile_seconds": compile_seconds}
 
 
 def take_step(
@@ -273,45 +270,6 @@ def measure(model: nn.Module, batches: Batches, task: ModuleType, run: Run, comp
     return means.read()
 
 
-def range_test(
-    model: nn.Module, *, task: ModuleType, run: Run, batches: Batches, compute: Compute, seed: int
-) -> tuple[list[float], list[float]]:
-    """Leslie Smith's learning-rate range test (arXiv:1506.01186): steps at exponentially growing rates.
-
-    Returns the rates and the losses, up to the step where the smoothed loss is four times its minimum. The model and
-    the state of the random generators are as before the call.
-    """
-    test: RangeTest = run.range_test
-    before = copy.deepcopy(model.state_dict())
-    optimizer, scaler = optim.build_optimizer(run.optimizer, model, test.start), compute.grad_scaler()
-    rates: list[float] = []
-    losses: list[float] = []
-    devices = [compute.device] if compute.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        model.train()
-        for step, batch in enumerate(_endless(batches)):
-            seed_torch(seed, step)
-            rate = optim.sweep_lr(test, step)
-            step_losses, _ = take_step(model, optimizer, scaler, batch, task, run, compute, rate)
-            loss = step_losses.mean().item()
-            if not math.isfinite(loss):
-                break
-            rates.append(rate)
-            losses.append(loss)
-            smooth = optim.smooth(losses)
-            if len(rates) == test.steps or smooth[-1] > 4 * min(smooth):
-                break
-    model.load_state_dict(before)
-    return rates, losses
-
-
-def _endless(batches: Batches) -> Iterator[Any]:
-    epoch = 0
-    while True:
-        yield from batches.epoch(epoch)
-        epoch += 1
-
-
 def _where(state: dict[str, Any]) -> str:
     """How far a state has come: "after epoch 3", or "after step 20 of epoch 4"."""
     epoch = len(state["history"])
@@ -330,24 +288,3 @@ def _describe(batches: Batches, bad: int, epoch: int, steps: int, rate: float) -
         f"the loss is not finite at step {bad} (epoch {epoch + 1}, learning rate {rate:.3g}, items {', '.join(names[:8])}"
         f"{', …' if len(names) > 8 else ''}); try a smaller lr or a clip_norm"
     )
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Within the block Ctrl-C and SIGTERM only raise a flag, which the loop looks at; a second Ctrl-C stops at once.
-
-    The flag is up, too, when the DVC that started this process has been killed.
-    """
-    asked: list[int] = []
-    parent = PARENT if "DVC_ROOT" in os.environ else None
-
-    def ask(number: int, frame: Any) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked) or parent not in (None, os.getppid())
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

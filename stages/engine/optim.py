@@ -17,7 +17,7 @@ from stages.engine.schema import Constant, Cosine, CosineRestarts, OneCycle, Pla
 def build_optimizer(optimizer: schema.Optimizer, model: nn.Module, lr: float) -> torch.optim.Optimizer:
     """SGD, Adam (weight decay as an L2 penalty) or AdamW (decoupled)."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    fused = weights[0].device.type == "cuda"
+    fused = weights[0].device.type in ("cuda", "cpu")  # all in one pass; on a CPU Adam's step takes 0.4 of the time
     match optimizer.name:
         case "sgd":
             return torch.optim.SGD(
@@ -95,11 +95,14 @@ def smooth(losses: list[float]) -> list[float]:
 def suggest_lr(rates: list[float], losses: list[float]) -> float:
     """The rate of a range test at which the smoothed loss falls most steeply against the logarithm of the rate.
 
-    Only the part before the loss's minimum counts. Raises ValueError where the loss never falls.
+    Only from a tenth to a third of the rate of the loss's minimum, beyond which it grows. With adaptive optimizers it falls
+    evenly over three or four decades, of which noise alone would choose one: with six of eight seeds custom_resnet's sample
+    got a rate below 3e-4, at which it learns next to nothing. Raises ValueError where the loss never falls.
     """
     smoothed = np.array(smooth(losses))
     lowest = int(smoothed.argmin())
-    slopes = (smoothed[2:] - smoothed[:-2])[: max(lowest - 1, 0)]
-    if slopes.size == 0 or slopes.min() >= 0:
+    first, end = np.searchsorted(rates, [rates[lowest] / 10, rates[lowest] / 3])
+    slopes = np.gradient(smoothed)[first : max(end, first + 1)] if lowest else np.zeros(1)
+    if slopes.min() >= 0:
         raise ValueError("the loss never fell during the range test")
-    return rates[1 + int(slopes.argmin())]
+    return rates[first + int(slopes.argmin())]

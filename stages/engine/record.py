@@ -98,8 +98,13 @@ class Silence:
     def epoch(self, row: dict[str, float], seconds: float) -> None: ...
 
 
-def write_timing(path: Path, seconds: list[float], num_items: int, compute: Compute) -> None:
-    """How long the epochs' training took, apart from the metrics so that equal runs have equal metrics."""
+def write_timing(
+    path: Path, seconds: list[float], num_items: int, compute: Compute, compile_seconds: float | None = None
+) -> None:
+    """How long the epochs' training took, apart from the metrics so that equal runs have equal metrics.
+
+    compile_seconds: in no epoch's time; after an interruption those of the last beginning. None: nothing was compiled.
+    """
     median = statistics.median(seconds)
     timing = {
         "epochs": len(seconds),
@@ -110,6 +115,6 @@ def write_timing(path: Path, seconds: list[float], num_items: int, compute: Comp
         "precision": compute.precision,
         "torch": torch.__version__,
         "python": platform.python_version(),
-    }
+    } | ({} if compile_seconds is None else {"compile_seconds": round(compile_seconds, 1)})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(timing, indent=2) + "\n")

@@ -216,6 +216,7 @@ class Params:
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     deterministic: bool
+    compile: bool  # the networks that train, by PyTorch's compiler; not where they are evaluated
     checkpoint_minutes: PositiveFloat  # between states saved while training; what a killed run loses at most
     submit: Submit
     tasks: dict[str, Any]  # each of its package face's class Settings

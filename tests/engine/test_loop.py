@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import nn
 
-from stages.engine import checkpoint, loop, optim
+from stages.engine import checkpoint, compiling, interrupts, loop, optim, range_test
 from stages.engine.batches import DeviceBatches, ImageBatch
 from stages.engine.compute import Compute, choose, seed_torch
-from stages.engine.errors import Interrupted
-from stages.engine.record import Recorder
+from stages.engine.errors import InputError, Interrupted
+from stages.engine.record import Recorder, write_timing
 from stages.engine.schema import Constant, Cutout, EarlyStopping, Flip, Optimizer, Plateau, RangeTest, Run
 from stages.tasks.cifar10 import Augment, Evaluate, Loss, task
 
@@ -196,7 +196,7 @@ def test_a_resumed_training_leaves_the_state_it_began_with_as_it_was(
 def test_a_process_whose_dvc_was_killed_saves_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     parents = [7, 7, 1]
-    monkeypatch.setattr(loop, "PARENT", 7)
+    monkeypatch.setattr(interrupts, "PARENT", 7)
     monkeypatch.setattr(os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
     with pytest.raises(Interrupted, match="after step 3 of epoch 1"):
         train(tmp_path)
@@ -243,7 +243,7 @@ def test_a_loss_that_is_not_finite_from_the_first_step_is_told_too(tmp_path: Pat
 
 def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_path: Path) -> None:
     with pytest.raises(
-        loop.Diverged, match=r"the loss grew from 2\..* in the mean of epoch 1 \(learning rate 3\).*smaller lr"
+        loop.Diverged, match=r"the loss grew from \d\..* in the mean of epoch 1 \(learning rate 3\).*smaller lr"
     ) as caught:
         train(tmp_path, lr=3.0)
     seed_torch(3)
@@ -305,18 +305,18 @@ def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
     seed_torch(3)
     model = CPU.place(task.build_model(RUN, STATS))
     before, random = checkpoint.weights_hash(model.state_dict()), torch.get_rng_state()
-    rates, losses = loop.range_test(model, task=task, run=RUN, batches=Data(), compute=CPU, seed=7)
+    rates, losses = range_test.range_test(model, task=task, run=RUN, batches=Data(), compute=CPU, seed=7)
     assert checkpoint.weights_hash(model.state_dict()) == before
     assert torch.equal(torch.get_rng_state(), random)
     assert len(rates) == len(losses) <= 30 and rates[0] == 1e-5
-    assert (rates, losses) == loop.range_test(model, task=task, run=RUN, batches=Data(), compute=CPU, seed=7)
+    assert (rates, losses) == range_test.range_test(model, task=task, run=RUN, batches=Data(), compute=CPU, seed=7)
 
 
 def test_a_range_test_stops_when_the_loss_explodes() -> None:
     seed_torch(3)
     model = task.build_model(RUN, STATS)
     run = replace(RUN, optimizer=Optimizer("sgd", lr="find"), range_test=RangeTest(steps=200, start=1e-3, end=1e9))
-    rates, losses = loop.range_test(model, task=task, run=run, batches=Data(), compute=CPU, seed=7)
+    rates, losses = range_test.range_test(model, task=task, run=run, batches=Data(), compute=CPU, seed=7)
     assert len(rates) < 200 and np.isfinite(losses).all()
 
 
@@ -324,3 +324,94 @@ def test_a_device_that_is_not_there_is_an_error() -> None:
     with pytest.raises(ValueError, match="device: 'nonsense' cannot be used here"):
         choose("nonsense", "auto", False)
     assert choose("cpu", "fp16", True).precision == "fp16"
+
+
+class Means(nn.Module):
+    """A network that the compiler takes seconds for, not minutes: of the colours' means, with batch norm and dropout."""
+
+    def __init__(self, layer: nn.Module | None = None) -> None:
+        super().__init__()
+        self.norm, self.layer, self.head = nn.BatchNorm1d(3), layer, nn.Linear(3, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.dropout(self.norm(x.mean((2, 3))), 0.1, self.training)
+        return self.head(x if self.layer is None else self.layer(x))
+
+
+COMPILED = Compute(CPU.device, "fp32", compile=True)
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """PyTorch's counters of what it compiles, from zero, for networks that are Means."""
+    from torch._dynamo.utils import counters
+
+    monkeypatch.setattr(task, "build_model", lambda run, stats: Means())
+    counters.clear()
+    yield counters
+    torch.compiler.set_stance("default")
+    torch.compiler.reset()
+
+
+def test_a_compiled_training_is_compiled_once_and_continues_bit_for_bit(tmp_path: Path, compiler: Any) -> None:
+    """Batches of 16, 16 and 8 images, the last of which the code is not for."""
+    run = replace(RUN, ema=0.9, clip_norm=1.0)
+
+    def data(**settings: Any) -> Data:
+        made = Data(**settings)
+        made.batch_size = 16
+        return made
+
+    whole = train(tmp_path / "whole", run, COMPILED, batches=data())
+    assert compiler["stats"]["unique_graphs"] == 1 and whole["compile_seconds"] > 0
+    for epoch, number in ((0, 2), (2, 1)):
+        with pytest.raises(Interrupted, match=f"after step {number + 1} of epoch {epoch + 1} of 4"):
+            train(tmp_path / "parts", run, COMPILED, batches=data(before_step=interrupt_at(epoch, number)))
+    assert same(whole, train(tmp_path / "parts", run, COMPILED, batches=data()))
+    assert compiler["stats"]["unique_graphs"] == 4, "once a beginning"
+    eager = train(tmp_path / "eager", run, CPU, batches=data())
+    assert "compile_seconds" not in eager
+    assert [*whole["weights"]] == [*eager["weights"]] == [*Means().state_dict()]
+
+
+def test_compiling_leaves_the_network_and_its_gradients_as_they_were(compiler: Any) -> None:
+    model = Means()
+    before = checkpoint.weights_hash(model.state_dict())
+    network, seconds = compiling.compiled(model, task, RUN, Data(), COMPILED)
+    assert checkpoint.weights_hash(model.state_dict()) == before and seconds is not None
+    assert all(weight.grad is None for weight in model.parameters())
+    images = next(Data().epoch(0)).inputs
+    torch.testing.assert_close(network.eval()(images), model.eval()(images))
+
+
+def test_a_network_that_cannot_be_compiled_is_an_error_that_names_the_key(compiler: Any) -> None:
+    class Foreign(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x  # the graph would depend on the numbers
+
+    with pytest.raises(InputError, match=r"^compile: custom_resnet cannot be compiled here \(.+\); set it to false$"):
+        compiling.compiled(Means(Foreign()), task, RUN, Data(), COMPILED)
+
+
+def test_a_machine_without_a_compiler_is_told_so(compiler: Any) -> None:
+    from torch._inductor import config
+
+    with (
+        config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}),
+        pytest.raises(InputError, match=r"^compile: custom_resnet cannot be compiled here \(.*[Cc]ompiler.*\); set it to"),
+    ):
+        compiling.compiled(Means(), task, RUN, Data(), COMPILED)
+
+
+def test_a_network_with_a_recurrent_layer_takes_its_steps_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    model = nn.LSTM(3, 2)
+    assert compiling.compiled(model, task, RUN, Data(), COMPILED) == (model, None)
+    assert "not compiled" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seconds", [None, 12.34])
+def test_the_time_that_compiling_took_is_told_apart(tmp_path: Path, seconds: float | None) -> None:
+    write_timing(tmp_path / "timing.json", [1.0, 3.0, 2.0], 40, CPU, seconds)
+    timing = json.loads((tmp_path / "timing.json").read_text())
+    assert (timing["train_seconds"], timing["epoch_seconds"], timing["items_per_second"]) == (6.0, 2.0, 20.0)
+    assert timing.get("compile_seconds") == (None if seconds is None else 12.3)

@@ -103,6 +103,14 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply(noise: float) -> No
     assert optim.suggest_lr(rates.tolist(), losses.tolist()) == pytest.approx(10**-2.5, rel=0.5)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_where_the_loss_falls_evenly_noise_cannot_choose_a_rate_far_below_the_minimum(seed: int) -> None:
+    rates = np.logspace(-5, 0, 100)
+    losses = 3 - 0.45 * np.log10(rates / 1e-5) + 60 * np.maximum(rates - 0.02, 0)
+    losses += 0.1 * np.random.default_rng(seed).standard_normal(100)
+    assert 0.001 < optim.suggest_lr(rates.tolist(), losses.tolist()) < 0.02
+
+
 def test_a_loss_that_never_falls_has_no_suggestion() -> None:
     with pytest.raises(ValueError, match="never fell"):
         optim.suggest_lr(np.logspace(-6, 1, 50).tolist(), np.linspace(1, 2, 50).tolist())

@@ -120,6 +120,7 @@ def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: 
         ("seed", -1, "must not be negative"),
         ("seed", 1.5, "must be a whole number"),
         ("deterministic", "yes", "must be true or false"),
+        ("compile", "auto", "must be true or false"),
         ("precision", "fp8", "'fp8' is not a choice here"),
         ("launcher", None, "must be text"),
         ("tasks", [], "must be a block of keys"),
@@ -166,6 +167,7 @@ def test_a_wrong_value_is_named_in_full(plain: Project, path: str, value: Any, w
     "path",
     [
         "seed",
+        "compile",
         "tasks",
         "runs",
         "tasks.cifar10.source",

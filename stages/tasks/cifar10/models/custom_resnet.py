@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from stages.engine.dropout import Dropout
+
 
 def block(inputs: int, outputs: int, dropout: float, *, pool: bool = False) -> nn.Sequential:
     """Convolution 3x3 -> [max pooling 2] -> batch norm -> ReLU -> dropout."""
@@ -10,7 +12,7 @@ def block(inputs: int, outputs: int, dropout: float, *, pool: bool = False) -> n
         nn.MaxPool2d(2) if pool else nn.Identity(),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
-        nn.Dropout(dropout),
+        Dropout(dropout),
     )
 
 

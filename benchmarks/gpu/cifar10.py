@@ -1,0 +1,127 @@
+"""custom_resnet: the whole of its training on CIFAR-10, data on the device, against the floor that its arithmetic sets.
+
+Aim: 94 % in the mean over the seeds, in 10 seconds of training. The learning rate is that of one range test, as in the
+pipeline. Without the real CIFAR-10 in data/features the images are random pixels, and accuracies are not told.
+"""
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.gpu import features, steps
+from benchmarks.gpu.sizes import Sizes, at_size
+from stages.engine import checkpoint, compute, loop, optim, paths, range_test
+from stages.engine.record import Silence
+from stages.engine.schema import Params
+from stages.tasks.cifar10 import task
+
+RUN = "custom_resnet"
+TRAIN, MEAN = 50_000, (125.3, 123.0, 113.9)  # of the real training images
+LR = 0.01  # where a range test finds none
+
+
+def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
+    """Five seeds each with and without `compile`; one of each without `deterministic`."""
+    epochs = sizes.cifar_epochs or params.run(RUN).epochs
+    test = dataclasses.replace(params.run(RUN).range_test, steps=sizes.cifar_range_steps)
+    params = at_size(params, RUN, epochs=epochs, range_test=test, model={"width": sizes.cifar_width})
+    with tempfile.TemporaryDirectory() as folder:
+        is_real, data = _data(Path(folder), sizes)
+        place = steps.choose(device, params, deterministic=True)
+        lr, source = _rate(params, place, data)
+        flops = _flops(params) * epochs * len(task.read_images(data, "train"))
+        peak = steps.matmul_peak(place, sizes.matmul)
+        found: dict[str, Any] = {
+            "data": "CIFAR-10" if is_real else "random pixels, so no accuracy is claimed",
+            "epochs": epochs,
+            "lr": lr,
+            "lr from": source,
+            "operations": flops,
+            "matrix product, operations a second": peak,
+            "floor, seconds": flops / peak,
+            "trainings": [],
+        }
+        for deterministic, num_seeds in ((True, sizes.cifar_seeds), (False, 1)):
+            for compiled in (False, True) if sizes.compiles else (False,):
+                for number in range(num_seeds):
+                    place = steps.choose(device, params, deterministic=deterministic, compile=compiled)
+                    seeded = dataclasses.replace(params, seed=params.seed + number)
+                    row = _train(seeded, place, data, lr) | {"deterministic": deterministic, "compile": compiled}
+                    if not is_real:
+                        del row["accuracy"]
+                    row["share of the floor"] = flops / peak / row["seconds"]
+                    found["trainings"].append(row)
+    return found
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The claims in words."""
+    told = [f"custom_resnet, {found['epochs']} epochs, {found['data']}; floor {found['floor, seconds']:.2f} s"]
+    kinds = sorted({(row["deterministic"], row["compile"]) for row in found["trainings"]}, reverse=True)
+    for kind in kinds:
+        rows = [row for row in found["trainings"] if (row["deterministic"], row["compile"]) == kind]
+        seconds, share = (statistics.mean(row[key] for row in rows) for key in ("seconds", "share of the floor"))
+        text = f"  deterministic {kind[0]}, compile {kind[1]}: {seconds:.2f} s ({share:.0%} of the floor's speed)"
+        if kind[1]:
+            text += f", compiled in {rows[0]['compile_seconds']:.1f} s before"
+        if "accuracy" in rows[0]:
+            text += f", accuracy {statistics.mean(row['accuracy'] for row in rows):.4f} over {len(rows)} seed(s)"
+        told.append(text)
+    return [*told, "  aims: 10 s, 94 %"]
+
+
+def _data(folder: Path, sizes: Sizes) -> tuple[bool, Path]:
+    there = paths.features("cifar10")
+    if (there / "stats.json").is_file():
+        stats = paths.read_stats("cifar10")
+        near = all(abs(mine - real) < 1 for mine, real in zip(stats["mean"], MEAN, strict=True))
+        if near and stats["num"]["train"] == TRAIN and sizes.cifar_images == TRAIN:
+            return True, there
+    return False, features.cifar10(folder / "cifar10", sizes.cifar_images, sizes.cifar_dev)
+
+
+def _rate(params: Params, place: compute.Compute, data: Path) -> tuple[float, str]:
+    run = params.run(RUN)
+    batches = task.train_batches(data, run, place, params.seed)
+    compute.seed_torch(params.seed)
+    model = place.place(task.build_model(run, {"classes": range(10)}))
+    rates, losses = range_test.range_test(model, task=task, run=run, batches=batches, compute=place, seed=params.seed)
+    try:
+        return optim.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
+    except ValueError:
+        return LR, "a constant, for in the range test no loss fell"
+
+
+def _flops(params: Params) -> float:
+    """Of one image's step: forward, counted by PyTorch, and twice as much backward."""
+    model = task.build_model(params.run(RUN), {"classes": range(10)}).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, 32, 32))
+    return 3.0 * counter.get_total_flops()
+
+
+def _train(params: Params, place: compute.Compute, data: Path, lr: float) -> dict[str, Any]:
+    run = params.run(RUN)
+    batches, dev = task.train_batches(data, run, place, params.seed), task.eval_batches(data, "dev", run, place)
+    compute.seed_torch(params.seed)
+    model = place.place(task.build_model(run, {"classes": range(10)}))
+    began = time.perf_counter()
+    state = loop.train(
+        model, task=task, run=run, lr=lr, batches=batches, dev=dev, compute=place, seed=params.seed,
+        recorder=Silence(), resume=checkpoint.Resume(None), minutes_between_saves=60.0,
+    )  # fmt: skip
+    place.synchronize()
+    return {
+        "seed": params.seed,
+        "seconds": sum(state["seconds"]),
+        "seconds with evaluation and compilation": time.perf_counter() - began,
+        "epoch_seconds": state["seconds"],
+        "compile_seconds": state.get("compile_seconds"),
+        "accuracy": state["history"][-1]["dev/accuracy"],
+    }

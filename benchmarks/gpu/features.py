@@ -1,0 +1,69 @@
+"""Made-up data in the layout of data/features, of a given size: what the tasks' own `train_batches` read."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.pblstm import FEATURES, UTTERANCES, librispeech_like, write_utterances
+from stages.engine.packed import Ragged, text_row
+from stages.tasks.cifar10 import CLASSES, SIDE
+
+DISTINCT = 256  # images drawn; more are these again
+
+
+def cifar10(folder: Path, train: int, dev: int) -> Path:
+    """Random pixels."""
+    random = np.random.default_rng(0)
+    for split, num in (("train", train), ("dev", dev)):
+        (folder / split).mkdir(parents=True)
+        np.save(folder / split / "images.npy", random.integers(0, 256, (num, SIDE, SIDE, 3), np.uint8))
+        _write_labels(folder / split, num, len(CLASSES))
+    _write_stats(folder, classes=list(CLASSES), mean=[127.5] * 3, std=[73.9] * 3)
+    return folder
+
+
+def faces(folder: Path, num: int, side: int, classes: int) -> Path:
+    """Smooth noise at JPEG quality 90, about 20 kB an image of 224x224."""
+    random, drawn = np.random.default_rng(0), []
+    for _ in range(min(num, DISTINCT)):
+        image = cv2.resize(random.normal(128, 60, (side // 8, side // 8, 3)), (side, side), interpolation=cv2.INTER_CUBIC)
+        image = (image + random.normal(0, 6, image.shape)).clip(0, 255).astype(np.uint8)
+        drawn.append(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
+    (folder / "train").mkdir(parents=True)
+    with Ragged(folder / "train" / "images", (), np.uint8) as packed:
+        for number in range(num):
+            packed.append(drawn[number % len(drawn)])
+    _write_labels(folder / "train", num, classes)
+    _write_stats(
+        folder, classes=[f"n{number:06d}" for number in range(classes)], side=side, mean=[128.0] * 3, std=[60.0] * 3
+    )
+    return folder
+
+
+def speech(folder: Path, utterances: int) -> tuple[Path, int]:
+    """Random features, LibriSpeech-like lengths; also the number of frames."""
+    random = np.random.default_rng(0)
+    drawn = [librispeech_like(random) for _ in range(-(-utterances // UTTERANCES))]
+    lengths = np.concatenate(drawn)[:utterances]
+    (folder / "train").mkdir(parents=True)
+    write_utterances(folder / "train", lengths, random)
+    _write_names(folder / "train", utterances)
+    _write_stats(folder, num_features=FEATURES)
+    return folder, int(lengths.sum())
+
+
+def _write_labels(split: Path, num: int, classes: int) -> None:
+    np.save(split / "labels.npy", np.arange(num) % classes)
+    _write_names(split, num)
+
+
+def _write_names(split: Path, num: int) -> None:
+    with Ragged(split / "names", (), np.uint8) as names:
+        for number in range(num):
+            names.append(text_row(str(number)))
+
+
+def _write_stats(folder: Path, **stats: object) -> None:
+    (folder / "stats.json").write_text(json.dumps(stats))

@@ -1,0 +1,100 @@
+"""How much is measured: the real sizes, and tiny ones on which the code itself can be tried on a CPU."""
+
+import dataclasses
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.engine import params, paths
+from stages.engine.schema import Params
+from stages.tasks import load_params
+
+
+@dataclass(frozen=True)
+class Sizes:
+    compiles: bool  # whether compiled networks are measured too
+    matmul: int  # side of the matrices whose product gives the peak
+    seconds: float  # how long each throughput is measured
+    warm_up: int  # steps before that
+    steps: int  # whose median is taken where each is timed
+    cifar_seeds: int
+    cifar_images: int  # made up, where there is no CIFAR-10
+    cifar_dev: int
+    cifar_epochs: int | None  # None: as many as the run has
+    cifar_width: int
+    cifar_range_steps: int  # of the range test
+    faces_side: int
+    faces_classes: int
+    faces_width: int
+    faces_batches: tuple[int, ...]
+    faces_images: int
+    speech_utterances: int  # which are trained on
+    speech_batch: int
+    speech_hidden: int
+    speech_decoder: int
+
+
+FULL = Sizes(
+    compiles=True,
+    matmul=8192,
+    seconds=5.0,
+    warm_up=12,
+    steps=24,
+    cifar_seeds=5,
+    cifar_images=50_000,
+    cifar_dev=10_000,
+    cifar_epochs=None,
+    cifar_width=64,
+    cifar_range_steps=200,
+    faces_side=224,
+    faces_classes=7000,
+    faces_width=64,
+    faces_batches=(128, 256),
+    faces_images=16_384,
+    speech_utterances=28_539 // 8,
+    speech_batch=64,
+    speech_hidden=256,
+    speech_decoder=2048,
+)
+SMALL = Sizes(
+    compiles=False,
+    matmul=128,
+    seconds=0.05,
+    warm_up=1,
+    steps=5,
+    cifar_seeds=2,
+    cifar_images=96,
+    cifar_dev=32,
+    cifar_epochs=2,
+    cifar_width=2,
+    cifar_range_steps=10,
+    faces_side=32,
+    faces_classes=10,
+    faces_width=2,
+    faces_batches=(8,),
+    faces_images=24,
+    speech_utterances=12,
+    speech_batch=2,
+    speech_hidden=4,
+    speech_decoder=8,
+)
+
+
+def full_params() -> Params:
+    """params.yaml as for real data, and without its overrides: no sample block hides the hyperparameters."""
+    content = params.read(paths.PARAMS)
+    for settings in content["tasks"].values():
+        settings["source"] = "public"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "params.yaml"
+        file.write_text(json.dumps(content | {"lr": None, "epochs": None, "batch_size": None}))
+        return load_params(file)
+
+
+def at_size(loaded: Params, run: str, **changes: object) -> Params:
+    """The parameters with some values of one run changed; `model` adds to the model's keys."""
+    before = loaded.run(run)
+    model = before.model | dict(changes.pop("model", {}))  # type: ignore[call-overload]
+    changed = dataclasses.replace(before, model=model, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(loaded, runs=loaded.runs | {run: changed})

@@ -1,0 +1,104 @@
+"""Training steps with a clock around them: the project's own, on batches of any kind."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.gpu.sizes import Sizes
+from stages.engine import compiling, compute, loop, optim
+from stages.engine.compute import Compute
+from stages.engine.schema import Params
+from stages.tasks import part
+
+LR = 1e-4
+
+
+def choose(device: str, params: Params, *, deterministic: bool, compile: bool = False) -> Compute:
+    """As the stages choose, but any number of times in a process."""
+    torch.set_deterministic_debug_mode("default")
+    return compute.choose(device, params.precision, deterministic, compile)
+
+
+class Trainer:
+    """A run's network, freshly initialised, and the steps that `train` takes with it on batches from `features`.
+
+    change: what to do to the network before anything else.
+    """
+
+    def __init__(
+        self, params: Params, name: str, place: Compute, features: Path, change: Callable[[nn.Module], None] = lambda _: None
+    ) -> None:
+        self.run, self.place, self.seed = params.run(name), place, params.seed
+        self.task = part(self.run.task, "task")
+        self.batches = self.task.train_batches(features, self.run, place, params.seed)
+        compute.seed_torch(params.seed)
+        model = self.task.build_model(self.run, _stats(features))
+        change(model)
+        model = place.place(model).train()
+        self.network, self.compile_seconds = compiling.compiled(model, self.task, self.run, self.batches, place)
+        self.optimizer, self.scaler = optim.build_optimizer(self.run.optimizer, model, LR), place.grad_scaler()
+        self.steps = 0
+
+    def step(self, batch: Any) -> None:
+        compute.seed_torch(self.seed, self.steps)
+        loop.take_step(self.network, self.optimizer, self.scaler, batch, self.task, self.run, self.place, LR)
+        self.steps += 1
+
+    def endless(self) -> Iterator[Any]:
+        """The batches of one epoch after the other."""
+        return itertools.chain.from_iterable(self.batches.epoch(epoch) for epoch in itertools.count())
+
+    def throughput(self, batches: Iterator[Any], sizes: Sizes, count: Callable[[Any], float]) -> float:
+        """Items a second, as `count` counts them in a batch, from the making of a batch to the step with it."""
+        for batch in itertools.islice(batches, sizes.warm_up):
+            self.step(batch)
+        counted = torch.zeros((), dtype=torch.float64, device=self.place.device)  # nothing waits for a batch's number
+        self.place.synchronize()
+        began = time.perf_counter()
+        while time.perf_counter() - began < sizes.seconds:
+            batch = next(batches)
+            self.step(batch)
+            counted += count(batch)
+        self.place.synchronize()
+        return float(counted) / (time.perf_counter() - began)
+
+    def operations(self, batches: Iterator[Any], num: int = 3) -> dict[str, float]:
+        """Milliseconds of the device in a step by PyTorch's operation; of CTC those of the CPU, if it is computed there."""
+        is_cuda = self.place.device.type == "cuda"
+        with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]) as recorded:
+            for batch in itertools.islice(batches, num):
+                self.step(batch)
+            self.place.synchronize()
+        found = {}
+        for event in recorded.key_averages():
+            if event.key.startswith("aten::"):
+                on_cpu = event.self_cpu_time_total if not is_cuda or "ctc" in event.key else 0.0
+                found[event.key] = ((event.self_device_time_total if is_cuda else 0.0) or on_cpu) / 1000 / num
+        return found
+
+
+def _stats(features: Path) -> dict[str, Any]:
+    stats: dict[str, Any] = json.loads((features / "stats.json").read_text())
+    return stats
+
+
+def matmul_peak(place: Compute, side: int, rounds: int = 10) -> float:
+    """Floating-point operations a second of a product of two random matrices in the precision of training."""
+    kind = compute.DTYPES[place.precision]
+    one, other = (torch.randn(side, side, device=place.device).to(kind) for _ in range(2))
+    times = []
+    for _ in range(rounds):
+        place.synchronize()
+        began = time.perf_counter()
+        for _ in range(4):
+            one @ other
+        place.synchronize()
+        times.append((time.perf_counter() - began) / 4)
+    return float(2 * side**3 / sorted(times)[len(times) // 2])
