@@ -8,6 +8,9 @@ import json
 import os
 import platform
 import re
+import subprocess
+import sys
+import tempfile
 import time
 from dataclasses import asdict
 from datetime import date
@@ -23,6 +26,7 @@ from stages.engine.machine import num_cores
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs/PERFORMANCE.md"
 COMPARISONS = ("augment", "custom_resnet", "pblstm", "images", "decoding", "normalize")
+TARGETS = "train-clean-360", "140,000 faces"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
 
@@ -62,13 +66,30 @@ def table(record: dict[str, Any]) -> str:
         rates = f"{_number(row['ours'])} {row['unit']} | {_number(row['usual'])}"
         spread = f"{row['ratio']:.2f} | {row['low']:.2f} to {row['high']:.2f}"
         lines.append(f"| {row['claim']} | {row['against']} | {rates} | {spread} | {wanted} |")
-    lines += ["", "| work | once | 4 times | 16 times | linear: 1 | from that |", "|---|--:|--:|--:|--:|---|"]
-    for row in record["scaling"]:
-        points = zip(row["num"], row["seconds"], row["megabytes"], strict=True)
-        cells = " | ".join(f"{num:,}: {seconds:.2f} s, {megabytes:.0f} MB" for num, seconds, megabytes in points)
-        total = f"{row['for_what']}: {row['extrapolated']:.1f} core-minutes"
-        lines.append(f"| {row['work']}, {row['unit']} | {cells} | {row['linearity']:.2f} | {total} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_growth(record["scaling"]), "", *_stages(record["stages"])])
+
+
+def _growth(rows: list[dict[str, Any]]) -> list[str]:
+    lines = ["| stage | once | 4 times | 16 times | linear: 1 |", "|---|--:|--:|--:|--:|"]
+    for row in rows:
+        points = zip(row["num"], row["seconds"], row["memory"], strict=True)
+        cells = " | ".join(f"{num:,}: {seconds:.2f} s, {memory:.0f} MB" for num, seconds, memory in points)
+        lines.append(f"| {row['stage']} {row['task']}, {row['unit']} | {cells} | {row['linearity']:.2f} |")
+    return lines
+
+
+def _stages(rows: list[dict[str, Any]]) -> list[str]:
+    """Of each stage core-minutes, disk and memory for both large data sets; in italics what was measured at that size."""
+    columns = [f"{target}: {column}" for target in TARGETS for column in ("core-minutes", "disk, GB", "memory, GB")]
+    lines = [f"| stage | {' | '.join(columns)} |", "|---|" + 6 * "--:|"]
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        numbers = [row["minutes"], row["disk"], row["memory"]]
+        shown = ["" if number is None else f"{number:,.0f}" if number >= 100 else f"{number:.2g}" for number in numbers]
+        name = f"{row['stage']}, {row['network']} network" if row["network"] else row["stage"]
+        texts = [f"*{text}*" if row["is_measured"] and text else text for text in shown]
+        cells.setdefault(name, {})[row["task"]] = " | ".join(texts)
+    return [*lines, *(f"| {name} | {row.get('speech', ' | | ')} | {row['faces']} |" for name, row in cells.items())]
 
 
 def _number(value: float) -> str:
@@ -82,7 +103,9 @@ def main() -> None:
     began = time.monotonic()
     for name in COMPARISONS:
         record["comparisons"] += [asdict(result) for result in import_module(f"benchmarks.{name}").measure()]
-    record["scaling"] = import_module("benchmarks.scaling").measure()
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:  # in a process that has computed nothing yet: it is forked
+        subprocess.run([sys.executable, "-m", "benchmarks.scaling", file.name], check=True)
+        record |= json.loads(Path(file.name).read_text())
     record["seconds"] = round(time.monotonic() - began)
     kind = re.sub(r"[^a-z0-9]+", "-", f"{record['machine']['cpu']} {record['machine']['cores']} cores".lower()).strip("-")
     out = HERE / f"results/speed/{kind}.json"

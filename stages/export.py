@@ -31,6 +31,8 @@ def main(name: str) -> None:
     model.load_state_dict(saved["weights"])
     export = part(run.task, "export")
     graph = export.graph(model, saved["stats"])
+    if hasattr(export, "as_evaluated"):
+        graph = export.as_evaluated(graph, run, metrics, digest, paths.predictions(name))
     with paths.replacing(paths.export(name)) as out:
         out.mkdir()
         file = out / "model.onnx"

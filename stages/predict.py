@@ -141,11 +141,8 @@ def _compare(trained: Trained, files: Sequence[Path]) -> dict[str, Any]:
     content = json.loads(report.read_text())
     if content["weights_sha256"] != checkpoint.weights_hash(trained.weights):
         raise InputError(f"{report}: its threshold is of other weights than the checkpoint's; {again}")
-    items = [_read(trained, file) for file in files]
-    try:
-        answer = trained.room.compare(trained.model, items, trained.run, trained.stats, trained.place, content["dev"])
-    except InputError as error:
-        raise InputError(f"{report}: {error}") from None
+    items, predictions = [_read(trained, file) for file in files], paths.predictions(trained.name)
+    answer = trained.room.compare(trained.model, items, trained.run, trained.stats, trained.place, content, predictions)
     return {"file": _name(files[0]), "other": _name(files[1])} | answer
 
 

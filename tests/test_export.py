@@ -23,6 +23,7 @@ from stages.engine.compute import seed_torch
 from stages.engine.errors import InputError
 from stages.engine.onnx_graph import Graph, Port
 from stages.tasks import load_params, part
+from stages.tasks.faces.evaluation import whitening
 from stages.tasks.faces.models import CosineHead
 from stages.tasks.speech import SYMBOLS
 from stages.tasks.speech.export import portable
@@ -184,25 +185,26 @@ def test_a_portable_copy_leaves_the_network_alone() -> None:
     assert [type(module) for module in model.modules()] == modules
 
 
-# The command, with custom_resnet.
+# The command, mostly with custom_resnet.
 
 
-def trained(project: Project, **changes: Any) -> str:
-    """Files as after `dvc repro evaluate@custom_resnet`, of a network that was never trained; the weights' hash."""
+def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> str:
+    """Files as after `dvc repro evaluate@NAME`, of a network that was never trained; the weights' hash."""
     params = load_params()
-    run = params.run("custom_resnet")
-    stats = STATS["cifar10"] | {
+    run = params.run(name)
+    stats = STATS[run.task] | {
         "num": {"train": 1234, "dev": 5, "test": 0},
         "sha256": {"train": "aa", "dev": "bb", "test": ""},
     }
     seed_torch(1)
-    model = part("cifar10", "task").build_model(run, stats)
+    model = part(run.task, "task").build_model(run, stats)
     settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     saved = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "history": [{}, {}, {}], "epoch": 2}
-    checkpoint.save(paths.model("custom_resnet") / "last.pt", saved | {"weights": model.state_dict()} | changes)
+    file = paths.model(name) / f"{run.evaluate.weights}.pt"
+    checkpoint.save(file, saved | {"weights": model.state_dict()} | changes)
     digest = checkpoint.weights_hash(model.state_dict())
-    write_json(paths.evaluation("custom_resnet"), {"dev": {"accuracy": 0.56789, "num": 5}, "weights_sha256": digest})
-    write_json(paths.timing("custom_resnet"), {"epochs": 3, "torch": "9.9", "device": "abacus"})
+    write_json(paths.evaluation(name), {"dev": {"accuracy": 0.56789, "num": 5}, "weights_sha256": digest})
+    write_json(paths.timing(name), {"epochs": 3, "torch": "9.9", "device": "abacus"})
     return digest
 
 
@@ -236,6 +238,34 @@ def test_the_command_writes_a_checked_file_and_its_card(project: Project, capsys
     assert "| test |" not in card and "null" not in card
     for block in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
+
+
+def test_exported_faces_have_the_whitened_embeddings_that_were_evaluated(project: Project) -> None:
+    project.set(runs__resnet50__sample={"model": {"width": 2}}, runs__resnet50__evaluate__whiten=0.5)
+    digest, random = trained(project, "resnet50"), np.random.default_rng(0)
+    write_json(paths.evaluation("resnet50"), {"dev": {"verification": {"threshold": 0.5}}, "weights_sha256": digest})
+    with pytest.raises(InputError, match=r"data/predictions/resnet50/whitening\.pt: is not there"):
+        export.main("resnet50")
+    assert not (project.folder / "exports").exists()
+
+    model = part("faces", "task").build_model(load_params().run("resnet50"), STATS["faces"]).eval()
+    model.load_state_dict(checkpoint.load(paths.model("resnet50") / "best.pt")["weights"])
+    images = random.integers(0, 256, (12, 32, 32, 3), np.uint8)
+    x = (images - np.array(STATS["faces"]["mean"])) / STATS["faces"]["std"]
+    with torch.no_grad():
+        embeddings = model.embed(torch.from_numpy(x.transpose(0, 3, 1, 2).astype(np.float32)))
+    batches = [(embeddings, torch.arange(12) % 3)]
+    whiten = whitening.fit(batches, num_classes=3, num_features=model.num_features, eps=0.5)
+    whitening.save(paths.predictions("resnet50"), whiten, eps=0.5, weights_sha256=digest)
+    export.main("resnet50")
+    folder = project.folder / "exports/resnet50"
+    _, found = run_onnx(folder / "model.onnx", images=images)
+    cosines = nn.functional.cosine_similarity(*torch.from_numpy(found).split(6))
+    expected = nn.functional.cosine_similarity(*whiten.apply(embeddings).split(6))
+    np.testing.assert_allclose(cosines, expected, atol=1e-4)
+    assert not np.allclose(cosines, nn.functional.cosine_similarity(*embeddings.split(6)), atol=0.1)
+    card = (folder / "README.md").read_text()
+    assert "whitened; two faces are as similar" in card and "`whiten: 0.5`" in card
 
 
 def test_a_run_without_metrics_is_exported_and_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,9 +262,9 @@ def test_what_cannot_be_asked_is_one_sentence(ask: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (None, "is not there"),
-        ({"weights_sha256": "0"}, "of other weights"),
-        ({"dev": {"accuracy": 1.0}}, "has no threshold"),
+        (None, "metrics/resnet50/evaluate.json: is not there"),
+        ({"weights_sha256": "0"}, "metrics/resnet50/evaluate.json: .* of other weights"),
+        ({"dev": {"accuracy": 1.0}}, "there is no threshold"),
     ],
 )
 def test_without_a_threshold_of_these_weights_no_faces_are_compared(
@@ -276,10 +276,21 @@ def test_without_a_threshold_of_these_weights_no_faces_are_compared(
         report.unlink()
         if change is not None:
             report.write_text(json.dumps(json.loads(text) | change))
-        with pytest.raises(InputError, match=f"metrics/resnet50/evaluate.json: .*{message}"):
+        with pytest.raises(InputError, match=message):
             ask("resnet50", "--same", *find("known/*/*.jpg")[:2])
     finally:
         report.write_text(text)
+
+
+def test_faces_are_compared_by_the_whitening_of_the_evaluation_or_not_at_all(ask: Any) -> None:
+    file = paths.predictions("resnet50") / "whitening.pt"
+    assert load_params().run("resnet50").evaluate.whiten == checkpoint.load(file)["whiten"]
+    aside = file.rename(file.with_suffix(".aside"))
+    try:
+        with pytest.raises(InputError, match=r"resnet50/whitening\.pt: is not there.*`dvc repro evaluate@resnet50`"):
+            ask("resnet50", "--same", *find("known/*/*.jpg")[:2])
+    finally:
+        aside.rename(file)
 
 
 def test_a_checkpoint_of_another_network_is_told(ask: Any) -> None:

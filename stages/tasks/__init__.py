@@ -8,7 +8,8 @@
     <task>/evaluation/      evaluate(...): metrics, plots, predictions                                 (stage evaluate)
     <task>/prediction.py    read(...), predict(...), describe(...): of a user's own files; and compare(...) where there is
                             something to compare                                                       (stages.predict)
-    <task>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card      (stages.export)
+    <task>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card; and as_evaluated(...)
+                            where evaluation adds to it                                                (stages.export)
     <task>/submission.py    write(...), check(...): the competition's CSV, torch-free                  (stage submit)
     <task>/models/<name>.py Model
 

@@ -76,3 +76,6 @@ class Loss:
 class Evaluate:
     weights: Literal["best", "last"]
     flip_average: bool  # average the class probabilities, and the embeddings, of each image and its mirror image
+    # Null, or the eps of WCCN (evaluation/whitening.py), by which verification whitens embeddings: the share of the mean
+    # variance that every direction gets on top. From 0.01 on; the larger, the nearer to merely subtracting the mean.
+    whiten: PositiveFloat | None

@@ -1,17 +1,22 @@
 """The faces' networks as graphs for users: from pixels to log-probabilities and embedding. N images, K identities."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from stages.engine.model_card import About
 from stages.engine.onnx_graph import Graph, Pixels, Port, random_images
+from stages.engine.schema import Run
+from stages.tasks.faces.evaluation import whitening
 
 ABOUT = About(
     title="whose face is it, and is it anybody known",
     result="With `flip_average` the metrics are those of the mean over each face and its mirror image; the graph takes "
     "a face as it is. Where there is a `verification.threshold`, two faces pass for the same person from this cosine "
-    "on.",
+    "on. With `whiten` it is a cosine of embeddings after within-class covariance normalisation, and the graph's are such.",
     limits="`log_probs` always names one of the identities of the training, whoever the face belongs to; for anybody "
     "else compare embeddings. It was trained on cropped faces and looks for none in a picture. How well it does for "
     "people unlike those it was trained on has not been measured. Do not use it to identify people without their "
@@ -56,3 +61,36 @@ def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
         trials=[(random_images(num, side),) for num in (1, 2, 7)],
         labels=stats["classes"],
     )
+
+
+class Whitened(nn.Module):
+    """As a recogniser, with its embeddings whitened."""
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(self, recogniser: nn.Module, whiten: whitening.Whitening) -> None:
+        super().__init__()
+        self.recogniser = recogniser
+        self.register_buffer("mean", whiten.mean)
+        self.register_buffer("matrix", whiten.matrix)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        log_probs, embedding = self.recogniser(images)
+        return log_probs, F.linear(embedding - self.mean, self.matrix)
+
+
+def as_evaluated(graph: Graph, run: Run, metrics: dict[str, Any] | None, weights_sha256: str, predictions: Path) -> Graph:
+    """The graph with the embeddings whose cosines verification's threshold is for: whitened, if those were.
+
+    metrics: the dev split's, None where there was no evaluation; predictions: its folder. Raises InputError where
+    embeddings are to be whitened, and the folder does not hold what that needs. Without verification none are.
+    """
+    if metrics is not None and "verification" not in metrics:
+        return graph
+    whiten = whitening.load(predictions, eps=run.evaluate.whiten, weights_sha256=weights_sha256)
+    if whiten is None:
+        return graph
+    network, (log_probs, embedding) = Whitened(graph.network, whiten).eval(), graph.outputs
+    embedding = dataclasses.replace(embedding, meaning=f"whitened; {embedding.meaning}")
+    return dataclasses.replace(graph, network=network, portable=network, outputs=[log_probs, embedding])

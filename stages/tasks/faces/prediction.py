@@ -1,6 +1,7 @@
 """What a trained run says of a user's own images: who it is, or whether two faces are the same person's."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,20 +39,25 @@ def compare(
     run: Run,
     stats: dict[str, Any],
     compute: Compute,
-    metrics: dict[str, Any],
+    report: dict[str, Any],
+    predictions: Path,
 ) -> dict[str, Any]:
     """Whether two faces are the same person's: their score reaches the threshold that verification chose on dev.
 
-    metrics: of dev, as evaluate gave them. Raises InputError where they are of a source without verification.
+    report: what evaluate wrote of these weights; predictions: its folder. Raises InputError where the source had no
+    verification, or where embeddings are to be whitened and the folder does not hold what that needs.
     """
     # Its charts need matplotlib, whose import takes as long as the rest of this.
-    from stages.tasks.faces.evaluation import embed_batch, verification
+    from stages.tasks.faces.evaluation import embed_batch, verification, whitening
 
-    if "verification" not in metrics:
-        raise InputError("has no threshold for the same person: the source had no images of a verification")
+    if "verification" not in report["dev"]:
+        raise InputError("there is no threshold for the same person: the source had no images of a verification")
+    whiten = whitening.load(predictions, eps=run.evaluate.whiten, weights_sha256=report["weights_sha256"])
     embeddings = embed_batch(model.eval(), classify.as_batch(items, stats, compute), run, compute)
+    if whiten is not None:
+        embeddings = whiten.apply(embeddings)
     score = verification.most_similar(embeddings[:1], embeddings[1:])[0].item()
-    threshold = metrics["verification"]["threshold"]
+    threshold = report["dev"]["verification"]["threshold"]
     return {"same": score >= threshold, "score": score, "threshold": threshold}
 
 

@@ -7,6 +7,7 @@ import sys
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -80,15 +81,17 @@ def test_an_embedding_that_is_not_finite_is_an_error(value: float) -> None:
 
 PEAK = """
 import torch
-from stages.tasks.faces.evaluation.verification import most_similar
+from stages.tasks.faces.evaluation.verification import count_pairs, most_similar
 
 def peak():
     return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 
+torch.set_num_threads(1)
 queries, known = torch.ones(1000, 8), torch.ones(10_000, 8)
-most_similar(queries[:1], known[:1])
+people = torch.arange(len(known))
+most_similar(queries[:1], known[:1]), count_pairs(queries[:1], known[:1], people[:1], people[:1])
 before = peak()
-most_similar(queries, known)
+most_similar(queries, known), count_pairs(queries, known, people[: len(queries)], people)
 blocks = peak()
 most_similar(queries, known, block=len(known))
 print(blocks - before, peak() - before)
@@ -103,14 +106,37 @@ def test_memory_does_not_grow_with_queries_times_known() -> None:
     assert blocks < 40
 
 
-def test_pairs_are_all_queries_with_all_known_and_score_as_the_best_matches_do() -> None:
-    random = torch.Generator().manual_seed(0)
-    queries, known = torch.randn(4, 6, generator=random), torch.randn(3, 6, generator=random)
-    scores, genuine = verification.all_pairs(queries, known, torch.tensor([2, -1, 0, 7]), torch.tensor([0, 1, 2]))
-    expected = [torch.cosine_similarity(query, other, dim=0) for query in queries for other in known]
-    assert torch.allclose(scores, torch.stack(expected), atol=1e-6)
-    assert genuine.nonzero().flatten().tolist() == [2, 6]
-    assert scores.view(4, 3).max(1).values.equal(verification.most_similar(queries, known)[0])
+EMBEDDINGS = st.lists(st.tuples(*[st.integers(-2, 2)] * 2), min_size=1, max_size=9)
+
+
+@given(EMBEDDINGS, EMBEDDINGS, st.integers(1, 4), st.integers(1, 5), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=200)
+def test_counted_pairs_are_all_queries_with_all_known_and_have_the_errors_of_all(
+    some: list[tuple[int, int]], others: list[tuple[int, int]], num_people: int, block: int, random: Random
+) -> None:
+    queries, known = (torch.tensor(rows, dtype=torch.float32) for rows in (some, others))
+    identities = [random.randrange(-1, num_people) for _ in some]
+    of_known = [random.randrange(num_people) for _ in others]
+    counted = verification.count_pairs(queries, known, torch.tensor(identities), torch.tensor(of_known), block=block)
+    every = [
+        (verification.most_similar(query[None], other[None])[0].item(), identity == person)
+        for query, identity in zip(queries, identities, strict=True)
+        for other, person in zip(known, of_known, strict=True)
+    ]
+    expected = verification.pair_metrics(tally(every))
+    assert verification.pair_metrics(counted) == pytest.approx(expected, abs=1e-12)
+    assert counted.bins.sum(1).tolist() == list(expected.values())[-2:]
+    if "eer" in expected:
+        curve = {tuple(point) for point in torch.stack(verification.roc(counted), 1).tolist()}
+        assert curve <= {tuple(map(float, point)) for point in points(every)}
+
+
+def test_bins_are_equal_parts_of_minus_one_to_one() -> None:
+    bins = verification.NUM_BINS
+    known = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
+    counted = verification.count_pairs(known[:1], known, torch.tensor([0]), torch.tensor([0, 1, 2]))
+    assert counted.bins[0].nonzero().flatten().tolist() == [bins - 1]
+    assert counted.bins[1].nonzero().flatten().tolist() == [0, bins // 2]
 
 
 def split(queries: list[tuple[float, str]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -175,24 +201,24 @@ def points(pairs: list[tuple[float, bool]]) -> list[tuple[Fraction, Fraction]]:
     return [rates(pairs, border) for border in [math.inf, *borders]]
 
 
-def tensors(pairs: list[tuple[float, bool]]) -> tuple[Tensor, Tensor]:
-    return torch.tensor([score for score, _ in pairs]), torch.tensor([genuine for _, genuine in pairs])
+def tally(pairs: list[tuple[float, bool]]) -> verification.Pairs:
+    """Every distinct score for itself."""
+    values = sorted({score for score, _ in pairs})
+    genuine, impostor = ([pairs.count((value, kind)) for value in values] for kind in (True, False))
+    return verification.Pairs(torch.tensor(genuine), torch.tensor(impostor), torch.zeros(2, 0))
 
 
 @given(PAIRS)
 @settings(deadline=None, max_examples=200)
 def test_a_roc_curve_has_the_rates_at_every_threshold(pairs: list[tuple[float, bool]]) -> None:
-    far, tar, thresholds = verification.roc(*tensors(pairs))
-    assert thresholds.isfinite().all() and (thresholds.diff() < 0).all()
+    far, tar = verification.roc(tally(pairs))
     assert list(zip(far.tolist(), tar.tolist(), strict=True)) == [tuple(map(float, point)) for point in points(pairs)]
-    for index, threshold in enumerate(thresholds.tolist()):
-        assert (far[index].item(), tar[index].item()) == tuple(map(float, rates(pairs, threshold)))
 
 
 @given(PAIRS)
 @settings(deadline=None, max_examples=200)
 def test_pair_metrics_are_those_of_brute_force(pairs: list[tuple[float, bool]]) -> None:
-    metrics = verification.pair_metrics(*tensors(pairs))
+    metrics = verification.pair_metrics(tally(pairs))
     curve = points(pairs)
     genuine, impostor = ([score for score, same in pairs if same is kind] for kind in (True, False))
     wins = sum((a > b) + (a == b) / 2 for a in genuine for b in impostor)
@@ -213,8 +239,8 @@ def test_pair_metrics_are_those_of_brute_force(pairs: list[tuple[float, bool]]) 
 @given(PAIRS)
 @settings(deadline=None)
 def test_who_is_genuine_and_which_way_scores_go_can_be_swapped_together(pairs: list[tuple[float, bool]]) -> None:
-    metrics = verification.pair_metrics(*tensors(pairs))
-    swapped = verification.pair_metrics(*tensors([(-score, not genuine) for score, genuine in pairs]))
+    metrics = verification.pair_metrics(tally(pairs))
+    swapped = verification.pair_metrics(tally([(-score, not genuine) for score, genuine in pairs]))
     assert [swapped["eer"], swapped["auc"]] == pytest.approx([metrics["eer"], metrics["auc"]])
 
 
@@ -231,22 +257,20 @@ def test_who_is_genuine_and_which_way_scores_go_can_be_swapped_together(pairs: l
 def test_equal_error_rate_and_area_of_cases_done_by_hand(
     genuine: list[float], impostor: list[float], eer: float, auc: float
 ) -> None:
-    metrics = verification.pair_metrics(
-        *tensors([(score, True) for score in genuine] + [(score, False) for score in impostor])
-    )
+    metrics = verification.pair_metrics(tally([(score, True) for score in genuine] + [(score, False) for score in impostor]))
     assert [metrics["eer"], metrics["auc"]] == pytest.approx([eer, auc])
 
 
 def test_a_false_accept_rate_that_is_just_reached_counts() -> None:
     impostors = [(0.5 if index < 3 else 0.0, False) for index in range(300)]
-    far, tar, _ = verification.roc(*tensors([(0.9, True), (0.5, True), (0.2, True), (0.0, True), *impostors]))
+    far, tar = verification.roc(tally([(0.9, True), (0.5, True), (0.2, True), (0.0, True), *impostors]))
     assert verification.tar_at_far(far, tar, 0.01) == 0.75
     assert verification.tar_at_far(far, tar, 0.0099) == 0.25
 
 
 @pytest.mark.parametrize("kind", [True, False])
 def test_without_pairs_of_both_kinds_there_are_only_counts(kind: bool) -> None:
-    assert verification.pair_metrics(*tensors([(0.5, kind)] * 3)) == {
+    assert verification.pair_metrics(tally([(0.5, kind)] * 3)) == {
         "num_genuine": 3 * kind,
         "num_impostor": 3 * (not kind),
     }

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.engine import classify
+from stages.engine import checkpoint, classify
 from stages.engine.batches import ImageBatch
 from stages.engine.compute import Compute
+from stages.engine.errors import InputError
 from stages.engine.packed import read_texts
 from stages.engine.schema import Run
 from stages.engine.tables import write_table
 from stages.tasks.faces import UNKNOWN, task
-from stages.tasks.faces.evaluation import charts, verification
+from stages.tasks.faces.evaluation import charts, verification, whitening
 
 NUM_PAIRS = 24  # of the hardest mistakes, in a picture
 THUMBNAIL = 32  # side of the images that the plain pixel match compares
@@ -78,23 +80,30 @@ def _verify(
     predictions_to: Path,
 ) -> dict[str, Any]:
     """Metrics of the verification's dev split, at the threshold that is best there; predictions of dev and test."""
+    whiten = _whitening(model, name, run, features, compute, len(stats["classes"]), predictions_to)
+
+    def embedded(split: str) -> Tensor:
+        found = torch.cat([embeddings for embeddings, _ in embed(model, features, split, run, compute)])
+        return found if whiten is None else whiten.apply(found)
+
     identities = _labels(features, "known")
-    known = embed(model, features, "known", run, compute)
-    queries, labels = embed(model, features, "unknown_dev", run, compute), _labels(features, "unknown_dev")
+    known = embedded("known")
+    queries, labels = embedded("unknown_dev"), _labels(features, "unknown_dev")
     dev = _match(queries, known, identities)
     right, unknown = (dev.identity == labels) & (labels >= 0), labels < 0
     threshold = verification.choose_threshold(dev.score, right, unknown)
     _write(predictions_to / "verification_dev.csv", features, "unknown_dev", dev, threshold, stats["known"], labels)
     if (features / "unknown_test").is_dir():
-        test = _match(embed(model, features, "unknown_test", run, compute), known, identities)
+        test = _match(embedded("unknown_test"), known, identities)
         _write(predictions_to / "verification_test.csv", features, "unknown_test", test, threshold, stats["known"])
 
-    scores, genuine = verification.all_pairs(queries, known, labels, identities)
-    metrics = verification.pair_metrics(scores, genuine)
+    pairs = verification.count_pairs(queries, known, labels, identities)
+    metrics = verification.pair_metrics(pairs)
     if "eer" in metrics:
-        far, tar, _ = verification.roc(scores, genuine)
+        far, tar = verification.roc(pairs)
         charts.roc(plots_to / "roc.png", name, far.numpy(), tar.numpy(), metrics["eer"], metrics["auc"])
-    charts.score_histogram(plots_to / "scores.png", name, scores[genuine].numpy(), scores[~genuine].numpy(), threshold)
+    genuine, impostor = pairs.bins.numpy()
+    charts.score_histogram(plots_to / "scores.png", name, genuine, impostor, threshold)
     _draw_hardest(plots_to / "pairs.png", name, features, stats, dev, labels, threshold)
     return {
         "accuracy": verification.accuracy(dev.score, right, unknown, threshold),
@@ -105,17 +114,31 @@ def _verify(
     }
 
 
-@torch.no_grad()
-def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) -> Tensor:
-    """The embedding of every image of a split (N, D) float32 on the CPU; with flip_average, the mean with its mirror's."""
+def _whitening(
+    model: Any, name: str, run: Run, features: Path, compute: Compute, num_classes: int, predictions_to: Path
+) -> whitening.Whitening | None:
+    """Of the training images, unaugmented, where the run wants it; also a file beside the predictions."""
+    if (eps := run.evaluate.whiten) is None:
+        return None
+    batches = embed(model, features, "train", run, compute)
+    try:
+        found = whitening.fit(batches, num_classes=num_classes, num_features=model.num_features, eps=eps)
+    except InputError as error:
+        raise InputError(f"runs.{name}.evaluate.whiten: {error}") from None
+    whitening.save(predictions_to, found, eps=eps, weights_sha256=checkpoint.weights_hash(model.state_dict()))
+    return found
+
+
+def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each batch of a split the embeddings (N, D) float32 and the labels (N,), on the CPU."""
     model.eval()
-    batches = task.eval_batches(features, split, run, compute)
-    return torch.cat([embed_batch(model, batch, run, compute) for batch in batches.epoch(0)])
+    for batch in task.eval_batches(features, split, run, compute).epoch(0):
+        yield embed_batch(model, batch, run, compute), batch.targets.cpu()
 
 
 @torch.no_grad()
 def embed_batch(model: Any, batch: ImageBatch, run: Run, compute: Compute) -> Tensor:
-    """As `embed`, of one batch; the model is in evaluation mode."""
+    """Embeddings (N, D) float32 on the CPU; with flip_average, the mean with the mirror image's. In evaluation mode."""
     with compute.autocast():
         found: Tensor = model.embed(batch.inputs).float()
         if run.evaluate.flip_average:
@@ -145,12 +168,11 @@ def _pixel_match(features: Path, identities: Tensor, labels: Tensor) -> float:
     small = {}
     for split in ("known", "unknown_dev"):
         images = task.read_images(features, split)
-        thumbnails = [
-            cv2.resize(images[i : i + 1][0], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-            for i in range(len(images))
-        ]
-        pixels = torch.from_numpy(np.stack(thumbnails)).flatten(1).float()
-        small[split] = pixels - pixels.mean(1, keepdim=True)
+        pixels = torch.empty(len(images), THUMBNAIL * THUMBNAIL * 3)
+        for place, row in enumerate(pixels):
+            thumbnail = cv2.resize(images[place : place + 1][0], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+            row.copy_(torch.from_numpy(thumbnail).flatten())
+        small[split] = pixels.sub_(pixels.mean(1, keepdim=True))
     match = _match(small["unknown_dev"], small["known"], identities)
     right, unknown = (match.identity == labels) & (labels >= 0), labels < 0
     return verification.accuracy(match.score, right, unknown, verification.choose_threshold(match.score, right, unknown))

@@ -37,14 +37,22 @@ def roc(path: Path, run: str, far: np.ndarray, tar: np.ndarray, eer: float, auc:
 
 
 def score_histogram(path: Path, run: str, genuine: np.ndarray, impostor: np.ndarray, threshold: float) -> None:
-    """How the scores of genuine and of impostor pairs lie, (P,) each and perhaps empty, with the threshold marked."""
+    """How the scores of genuine and of impostor pairs lie, with the threshold marked.
+
+    genuine, impostor: how many there are in equal parts of -1 to 1, perhaps none.
+    """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for scores, colour, name in ((impostor, GREY, "different people"), (genuine, BLUE, "one person")):
-        label = f"pairs of {name}: {len(scores):,}"
-        if len(scores):
-            bins = int(np.clip(len(scores) ** 0.5, 5, 60))
-            axes.hist(scores, bins, density=True, histtype="stepfilled", color=colour, alpha=0.55, label=label)
+    for counts, colour, name in ((impostor, GREY, "different people"), (genuine, BLUE, "one person")):
+        total = int(counts.sum())
+        label = f"pairs of {name}: {total:,}"
+        if total:
+            first, last = np.flatnonzero(counts)[[0, -1]]
+            width = max(round((last - first + 1) / float(np.clip(total**0.5, 5, 60))), 1)  # parts in a bar
+            begins = np.arange(first, last + 1, width)
+            edges = np.append(begins, begins[-1] + width) * 2 / len(counts) - 1
+            heights = np.add.reduceat(counts, begins) / total / np.diff(edges)
+            axes.stairs(heights, edges, fill=True, color=colour, alpha=0.55, label=label)
         else:
             axes.fill_between([], [], color=colour, alpha=0.55, label=label)
     axes.axvline(threshold, color=RED, linestyle="--", label=f"threshold {threshold:.3f}")

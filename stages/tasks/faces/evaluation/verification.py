@@ -3,13 +3,15 @@
 Shapes: Q queries, R known faces, D the embedding, P pairs, T points of a ROC curve. A score is a cosine similarity.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stages.engine.errors import InputError
+
+NUM_BINS = 1000  # of scores, for their histogram
 
 
 def most_similar(queries: Tensor, known: Tensor, *, block: int = 256) -> tuple[Tensor, Tensor]:
@@ -34,15 +36,45 @@ def most_similar(queries: Tensor, known: Tensor, *, block: int = 256) -> tuple[T
     return best, place
 
 
-def all_pairs(queries: Tensor, known: Tensor, identities: Tensor, known_identities: Tensor) -> tuple[Tensor, Tensor]:
-    """The score and whether it is genuine (the same person), both (P,), of every query with every known face, P = Q * R.
+class Pairs(NamedTuple):
+    """How many pairs have which score: what errors of pairs depend on, in memory that grows with the genuine ones alone.
 
-    queries (Q, D), known (R, D), identities (Q,) and known_identities (R,) int64. A query that matches nobody has
-    identity -1. Scores are most_similar's.
+    genuine, impostor (V,) int64: pairs of one person, and of two, by score, ascending. Impostors between two genuine scores
+    are counted together, for no rate of genuine pairs tells them apart.
+    bins (2, NUM_BINS) int64: genuine and impostor pairs in equal parts of -1 to 1.
+    """
+
+    genuine: Tensor
+    impostor: Tensor
+    bins: Tensor
+
+
+def count_pairs(queries: Tensor, known: Tensor, identities: Tensor, known_identities: Tensor, *, block: int = 256) -> Pairs:
+    """Every query (Q, D) with every known face (R, D); genuine if they have the same identity, (Q,) and (R,) int64.
+
+    A query that matches nobody has identity -1. Scores are most_similar's; block, as there, bounds the memory.
     """
     assert (known_identities >= 0).all()
-    scores = (_unit(queries) @ _unit(known).T).float()
-    return scores.flatten(), (identities[:, None] == known_identities).flatten()
+    unit, begins = _unit(queries), range(0, len(known), block)
+
+    def scores(begin: int) -> tuple[Tensor, Tensor]:
+        """Of one block, those of genuine pairs and those of impostors."""
+        found = (unit @ _unit(known[begin : begin + block]).T).float()
+        same = identities[:, None] == known_identities[begin : begin + block]
+        return found[same], found[~same]
+
+    exact, counts = torch.cat([scores(begin)[0] for begin in begins]).unique(return_counts=True)
+    genuine, impostor = (torch.zeros(2 * len(exact) + 1, dtype=torch.long) for _ in range(2))
+    genuine[1::2] = counts  # the others are what lies between
+    bins = torch.zeros(2, NUM_BINS, dtype=torch.long)
+    for begin in begins:
+        for kind, found in enumerate(scores(begin)):
+            bins[kind] += ((found + 1) * (NUM_BINS / 2)).long().clamp(0, NUM_BINS - 1).bincount(minlength=NUM_BINS)
+        # Twice the place among the genuine scores, and one more for what equals one of them.
+        place = torch.searchsorted(exact, found) + torch.searchsorted(exact, found, right=True)
+        impostor += place.bincount(minlength=len(impostor))
+    kept = (genuine + impostor) > 0
+    return Pairs(genuine[kept], impostor[kept], bins)
 
 
 def _unit(embeddings: Tensor) -> Tensor:
@@ -88,19 +120,14 @@ def choose_threshold(scores: Tensor, right: Tensor, unknown: Tensor) -> float:
     return torch.where(middle > lower[chosen], middle, upper[chosen]).item()  # neighbouring floats have no middle
 
 
-def roc(scores: Tensor, genuine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """False accept rate, true accept rate and threshold, (T,) on the CPU: one point a distinct score, from the highest.
+def roc(pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """False and true accept rate, (T,) float64: from (0, 0), where no pair is accepted, one point a value to (1, 1).
 
-    scores (P,), genuine (P,) bool with pairs of both kinds. A pair is accepted whose score reaches the threshold. The
-    first point is (0, 0), at the next number above the highest score; the last is (1, 1).
+    There are pairs of both kinds. A pair is accepted whose score reaches the threshold.
     """
-    assert genuine.any() and not genuine.all()
-    values, group = scores.cpu().unique(return_inverse=True)
-    every = group.bincount(minlength=len(values))
-    same = group[genuine.cpu()].bincount(minlength=len(values))
-    far, tar = (F.pad(counts.flip(0).cumsum(0), (1, 0)).double() / counts.sum() for counts in (every - same, same))
-    above = torch.nextafter(values[-1:], torch.full_like(values[-1:], torch.inf))
-    return far, tar, torch.cat([above, values.flip(0)])
+    assert pairs.genuine.any() and pairs.impostor.any()
+    far, tar = (F.pad(num.flip(0).cumsum(0), (1, 0)).double() / num.sum() for num in (pairs.impostor, pairs.genuine))
+    return far, tar
 
 
 def equal_error_rate(far: Tensor, tar: Tensor) -> float:
@@ -131,13 +158,12 @@ def tar_at_far(far: Tensor, tar: Tensor, limit: float) -> float:
     return tar[far <= limit].max().item()
 
 
-def pair_metrics(scores: Tensor, genuine: Tensor) -> dict[str, Any]:
-    """The errors of pairs, scores and genuine (P,), and how many there are; without pairs of both kinds only the latter."""
-    num = int(genuine.sum())
-    counts = {"num_genuine": num, "num_impostor": len(genuine) - num}
+def pair_metrics(pairs: Pairs) -> dict[str, Any]:
+    """The errors of pairs, and how many there are; without pairs of both kinds only the latter."""
+    counts = {"num_genuine": int(pairs.genuine.sum()), "num_impostor": int(pairs.impostor.sum())}
     if not all(counts.values()):
         return counts
-    far, tar, _ = roc(scores, genuine)
+    far, tar = roc(pairs)
     return {
         "eer": equal_error_rate(far, tar),
         "auc": roc_auc(far, tar),

@@ -17,6 +17,7 @@ from stages.tasks.speech.evaluation.align import align, edits
 from stages.tasks.speech.task import decode
 
 FRAMES_PER_SECOND = 100
+AT_ONCE = 1_000_000  # frames of emissions that wait for beam search together: 164 MB
 
 
 def evaluate(
@@ -78,23 +79,34 @@ class Predictions(NamedTuple):
 
 @torch.no_grad()
 def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Compute, *, beam: int) -> Predictions:
-    """Every utterance of a split, decoded. The batches may come in any order."""
+    """Every utterance of a split, decoded as its emissions come, which together would fill gigabytes."""
     model.eval()
     batches = task.eval_batches(features, split, run, compute)
-    found: dict[int, tuple[np.ndarray, str, str, int]] = {}
+    found: dict[int, tuple[str, str, int]] = {}
+    predicted: dict[int, str] = {}
+    waiting: dict[int, np.ndarray] = {}
+
+    def search() -> None:
+        predicted.update(zip(waiting, decode.beam_search([*waiting.values()], beam, run.evaluate.cut, None), strict=True))
+        waiting.clear()
+
     for batch in batches.epoch(0):
         with compute.autocast():
             output = task.forward(model, batch)
         padded = output.log_probs.cpu().numpy()
-        emissions = [item[:end] for item, end in zip(padded, output.lengths.tolist(), strict=True)]
+        places = batch.places.tolist()
+        waiting |= {place: item[:end] for place, item, end in zip(places, padded, output.lengths.tolist(), strict=True)}
+        if sum(map(len, waiting.values())) > AT_ONCE:
+            search()
         greedy = decode.greedy(output.log_probs, output.lengths)
         true = decode.texts(batch.targets, batch.target_lengths)
-        found |= zip(batch.places.tolist(), zip(emissions, greedy, true, batch.lengths.tolist(), strict=True), strict=True)
+        found |= zip(places, zip(greedy, true, batch.lengths.tolist(), strict=True), strict=True)
+    search()
     ordered = [found[place] for place in range(len(batches.names))]
     return Predictions(
         names=list(batches.names),
-        predicted=decode.beam_search([item[0] for item in ordered], beam, run.evaluate.cut, None),
-        greedy=[item[1] for item in ordered],
-        true=[item[2] for item in ordered],
-        num_frames=[item[3] for item in ordered],
+        predicted=[predicted[place] for place in range(len(ordered))],
+        greedy=[item[0] for item in ordered],
+        true=[item[1] for item in ordered],
+        num_frames=[item[2] for item in ordered],
     )

@@ -1,0 +1,110 @@
+"""Does what is fast learn as well as what is plain? The same data, epochs and seeds, both ways: the dev scores of each.
+
+    python -m benchmarks.learning
+
+Each run's own training (`stages.engine.loop`), after `dvc repro` of the sample data. Fast: bf16, images augmented in batches
+on the device, sequences in buckets of similar lengths. Plain: float32, albumentations in processes, batches drawn at random.
+Welch's t of the two means: below 2 or so, what lies between them is no more than what lies between seeds.
+
+Half an hour on two cores; writes benchmarks/results/learning.json and prints the table of docs/PERFORMANCE.md.
+"""
+
+import json
+import math
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.__main__ import machine
+from stages.engine import compute, loop, paths
+from stages.engine.checkpoint import Resume
+from stages.engine.record import Silence
+from stages.engine.schema import Run
+from stages.engine.sequences import SequenceBatches
+from stages.tasks import load_params, part
+
+SEEDS = range(5)
+RUNS = ("custom_resnet", "dilated_net", "resnet50", "pblstm", "bilstm")
+OUT = Path(__file__).parent / "results/learning.json"
+
+
+class RandomBatches(SequenceBatches):
+    """Of a training epoch: any sequences together, whatever their lengths."""
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        places = np.random.default_rng((self.seed, epoch)).permutation(self.num_items)
+        return np.split(places, self._ends[:-1])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Dev scores of one run, a seed each, as the score is called."""
+
+    run: str
+    score: str
+    fast: list[float]
+    plain: list[float]
+
+    @property
+    def t(self) -> float:
+        """Welch 1947, Biometrika 34: the difference of the means over its standard error."""
+        squares = [statistics.variance(side) / len(side) for side in (self.fast, self.plain)]
+        return (statistics.mean(self.fast) - statistics.mean(self.plain)) / math.sqrt(sum(squares))
+
+    def __str__(self) -> str:
+        cells = [f"{statistics.mean(side):.4f} ± {statistics.stdev(side):.4f}" for side in (self.fast, self.plain)]
+        return f"| {self.run} | {self.score} | {cells[0]} | {cells[1]} | {self.t:+.1f} |"
+
+
+def learn(name: str, run: Run, place: compute.Compute, seed: int, *, is_plain: bool) -> float:
+    """The dev score of a training from the beginning, with the weights that the run's `evaluate` takes."""
+    task, features, stats = part(run.task, "task"), paths.features(run.task), paths.read_stats(run.task)
+    if run.loading is not None:  # images
+        run = replace(run, loading="workers" if is_plain else "device")
+    batches: Any = task.train_batches(features, run, place, seed)
+    if run.loading is None and is_plain:
+        batches.__class__ = RandomBatches  # over the same features, masked alike
+    compute.seed_torch(seed)
+    model = place.place(task.build_model(run, stats))
+    state = loop.train(
+        model,
+        task=task,
+        run=run,
+        lr=float(json.loads(paths.lr(name).read_text())["lr"]),
+        batches=batches,
+        dev=task.eval_batches(features, "dev", run, place),
+        compute=place,
+        seed=seed,
+        recorder=Silence(),
+        resume=Resume(None),
+        minutes_between_saves=math.inf,
+    )
+    last: float = state["history"][-1][f"dev/{task.SCORE.name}"]
+    best: float = state["best"]["score"]
+    return best if run.evaluate.weights == "best" else last
+
+
+def compare(name: str) -> Comparison:
+    run = load_params().run(name)
+    places = [compute.choose("auto", precision, deterministic=True) for precision in ("auto", "fp32")]
+    scores: list[list[float]] = [[], []]
+    for seed in SEEDS:
+        for side, place in enumerate(places):
+            scores[side].append(learn(name, run, place, seed, is_plain=bool(side)))
+            print(f"{name}, seed {seed}, {('fast', 'plain')[side]}: {scores[side][-1]:.4f}", flush=True)
+    return Comparison(name, part(run.task, "task").SCORE.name, *scores)
+
+
+def main() -> None:
+    about = machine()
+    found = [compare(name) for name in RUNS]
+    record = {"command": "python -m benchmarks.learning", "machine": about, "runs": [vars(row) for row in found]}
+    OUT.write_text(json.dumps(record, indent=1) + "\n")
+    print("| run, on its sample | dev | fast | plain | t |\n|---|---|--:|--:|--:|", *found, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
