@@ -7,13 +7,12 @@ was given up, nothing will: it only fills the disk.
 import argparse
 import fcntl
 import shutil
-import sys
 import time
 from pathlib import Path
 
 from stages.engine import paths
 from stages.engine.check import nearest
-from stages.engine.errors import InputError
+from stages.engine.errors import InputError, run_command
 
 
 def main() -> None:
@@ -53,7 +52,4 @@ def _changed(path: Path) -> float:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run_command(main)

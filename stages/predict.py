@@ -23,7 +23,7 @@ from torch.backends import cudnn
 from stages.engine import checkpoint, compute, paths
 from stages.engine.check import build
 from stages.engine.compute import Compute
-from stages.engine.errors import InputError
+from stages.engine.errors import InputError, run_command
 from stages.engine.schema import Run
 from stages.tasks import load_params, part
 
@@ -173,9 +173,4 @@ def _csv(cells: Iterable[object]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
+    run_command(main)

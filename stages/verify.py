@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 from dvc.output import Output
@@ -17,7 +16,7 @@ from dvc.repo import Repo
 from rich.progress import track
 
 from stages.engine import paths
-from stages.engine.errors import InputError
+from stages.engine.errors import InputError, run_command
 
 NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")  # below a folder of two digits; others are on their way in
 
@@ -74,7 +73,4 @@ def _parts(cache: Path, out: Output) -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run_command(main)

@@ -65,6 +65,16 @@ def run_stage(main: Callable[[str], None]) -> None:
         sys.exit(1)
 
 
+def run_command(main: Callable[[], int | None]) -> None:
+    """Call the `main` of a command that is not a stage, and exit with its code; with 1 after what a person can mend."""
+    try:
+        sys.exit(main())
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {describe(error)}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+
+
 def _wait_for_cause(error: Exception) -> Exception:
     """A pipe breaks before PyTorch hears of the signal that killed the process at its other end, which it then raises."""
     try:
