@@ -6,7 +6,7 @@ Each run's own training (`stages.engine.loop`), after `dvc repro` of the sample 
 on the device, sequences in buckets of similar lengths. Plain: float32, albumentations in processes, batches drawn at random.
 Welch's t of the two means: below 2 or so, what lies between them is no more than what lies between seeds.
 
-Half an hour on two cores; writes benchmarks/results/learning.json and prints the table of docs/PERFORMANCE.md.
+Half an hour on two cores; writes benchmarks/results/speed/learning.json and prints the table of docs/PERFORMANCE.md.
 """
 
 import json
@@ -28,7 +28,7 @@ from stages.tasks import load_params, part
 
 SEEDS = range(5)
 RUNS = ("custom_resnet", "dilated_net", "resnet50", "pblstm", "bilstm")
-OUT = Path(__file__).parent / "results/learning.json"
+OUT = Path(__file__).parent / "results/speed/learning.json"
 
 
 class RandomBatches(SequenceBatches):
