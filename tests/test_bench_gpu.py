@@ -126,7 +126,7 @@ def test_a_part_that_fails_is_told_and_the_others_are_written(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-@pytest.mark.parametrize("arguments", [[], ["--small"], ["--device", "cpu"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [[], ["--device", "cpu"]], ids=" ".join)
 def test_without_a_gpu_it_says_so_in_a_sentence(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
