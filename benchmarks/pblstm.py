@@ -34,21 +34,33 @@ UTTERANCES, FEATURES, BATCH, BUDGET = 24, 27, 8, 10_000
 HIDDEN, DECODER, DROPOUT = 64, 256, 0.2
 
 
+class TwoWay(nn.Module):
+    """PyTorch's bidirectional nn.LSTM in the place of the project's; (N, T, F) -> (N, T, 2 hidden)."""
+
+    def __init__(self, inputs: int, hidden: int, *, is_packed: bool) -> None:
+        super().__init__()
+        self.is_packed = is_packed
+        self.lstm = nn.LSTM(inputs, hidden, num_layers=2, bidirectional=True, batch_first=True)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        if not self.is_packed:
+            output: Tensor = self.lstm(x)[0]
+            return output
+        packed = pack_padded_sequence(x, lengths.cpu().clamp(min=1), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+
+
 class UsualPyramid(nn.Module):
     """Pairs of padded frames -> two layers of bidirectional nn.LSTM, on packed sequences or not -> locked dropout."""
 
     def __init__(self, inputs: int, is_packed: bool) -> None:
         super().__init__()
-        self.is_packed = is_packed
-        self.lstm = nn.LSTM(2 * inputs, HIDDEN, num_layers=2, bidirectional=True, batch_first=True)
+        self.lstm = TwoWay(2 * inputs, HIDDEN, is_packed=is_packed)
         self.dropout = LockedDropout(DROPOUT)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x, lengths = x[:, : x.shape[1] // 2 * 2].reshape(len(x), x.shape[1] // 2, -1), lengths // 2
-        if not self.is_packed:
-            return self.dropout(self.lstm(x)[0]), lengths
-        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        return self.dropout(pad_packed_sequence(self.lstm(packed)[0], batch_first=True)[0]), lengths
+        return self.dropout(self.lstm(x, lengths)), lengths
 
 
 class Usual(nn.Module):

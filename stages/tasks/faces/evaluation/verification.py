@@ -63,18 +63,24 @@ def count_pairs(queries: Tensor, known: Tensor, identities: Tensor, known_identi
         same = identities[:, None] == known_identities[begin : begin + block]
         return found[same], found[~same]
 
-    exact, counts = torch.cat([scores(begin)[0] for begin in begins]).unique(return_counts=True)
+    of_one_person = torch.cat([scores(begin)[0] for begin in begins])
+    exact, counts = of_one_person.unique(return_counts=True)
     genuine, impostor = (torch.zeros(2 * len(exact) + 1, dtype=torch.long) for _ in range(2))
     genuine[1::2] = counts  # the others are what lies between
-    bins = torch.zeros(2, NUM_BINS, dtype=torch.long)
+    bins = torch.stack((_bins(of_one_person), torch.zeros(NUM_BINS, dtype=torch.long)))
     for begin in begins:
-        for kind, found in enumerate(scores(begin)):
-            bins[kind] += ((found + 1) * (NUM_BINS / 2)).long().clamp(0, NUM_BINS - 1).bincount(minlength=NUM_BINS)
+        _, others = scores(begin)
+        bins[1] += _bins(others)
         # Twice the place among the genuine scores, and one more for what equals one of them.
-        place = torch.searchsorted(exact, found) + torch.searchsorted(exact, found, right=True)
+        place = torch.searchsorted(exact, others) + torch.searchsorted(exact, others, right=True)
         impostor += place.bincount(minlength=len(impostor))
     kept = (genuine + impostor) > 0
     return Pairs(genuine[kept], impostor[kept], bins)
+
+
+def _bins(scores: Tensor) -> Tensor:
+    """How many of the scores (P,) lie in each of NUM_BINS equal parts of -1 to 1."""
+    return ((scores + 1) * (NUM_BINS / 2)).long().clamp(0, NUM_BINS - 1).bincount(minlength=NUM_BINS)
 
 
 def _unit(embeddings: Tensor) -> Tensor:
