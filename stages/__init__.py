@@ -2,5 +2,9 @@
 
 import os
 
-# Whoever started this process, asked before anything slow is imported. If it was DVC, and DVC was killed, training notices.
-PARENT = os.getppid()
+PARENT = os.getppid()  # asked before anything slow is imported
+
+
+def is_orphan() -> bool:
+    """Whether DVC started this process and was killed, so that the next `dvc repro` may start the same stage beside it."""
+    return "DVC_ROOT" in os.environ and os.getppid() != PARENT

@@ -12,7 +12,7 @@ from stages.tasks import load_params, part
 
 def main(task: str) -> None:
     params = load_params()
-    with paths.replacing(paths.raw(task)) as out:
+    with paths.output(paths.raw(task)) as out:
         out.mkdir()
         settings = params.task(task)
         fetch(task, settings, params.seed, out)

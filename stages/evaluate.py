@@ -17,7 +17,7 @@ def main(name: str) -> None:
     place = compute.choose(params.device, params.precision, params.deterministic)
     model = place.place(task.build_model(run, saved["stats"]))
     model.load_state_dict(saved["weights"])
-    with paths.replacing(paths.plots(name)) as plots_to, paths.replacing(paths.predictions(name)) as predictions_to:
+    with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()
         predictions_to.mkdir()
         metrics = part(run.task, "evaluation").evaluate(
@@ -26,7 +26,7 @@ def main(name: str) -> None:
         plots.curves(plots_to / "curves.png", name, saved["history"], task.SCORE.name)
         checksums.write(predictions_to)
     report = {"dev": metrics, "epoch": saved["epoch"], "weights_sha256": checkpoint.weights_hash(saved["weights"])}
-    with paths.replacing(paths.evaluation(name)) as partial:
+    with paths.output(paths.evaluation(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     score = metrics[task.SCORE.name]
     print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights, of epoch {saved['epoch']}")

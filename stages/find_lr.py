@@ -34,7 +34,7 @@ def main(name: str) -> None:
     if "range test" not in source:
         factors = [optim.lr_factor(run.schedule, step, 100, run.epochs) for step in range(100 * run.epochs)]
         plots.fixed_lr(paths.lr_plot(name), name, lr, source, factors)
-    with paths.replacing(paths.lr(name)) as partial:
+    with paths.output(paths.lr(name)) as partial:
         partial.write_text(json.dumps({"lr": lr, "source": source}, indent=2) + "\n")
     print(f"learning rate {lr:.3g}, from {source}")
 

@@ -9,7 +9,7 @@ def main(task: str) -> None:
     params = load_params()
     settings = params.task(task)
     archives = archive.open_all(paths.raw(task), int(settings.max_unpacked_gb * 1e9))
-    with paths.replacing(paths.features(task)) as out:
+    with paths.output(paths.features(task)) as out:
         out.mkdir()
         stats = part(task, "raw").pack(archives, out, settings, params.seed)
         checksums.write(out)

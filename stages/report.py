@@ -17,7 +17,7 @@ from stages.tasks import load_params
 def main(folder: str) -> None:
     runs = collect(load_params())
     page = render(runs, environment())
-    with paths.replacing(Path(folder)) as out:
+    with paths.output(Path(folder)) as out:
         out.mkdir()
         (out / "index.html").write_text(page, encoding="utf-8")
     evaluated = sum(results.evaluation is not None for results in runs)

@@ -23,7 +23,7 @@ def main(name: str) -> None:
     predictions, features = paths.predictions(name), paths.features(task)
     checksums.check(features, below=False)
     checksums.check(predictions)
-    with paths.replacing(paths.submissions(name)) as out:
+    with paths.output(paths.submissions(name)) as out:
         out.mkdir()
         report = {
             file.stem: _describe(file, submission.check(file, features, predictions), competitions)
@@ -43,7 +43,7 @@ def main(name: str) -> None:
                     wait_minutes=params.submit.wait_minutes,
                     where=f"{key}.{file.stem}",
                 )
-    with paths.replacing(paths.submission(name)) as partial:
+    with paths.output(paths.submission(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     for file in files:
         facts = report[file.stem]

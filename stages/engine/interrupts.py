@@ -1,12 +1,11 @@
 """Ctrl-C, SIGTERM and a parent that is gone, as a flag that a training looks at between its steps."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from stages import PARENT
+import stages
 
 
 @contextmanager
@@ -16,7 +15,6 @@ def noticed() -> Iterator[Callable[[], bool]]:
     The flag is up, too, when the DVC that started this process has been killed.
     """
     asked: list[int] = []
-    parent = PARENT if "DVC_ROOT" in os.environ else None
 
     def ask(number: int, frame: Any) -> None:
         asked.append(number)
@@ -24,7 +22,7 @@ def noticed() -> Iterator[Callable[[], bool]]:
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked) or parent not in (None, os.getppid())
+        yield lambda: bool(asked) or stages.is_orphan()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -5,10 +5,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
-from stages.engine.errors import naming
+import stages
+from stages.engine.errors import Interrupted, naming
 
 PARAMS = Path("params.yaml")
 
@@ -103,10 +105,16 @@ def receipts() -> Path:
 
 @contextmanager
 def replacing(final: Path) -> Iterator[Path]:
-    """A temporary file or folder name beside `final` that takes its place if, and only if, the block succeeds."""
+    """A temporary file or folder name beside `final` that takes its place if, and only if, the block succeeds.
+
+    The name is this process's own, `.<final>.<pid>.partial`; those that killed processes left are removed.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
-    partial = final.with_name(f".{final.name}.partial")
-    _remove(partial)
+    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    for left in final.parent.glob(f".{escape(final.name)}.*.partial"):
+        number = left.name.split(".")[-2]
+        if left == partial or (number.isdecimal() and not _is_running(int(number))):
+            _remove(left)
     try:
         with naming(final):
             yield partial
@@ -115,6 +123,28 @@ def replacing(final: Path) -> Iterator[Path]:
         partial.replace(final)
     finally:
         _remove(partial)
+
+
+@contextmanager
+def output(final: Path) -> Iterator[Path]:
+    """`replacing`, for what a stage makes for DVC: Interrupted where DVC, which started the stage, was killed meanwhile.
+
+    The next `dvc repro` starts the stage again, and hashes what that one wrote: an orphan must not write there, too.
+    """
+    with replacing(final) as partial:
+        yield partial
+        if stages.is_orphan():
+            raise Interrupted("DVC, which started this process, is gone; `dvc repro` starts it again")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -28,7 +28,7 @@ matplotlib.rcParams.update(
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG whose bytes depend on the picture alone: no date, no version."""
-    with paths.replacing(path) as partial:
+    with paths.output(path) as partial:
         figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})
 
 

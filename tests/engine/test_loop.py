@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import nn
 
-from stages.engine import checkpoint, compiling, interrupts, loop, optim, range_test
+import stages
+from stages.engine import checkpoint, compiling, loop, optim, range_test
 from stages.engine.batches import DeviceBatches, ImageBatch
 from stages.engine.compute import Compute, choose, seed_torch
 from stages.engine.errors import InputError, Interrupted
@@ -196,7 +197,7 @@ def test_a_resumed_training_leaves_the_state_it_began_with_as_it_was(
 def test_a_process_whose_dvc_was_killed_saves_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     parents = [7, 7, 1]
-    monkeypatch.setattr(interrupts, "PARENT", 7)
+    monkeypatch.setattr(stages, "PARENT", 7)
     monkeypatch.setattr(os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
     with pytest.raises(Interrupted, match="after step 3 of epoch 1"):
         train(tmp_path)

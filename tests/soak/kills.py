@@ -6,6 +6,7 @@ hit a state half-written. In the end all metrics, histories, pictures, predictio
 """
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -26,7 +27,7 @@ TRAINING, EVALUATING = "parameters on", "python -m stages.evaluate"
 def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.soak.kills", description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="*", default=list(checkout.RUNS), help="of the runs in tests/soak/checkout.py")
-    parser.add_argument("--kills", type=int, default=25, help="of the training; three more hit the evaluation")
+    parser.add_argument("--kills", type=int, default=25, help="of the training; a third as many, of the evaluation")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     failed = []
@@ -48,7 +49,7 @@ def survive(folder: Path, run: str, kills: int, chance: random.Random) -> bool:
     for number in range(kills):
         hits[hit(parts, run, TRAINING, chance.uniform(0, 0.6), ("trainer", "all", "dvc")[number % 3])] += 1
     parts.run(f"dvc repro train@{run}")
-    for number in range(3):
+    for number in range(math.ceil(kills / 9) * 3):  # of each victim as many
         hits[hit(parts, run, EVALUATING, chance.uniform(0, 3), ("trainer", "all", "dvc")[number % 3])] += 1
     parts.run(f"dvc repro evaluate@{run}")
     one, other = checkout.results(whole.folder), checkout.results(parts.folder)
