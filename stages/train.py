@@ -27,8 +27,8 @@ def main(name: str) -> None:
     lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
     # What a checkpoint says of its origin; how it is evaluated is not a part of that.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats}
-    computed = [data, params.deterministic, params.compile, place.name, place.precision, torch.__version__]
+    settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data}
+    computed = [params.deterministic, params.compile, place.name, place.precision, torch.__version__]
     fingerprint = _fingerprint(settings, run, computed)
     with distributed.processes(place.device):
         if distributed.rank() == 0:

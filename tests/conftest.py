@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -28,6 +29,10 @@ settings.load_profile("untimed")
 
 # Before anything imports torch: one thread a test process, so that small tensors are not slowed down by hand-overs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# `nohup make soak &` in a script has SIGINT ignored, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def task_settings(task: str, **changes: Any) -> Any:

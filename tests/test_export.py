@@ -194,12 +194,11 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     run = params.run(name)
     stats = STATS[run.task] | {
         "num": {"train": 1234, "dev": 5, "test": 0},
-        "sha256": {"train": "aa", "dev": "bb", "test": ""},
     }
     seed_torch(1)
     model = part(run.task, "task").build_model(run, stats)
     settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    saved = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "history": [{}, {}, {}], "epoch": 2}
+    saved = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa"} | {"history": [{}, {}, {}], "epoch": 2}
     file = paths.model(name) / f"{run.evaluate.weights}.pt"
     checkpoint.save(file, saved | {"weights": model.state_dict()} | changes)
     digest = checkpoint.weights_hash(model.state_dict())
@@ -231,7 +230,8 @@ def test_the_command_writes_a_checked_file_and_its_card(project: Project, capsys
     )
     for said in (
         digest, hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(), f"{parameters:,}", "nine-layer residual",
-        "| accuracy | 0.5679 |", "| train | 1,234 | `aa` |", "epoch 2 of 3", "| device | abacus |", "`0.0125`", '`"adam"`',
+        "| accuracy | 0.5679 |", "| train | 1,234 |", "files: `aa`",
+        "epoch 2 of 3", "| device | abacus |", "`0.0125`", '`"adam"`',
         "(batch, 32, 32, 3)", "2 `a|b`", "`weights: \"last\"`", "MIT", "`sample`", "made-up",
     ):  # fmt: skip
         assert said in card, said

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.engine import checksums, paths
 from stages.engine.onnx_graph import Graph, Trial
 
 MAX_LABELS = 60  # that are listed; all of them are in the ONNX file
@@ -123,8 +124,9 @@ def _data(card: Card) -> Iterator[str]:
     sources, stats = [card.source] if isinstance(card.source, str) else card.source, card.saved["stats"]
     named = ", ".join(f"`{Path(source).name}`" for source in sources)  # whoever reads the card does not have the folder
     yield f"Task `{card.task}`, source {named}."
-    rows = [(split, f"{num:,}", f"`{stats['sha256'][split]}`") for split, num in stats["num"].items() if num]
-    yield _table(("split", "items", "SHA-256 of their arrays"), rows)
+    yield _table(("split", "items"), [(split, f"{num:,}") for split, num in stats["num"].items() if num])
+    listed = paths.features(card.task) / checksums.LIST
+    yield f"SHA-256 of `{listed}`, which lists those of all its files: `{card.saved['data']}`"
 
 
 def _training(card: Card) -> Iterator[str]:

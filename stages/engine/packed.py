@@ -4,7 +4,6 @@
 and the offsets between them; texts are ragged bytes.
 """
 
-import hashlib
 import itertools
 from array import array
 from collections.abc import Sequence
@@ -31,7 +30,6 @@ class Rows:
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.count, self.shape, self.dtype = 0, shape, np.dtype(dtype)
-        self.digest = hashlib.sha256()
         self._path = path
         self._file: IO[bytes] = path.open("wb", BUFFER)
         self._write_header()
@@ -40,7 +38,6 @@ class Rows:
         """Add rows (n, *shape) of exactly the array's dtype."""
         assert rows.shape[1:] == self.shape and rows.dtype == self.dtype, (rows.shape, rows.dtype)
         content = np.ascontiguousarray(rows).reshape(-1).data
-        self.digest.update(content)
         with naming(self._path):
             self._file.write(content)
         self.count += len(rows)
@@ -70,11 +67,6 @@ class Ragged:
         """Add one item (length, *shape)."""
         self._values.append(item)
         self._ends.append(self._values.count)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the items written so far, end to end, in hexadecimal."""
-        return self._values.digest.hexdigest()
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,5 @@
 """Packed arrays: what is read back is, to the byte, what was appended."""
 
-import hashlib
 import io
 import itertools
 import pickle
@@ -21,11 +20,10 @@ DTYPES = st.sampled_from(["u1", "i8", "<f4", ">f4", "f8", "?"]).map(np.dtype)
 SHAPES = arrays.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)
 
 
-def write_rows(path: Path, pieces: list[Array], shape: tuple[int, ...], dtype: Any) -> str:
+def write_rows(path: Path, pieces: list[Array], shape: tuple[int, ...], dtype: Any) -> None:
     with Rows(path, shape, dtype) as rows:
         for piece in pieces:
             rows.append(piece)
-    return rows.digest.hexdigest()
 
 
 @quick
@@ -34,12 +32,11 @@ def test_rows_read_back_as_they_were_appended(
     tmp_path: Path, data: st.DataObject, dtype: Any, shape: tuple[int, ...]
 ) -> None:
     array = data.draw(arrays.arrays(dtype, shape))
-    digest = write_rows(tmp_path / "rows.npy", [array], shape[1:], dtype)
+    write_rows(tmp_path / "rows.npy", [array], shape[1:], dtype)
     loaded = np.load(tmp_path / "rows.npy", mmap_mode="r")
     assert isinstance(loaded, np.memmap)
     assert (loaded.shape, loaded.dtype) == (array.shape, array.dtype)
     np.testing.assert_array_equal(loaded, array)
-    assert digest == hashlib.sha256(array.tobytes()).hexdigest()
 
 
 @quick
@@ -48,7 +45,8 @@ def test_rows_in_pieces_make_the_same_file_as_at_once(tmp_path: Path, cuts: list
     array = np.random.default_rng(0).normal(size=(20, 3))
     pieces = np.split(array, sorted(cuts))
     once, parts = tmp_path / "once.npy", tmp_path / "pieces.npy"
-    assert write_rows(once, [array], (3,), "f8") == write_rows(parts, pieces, (3,), "f8")
+    write_rows(once, [array], (3,), "f8")
+    write_rows(parts, pieces, (3,), "f8")
     assert once.read_bytes() == parts.read_bytes()
 
 

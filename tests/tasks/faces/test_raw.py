@@ -133,7 +133,6 @@ def test_the_competitions_images_arrive_byte_for_byte_in_the_order_of_their_name
         assert [name for name, _, _ in found] == sorted(names)
         assert all(content == everything[f"{top}/{split}/{name}"] for name, _, content in found)
         assert stats["num"][split] == len(names)
-        assert stats["sha256"][split] == hashlib.sha256(b"".join(content for _, _, content in found)).hexdigest()
     for split, identities in (("train", stats["classes"]), ("dev", stats["classes"]), ("known", stats["known"])):
         assert all(identities[label] == name.split("/")[0] for name, label, _ in read(out, split))
     assert [label for _, label, _ in read(out, "unknown_dev")] == [0, -1, 2, 0]
@@ -400,7 +399,6 @@ def test_rejected_images_are_listed_in_the_same_order_every_time(write_zip: Writ
     second = pack(write_zip("a.zip", dict(reversed(members.items()))), tmp_path / "second", on_bad="skip")
     assert len(first["rejected"]) == 6
     assert first == second
-    assert "test" not in first["sha256"]
     assert not (tmp_path / "first" / "test").exists()
 
 

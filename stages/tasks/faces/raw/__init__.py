@@ -35,7 +35,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
 
     Returns the statistics, also in out/stats.json: counts, identities, the side that networks see, the training split's
     channel mean and standard deviation at that side in units of 0 to 255, what was rejected and why, what decoding has to
-    convert, the SHA-256 of each split's images.
+    convert.
     Raises InputError for a bad image (unless settings.on_bad is skip), for archives and tables that do not fit together,
     and for an identity without a good training image.
     """
@@ -56,19 +56,20 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
             converted.update(examined.converted)
             if examined.sums is not None:
                 moments.add(side * side, examined.sums)
+    for writer in writers.values():
+        writer.finish()
     _check_enough(archives, found, writers)
     mean, std = moments.mean_and_std()
     stats = {
         "task": "faces",
         "classes": found.classes,
         "known": found.known,
-        "num": {split: writers[split].num if split in writers else 0 for split in SPLITS},
+        "num": {split: len(writers[split].images) if split in writers else 0 for split in SPLITS},
         "side": side,
         "mean": mean,
         "std": std,
         "rejected": sorted(rejected.items, key=lambda entry: entry["item"]),  # whatever the archives' order
         "converted": dict(sorted(converted.items())),
-        "sha256": {split: writers[split].contents.digest for split in SPLITS if split in writers},
     }
     (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     for name, content in found.samples.items():
@@ -173,7 +174,7 @@ def _first_side(archives: list[Archive], found: Layout, rejected: _Rejected) -> 
 
 def _check_enough(archives: list[Archive], found: Layout, written: Mapping[str, "_Writer"]) -> None:
     """Raises InputError for what training and evaluation cannot do without."""
-    trained = written["train"].labels if "train" in written else ()
+    trained = {image.label for image in written["train"].images} if "train" in written else set()
     missing = [identity for label, identity in enumerate(found.classes) if label not in trained]
     if missing:
         others = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
@@ -184,17 +185,23 @@ def _check_enough(archives: list[Archive], found: Layout, written: Mapping[str, 
 
 
 class _Writer:
-    """The arrays of one split, closed by `stack`, and what was written."""
+    """The arrays of one split. Its images are written as they come, and what the layout holds of them anyway at the end."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self.num, self.labels = 0, set[int]()
-        self.contents = stack.enter_context(Ragged(folder / "images", (), np.uint8))
-        self._labels = stack.enter_context(Rows(folder / "labels.npy", (), np.int64))
-        self._names = stack.enter_context(Ragged(folder / "names", (), np.uint8))
+        self.images: list[Image] = []
+        self._folder = folder
+        self._contents = stack.enter_context(Ragged(folder / "images", (), np.uint8))
 
     def append(self, image: Image, content: bytes) -> None:
-        self.num += 1
-        self.labels.add(image.label)
-        self.contents.append(np.frombuffer(content, np.uint8))
-        self._labels.append(np.array([image.label]))
-        self._names.append(text_row(image.name))
+        self.images.append(image)
+        self._contents.append(np.frombuffer(content, np.uint8))
+
+    def finish(self) -> None:
+        """Write the labels and the names."""
+        with (
+            Rows(self._folder / "labels.npy", (), np.int64) as labels,
+            Ragged(self._folder / "names", (), np.uint8) as names,
+        ):
+            labels.append(np.array([image.label for image in self.images]))
+            for image in self.images:
+                names.append(text_row(image.name))

@@ -27,8 +27,8 @@ EPSILON = 1e-6
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
     """Check and normalise every utterance once and write the splits below `out`, one utterance at a time.
 
-    Returns the statistics, also in out/stats.json: counts, frames, what was rejected and why, what had to be changed, the
-    SHA-256 of each split's frames. term: whose characters a submission is written in, 2023, 2022, or audio for none.
+    Returns the statistics, also in out/stats.json: counts, frames, what was rejected and why, what had to be changed.
+    term: whose characters a submission is written in, 2023, 2022, or audio for none.
     Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, no training or no dev utterance.
     """
     term, order = _layout(archives)
@@ -60,7 +60,6 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     stats["num_features"] = width
     stats["frames"] = {split: {"total": writer.total, "longest": writer.longest} for split, writer in writers.items()}
     stats["converted"] = dict(sorted(converted.items()))
-    stats["sha256"] = {split: writer.digest for split, writer in writers.items()}
     (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     sample = competition.sample_submission(archives)
     if sample is not None:
@@ -147,11 +146,6 @@ class _Writer:
         self.num, self.total, self.longest = 0, 0, 0
         self._mfcc = stack.enter_context(Ragged(folder / "mfcc", (width,), np.float32))
         self._columns = {name: stack.enter_context(Ragged(folder / name, (), np.uint8)) for name in columns}
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the frames."""
-        return self._mfcc.digest
 
     def append(self, frames: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         assert columns.keys() == self._columns.keys(), columns.keys()

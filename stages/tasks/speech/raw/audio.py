@@ -238,7 +238,7 @@ def _mfcc(wave: np.ndarray) -> np.ndarray:
     spectrum, mels, decibels, cosines = _parts()
     amplitudes = spectrum(torch.from_numpy(wave))
     # torchaudio.transforms.MFCC squares a root of this, which takes two fifths of its time.
-    power = amplitudes.real.square() + amplitudes.imag.square()
+    power = amplitudes.real.square().addcmul_(amplitudes.imag, amplitudes.imag)
     frames: np.ndarray = (decibels(mels(power)).T @ cosines).numpy()
     return frames
 
