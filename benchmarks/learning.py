@@ -3,7 +3,8 @@
     python -m benchmarks.learning
 
 Each run's own training (`stages.engine.loop`), after `dvc repro` of the sample data. Fast: bf16, images augmented in batches
-on the device, sequences in buckets of similar lengths. Plain: float32, albumentations in processes, batches drawn at random.
+on the device, sequences in buckets of similar lengths, dropout of 16 bits, the optimizer fused. Plain: float32,
+albumentations in processes, batches drawn at random, PyTorch's dropout, its optimizer one tensor after the other.
 Welch's t of the two means: below 2 or so, what lies between them is no more than what lies between seeds.
 
 Half an hour on two cores; writes benchmarks/results/speed/learning.json and prints the table of docs/PERFORMANCE.md.
@@ -12,15 +13,22 @@ Half an hour on two cores; writes benchmarks/results/speed/learning.json and pri
 import json
 import math
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+import torch
+from torch import nn
 
 from benchmarks.__main__ import machine
-from stages.engine import compute, loop, paths
+from stages.engine import compute, loop, optim, paths
 from stages.engine.checkpoint import Resume
+from stages.engine.dropout import Dropout
+from stages.engine.optim import build_optimizer
 from stages.engine.record import Silence
 from stages.engine.schema import Run
 from stages.engine.sequences import SequenceBatches
@@ -59,6 +67,20 @@ class Comparison:
         return f"| {self.run} | {self.score} | {cells[0]} | {cells[1]} | {self.t:+.1f} |"
 
 
+def plain_optimizer(*arguments: Any) -> torch.optim.Optimizer:
+    optimizer = build_optimizer(*arguments)
+    for group in optimizer.param_groups:
+        group |= {"fused": False, "foreach": False}
+    return optimizer
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Where the engine leaves no choice."""
+    with patch.object(optim, "build_optimizer", plain_optimizer), patch.object(Dropout, "forward", nn.Dropout.forward):
+        yield
+
+
 def learn(name: str, run: Run, place: compute.Compute, seed: int, *, is_plain: bool) -> float:
     """The dev score of a training from the beginning, with the weights that the run's `evaluate` takes."""
     task, features, stats = part(run.task, "task"), paths.features(run.task), paths.read_stats(run.task)
@@ -93,7 +115,8 @@ def compare(name: str) -> Comparison:
     scores: list[list[float]] = [[], []]
     for seed in SEEDS:
         for side, place in enumerate(places):
-            scores[side].append(learn(name, run, place, seed, is_plain=bool(side)))
+            with plainly() if side else nullcontext():
+                scores[side].append(learn(name, run, place, seed, is_plain=bool(side)))
             print(f"{name}, seed {seed}, {('fast', 'plain')[side]}: {scores[side][-1]:.4f}", flush=True)
     return Comparison(name, part(run.task, "task").SCORE.name, *scores)
 

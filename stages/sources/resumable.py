@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -45,9 +44,11 @@ class Part:
         try:
             note = json.loads(self._note.read_text())
             size = path.stat().st_size
-            if note["source"] == source and note["validator"] and size <= (note["length"] or sys.maxsize):
-                self.validator, self.length, self.checksum = note["validator"], note["length"], note["checksum"]
-                self.position = size
+            validator, length, checksum = note["validator"], note["length"], note["checksum"]
+            is_header = isinstance(validator, str) and re.fullmatch("[ -~]+", validator)  # it is sent back to the server
+            is_within = length is None or (type(length) is int and size <= length)
+            if note["source"] == source and is_header and is_within and isinstance(checksum, str | None):
+                self.validator, self.length, self.checksum, self.position = validator, length, checksum, size
         except (OSError, ValueError, KeyError, TypeError, RecursionError):  # there is none, or a crash damaged it
             pass
         self._file = path.open("r+b" if self.position else "w+b", buffering=0)  # a kill loses nothing that was written

@@ -1,6 +1,7 @@
 """Downloads from a server on this machine that does all that servers do: redirect, stall, break off, change its mind."""
 
 import hashlib
+import json
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,6 +210,28 @@ def test_a_part_of_another_address_is_not_continued(site: Site, fetch: Fetch) ->
 def test_a_part_with_a_damaged_note_is_not_continued(note: str, site: Site, fetch: Fetch, tmp_path: Path) -> None:
     stop_at(site, fetch, 0.6)
     (tmp_path / "cache/set.tar.gz.partial.json").write_text(note)
+    assert fetch().read_bytes() == BODY
+    assert site.asked == [None]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("length", 0),
+        ("length", -1),
+        ("length", 1e300),
+        ("length", True),
+        ("validator", 7),
+        ("validator", "\ud800\n"),
+        ("checksum", 1),
+    ],
+)
+def test_a_part_with_a_note_of_other_kinds_is_not_continued(
+    key: str, value: Any, site: Site, fetch: Fetch, tmp_path: Path
+) -> None:
+    stop_at(site, fetch, 0.6)
+    note = tmp_path / "cache/set.tar.gz.partial.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {key: value}))
     assert fetch().read_bytes() == BODY
     assert site.asked == [None]
 
