@@ -43,7 +43,7 @@ class Ours:
     def __init__(self, model: nn.Module, run: Any, compute: Compute) -> None:
         self.model, self.run, self.compute = compute.place(model), run, compute
         self.optimizer = optim.build_optimizer(run.optimizer, self.model, LR)
-        self.scaler = compute.grad_scaler()
+        self.scaler = compute.grad_scaler(model)
 
     def step(self, batch: ImageBatch) -> float:
         step = self.model, self.optimizer, self.scaler, batch, task, self.run, self.compute, LR

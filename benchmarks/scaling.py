@@ -175,7 +175,7 @@ def steps(task: str, run: Any, batch: int, out: Path) -> None:
     times = []
     for _ in range(2):
         began = time.process_time()
-        loop.take_step(model, optimizer, compute.grad_scaler(), inputs, module, run, compute, 1e-4)
+        loop.take_step(model, optimizer, compute.grad_scaler(model), inputs, module, run, compute, 1e-4)
         times.append(time.process_time() - began)
     began = time.process_time()
     model.eval()

@@ -79,7 +79,7 @@ def load(name: str) -> Trained:
     run = dataclasses.replace(today, model=block["model"], loss=loss)
     # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
     place = compute.choose(params.device, params.precision, deterministic=False)
-    cudnn.deterministic, cudnn.benchmark = params.deterministic, False
+    cudnn.deterministic = params.deterministic
     try:
         model = part(run.task, "task").build_model(run, saved["stats"])
         model.load_state_dict(saved["weights"])

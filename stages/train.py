@@ -60,6 +60,7 @@ def _train(
     except loop.Diverged as diverged:
         if resume:
             _save(name, diverged.state, settings)
+        distributed.ask(lambda: True)()  # that it is saved: torchrun ends all processes when the first ends
         raise
     if resume:
         _save(name, state, settings)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -83,6 +84,25 @@ def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pyt
     torch.testing.assert_close(together, weights, rtol=2e-4, atol=2e-5)
     assert json.loads(timing.read_text())["epochs"] == 2
     assert not list(Path(".resume").rglob("*.pt")) and not list(Path().rglob("*.partial"))
+
+
+def test_all_processes_stop_at_the_step_at_which_one_is_interrupted(project: Project) -> None:
+    project.set(**SETTINGS | {"runs__custom_resnet__sample": {"epochs": 500, "batch_size": 16}})
+    download.main("cifar10")
+    normalize.main("cifar10")
+    find_lr.main("custom_resnet")
+    process = torchrun("-m", "stages.train", "custom_resnet")
+    assert process.stdout is not None
+    assert any(line.startswith("epoch 2/500") for line in process.stdout)
+    workers = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    (second,) = [worker for worker in workers if b"\0RANK=1\0" in Path(f"/proc/{worker}/environ").read_bytes()]
+    os.kill(second, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    # torchrun may end one of them while it says so
+    assert "interrupted: `dvc repro` continues after epoch" in errors and "RuntimeError" not in errors
+    (state,) = Path(".resume/custom_resnet").rglob("state.pt")
+    assert len(torch.load(state, weights_only=True)["history"]) >= 2
 
 
 def test_what_cannot_be_shared_out_is_refused(project: Project) -> None:

@@ -43,7 +43,7 @@ class Trainer:
         change(model)
         model = place.place(model).train()
         self.network, self.compile_seconds = compiling.compiled(model, self.task, self.run, self.batches, place)
-        self.optimizer, self.scaler = optim.build_optimizer(self.run.optimizer, model, LR), place.grad_scaler()
+        self.optimizer, self.scaler = optim.build_optimizer(self.run.optimizer, model, LR), place.grad_scaler(model)
         self.steps = 0
 
     def step(self, batch: Any) -> None:

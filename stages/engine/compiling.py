@@ -22,34 +22,34 @@ def compiled(
 ) -> tuple[nn.Module, float | None]:
     """What to take steps with, and the seconds that compiling it took; the model itself and None if nothing is compiled.
 
-    The model and its parameters stay as they were. PyTorch does not compile LSTMs, so a network that has any is left alone.
+    The model and its parameters stay as they were. A network of sequences is left alone: PyTorch compiles no LSTMs, and a
+    convolution's backward pass for one length only, so that nearly every batch would take its step without.
     Raises InputError where there is no compiler, or for a network that it cannot take.
     """
     if not compute.compile:
         return model, None
-    if any(isinstance(layer, nn.RNNBase) for layer in model.modules()):
-        print(f"{run.model['name']} is not compiled, for PyTorch compiles no recurrent layers", flush=True)
+    # By the first batch of all, wherever training is resumed: the code may depend on the batch that it is compiled with.
+    batch = next(iter(batches.epoch(0)))
+    if hasattr(batch, "lengths"):
+        print(f"{run.model['name']} is not compiled, for its batches are of many lengths", flush=True)
         return model, None
     from torch._inductor import config  # which takes seconds to import
 
     began, before = time.monotonic(), copy.deepcopy(model.state_dict())
-    # By the first batch of all, wherever training is resumed: the code may depend on the batch that it is compiled with.
-    batch = next(iter(batches.epoch(0)))
     torch.compiler.reset()
     torch.compiler.set_stance("default")
     try:
         # Else a GPU's kernels are chosen by their times, and add up in other orders. `choose` has no time to import it.
         config.deterministic = torch.are_deterministic_algorithms_enabled()
         network: nn.Module = torch.compile(model.train(), fullgraph=True)  # type: ignore[assignment]
-        if hasattr(batch, "lengths"):  # sequences, (N, T, F): code for any T
-            torch._dynamo.mark_dynamic(batch.inputs, 1)
         with compute.autocast():
             output = task.forward(network, batch)
         distributed.mean_loss(task.loss(output, batch, run.loss)).backward()
     except RuntimeError as error:
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
-        why = str(error).strip().splitlines()[0]
+        lines = [line for line in str(error).splitlines() if line and not line.startswith("backend=")]
+        why = lines[0] if lines else type(error).__name__
         raise InputError(f"compile: {run.model['name']} cannot be compiled here ({why}); set it to false") from error
     compute.synchronize()
     # A batch that the code is not for, such as an epoch's last, smaller one, takes its step without: no second compilation.

@@ -6,9 +6,10 @@ is the same wherever the item goes. Dropout draws differ between processes, and 
 In a process of its own, without torchrun, only `cut` does anything here.
 """
 
+import inspect
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,11 +25,11 @@ MIN_LAST = 8  # items of the last batch of an epoch
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[None]:
-    """Within the block the processes that torchrun started know each other: through NCCL on GPUs, else through gloo."""
+    """Within the block the processes that torchrun started know each other: through gloo, and NCCL where there are GPUs."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     yield
     dist.destroy_process_group()  # not after an error, which it would hold back: NCCL waits for the other processes first
 
@@ -86,6 +87,23 @@ def least(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def ask(wanted: Callable[[], bool]) -> Callable[[], bool]:
+    """Ask all processes, past their GPUs; what is returned waits for the answers, and says whether any wants it.
+
+    They come while something else is computed. A process of its own is asked only then.
+    """
+    if size() == 1:
+        return wanted
+    flag = torch.tensor(int(wanted()))
+    work = dist.all_reduce(flag, dist.ReduceOp.MAX, async_op=True)
+
+    def answer() -> bool:
+        work.wait()
+        return bool(flag)
+
+    return answer
+
+
 def mean(values: Tensor) -> float:
     """Over the values (N,) of all processes; nan if there are none."""
     summed, count = total(torch.stack((values.sum(), torch.ones_like(values).sum())))
@@ -103,7 +121,9 @@ def join(model: nn.Module, device: torch.device) -> nn.Module:
     """The model to step with: itself, or one with the same parameters whose gradients are means over all processes."""
     if size() == 1:
         return model
-    return DistributedDataParallel(model, [device] if device.type == "cuda" else None, broadcast_buffers=False)
+    is_new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # PyTorch 2.14 calls it so
+    settings: dict[str, Any] = {"forward_sync_buffers" if is_new else "broadcast_buffers": False}
+    return DistributedDataParallel(model, [device] if device.type == "cuda" else None, **settings)
 
 
 def from_first(state: dict[str, Any] | None, device: torch.device) -> dict[str, Any] | None:

@@ -114,10 +114,13 @@ def train(
     score: Score = task.SCORE
     batch_norm.synchronize(model)
     optimizer = optim.build_optimizer(run.optimizer, model, lr)
-    scaler = compute.grad_scaler()
+    scaler = compute.grad_scaler(model)
     decay = get_ema_multi_avg_fn(run.ema or 0.0)
     average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True) if run.ema is not None else None
     evaluated = model if average is None else average.module
+    for layer in evaluated.modules():
+        if isinstance(layer, nn.RNNBase):
+            layer.flatten_parameters()  # a copy's lie apart, which cuDNN would mend at every step
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "scaler": scaler} | (
         {"average": average} if average else {}
     )
@@ -162,8 +165,10 @@ def train(
             compute.synchronize()
             noted = time.monotonic()
             began = noted - begun["seconds"]
+            stopped = False
             try:
                 for step, batch in enumerate(batches.epoch(epoch, done), start=epoch * steps + done):
+                    to_stop = distributed.ask(interrupted)
                     seed_torch(seed, step, distributed.rank())
                     losses, metrics = take_step(stepped, optimizer, scaler, batch, task, run, compute, rate_at(step))
                     if average is not None:
@@ -173,7 +178,7 @@ def train(
                         first_loss = distributed.mean(losses[losses > 0])  # CTC is zero where the frames are too few
                     done += 1
                     recorder.step()
-                    if interrupted():
+                    if stopped := to_stop():
                         break
                     now = time.monotonic()
                     if now - noted > 1:
@@ -186,14 +191,16 @@ def train(
                         saved = time.monotonic()
             except RuntimeError:
                 if alone or not interrupted():
-                    raise  # else another process was interrupted a step earlier, and has gone
-            compute.synchronize()
+                    raise  # else another process has gone, and torchrun stops this one
+                stopped = True
+            if alone or not stopped:  # what the device still does with a process that has gone has no end
+                compute.synchronize()
             seconds = time.monotonic() - began
-            if not interrupted():
+            if not stopped:
                 means.gather()
             if (bad := means.first_bad_step()) is not None:
                 raise Diverged(_describe(batches, bad, epoch, steps, rate_at(bad)), state)
-            if interrupted():
+            if stopped:
                 if alone:
                     state = in_the_middle(done, means.sums(), seconds)
                 resume.save(state)

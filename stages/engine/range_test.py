@@ -25,7 +25,7 @@ def range_test(
     """
     test: RangeTest = run.range_test
     before = copy.deepcopy(model.state_dict())
-    optimizer, scaler = optim.build_optimizer(run.optimizer, model, test.start), compute.grad_scaler()
+    optimizer, scaler = optim.build_optimizer(run.optimizer, model, test.start), compute.grad_scaler(model)
     rates: list[float] = []
     losses: list[float] = []
     devices = [compute.device] if compute.device.type == "cuda" else []

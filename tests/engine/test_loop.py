@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_one_step_is_that_of_a_plain_loop() -> None:
     run = replace(RUN, optimizer=Optimizer("sgd", lr=1.0), clip_norm=0.5, loss=Loss(label_smoothing=0.1))
     ours = optim.build_optimizer(run.optimizer, first, 123.0)
     seed_torch(1)
-    loop.take_step(first, ours, CPU.grad_scaler(), batch, task, run, CPU, 0.02)
+    loop.take_step(first, ours, CPU.grad_scaler(first), batch, task, run, CPU, 0.02)
 
     theirs = torch.optim.SGD(second.parameters(), lr=0.02, momentum=0.9)
     seed_torch(1)
@@ -385,6 +386,13 @@ def test_compiling_leaves_the_network_and_its_gradients_as_they_were(compiler: A
     torch.testing.assert_close(network.eval()(images), model.eval()(images))
 
 
+def test_a_network_of_sequences_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    model, batch = Means(), SimpleNamespace(lengths=torch.tensor([2]))
+    batches: Any = SimpleNamespace(epoch=lambda epoch: iter([batch]))
+    assert compiling.compiled(model, task, RUN, batches, COMPILED) == (model, None)
+    assert capsys.readouterr().out == "custom_resnet is not compiled, for its batches are of many lengths\n"
+
+
 def test_a_network_that_cannot_be_compiled_is_an_error_that_names_the_key(compiler: Any) -> None:
     class Foreign(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -402,12 +410,6 @@ def test_a_machine_without_a_compiler_is_told_so(compiler: Any) -> None:
         pytest.raises(InputError, match=r"^compile: custom_resnet cannot be compiled here \(.*[Cc]ompiler.*\); set it to"),
     ):
         compiling.compiled(Means(), task, RUN, Data(), COMPILED)
-
-
-def test_a_network_with_a_recurrent_layer_takes_its_steps_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    model = nn.LSTM(3, 2)
-    assert compiling.compiled(model, task, RUN, Data(), COMPILED) == (model, None)
-    assert "not compiled" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("seconds", [None, 12.34])

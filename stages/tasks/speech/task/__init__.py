@@ -73,7 +73,7 @@ def forward(model: nn.Module, batch: SequenceBatch) -> Output:
 def loss(output: Output, batch: SequenceBatch, settings: Loss) -> Tensor:
     """CTC (Graves et al. 2006) of each utterance per phoneme, (N,); zero where the frames are too few."""
     log_probs, device = output.log_probs.transpose(0, 1), output.log_probs.device
-    if device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
+    if device.type == "cuda" and torch.is_grad_enabled() and torch.are_deterministic_algorithms_enabled():
         log_probs = log_probs.cpu()  # the GPU's backward pass adds up in no fixed order
     losses = F.ctc_loss(
         log_probs,
