@@ -86,6 +86,31 @@ def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pyt
     assert not list(Path(".resume").rglob("*.pt")) and not list(Path().rglob("*.partial"))
 
 
+RESTARTED = """
+import os, sys, time
+import torch
+from stages.engine import distributed
+
+attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]
+time.sleep(float(rank) if attempt == "1" else 0)
+with distributed.processes(torch.device("cpu")):
+    distributed.total(torch.ones(1))
+    if attempt == "0":
+        os._exit(1)
+    print(f"process {rank} of {distributed.size()}", flush=True)
+"""
+
+
+def test_processes_that_torchrun_starts_again_do_not_look_for_the_dead(tmp_path: Path) -> None:
+    """One that is a little late finds the others waiting, not gone to the address that its predecessor had."""
+    script = tmp_path / "restarted.py"
+    script.write_text(RESTARTED)
+    process = torchrun("--max-restarts=1", str(script), processes=4)
+    told, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert sorted(told.splitlines()) == [f"process {rank} of 4" for rank in range(4)]
+
+
 def test_all_processes_stop_at_the_step_at_which_one_is_interrupted(project: Project) -> None:
     project.set(**SETTINGS | {"runs__custom_resnet__sample": {"epochs": 500, "batch_size": 16}})
     download.main("cifar10")
