@@ -31,7 +31,7 @@ repro: setup ## run the whole pipeline: on sample data unless params.yaml says o
 test: setup lint ## lint, types and every test
 	python -m pytest -n auto
 
-soak: setup ## two hours of faults, kills and hostile input: docs/RELIABILITY.md
+soak: setup ## an hour of faults, kills and hostile input: docs/RELIABILITY.md
 	python -m pytest tests/soak
 	python -m tests.soak.kills
 	python -m tests.soak.repeat
