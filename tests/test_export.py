@@ -192,15 +192,14 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     """Files as after `dvc repro evaluate@NAME`, of a network that was never trained; the weights' hash."""
     params = load_params()
     run = params.run(name)
-    stats = STATS[run.task] | {
-        "num": {"train": 1234, "dev": 5, "test": 0},
-    }
+    stats = STATS[run.task] | {"num": {"train": 1234, "dev": 5, "test": 0}}
     seed_torch(1)
     model = part(run.task, "task").build_model(run, stats)
     settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    saved = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa"} | {"history": [{}, {}, {}], "epoch": 2}
+    origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa"}
+    result = {"history": [{}, {}, {}], "epoch": 2, "weights": model.state_dict()}
     file = paths.model(name) / f"{run.evaluate.weights}.pt"
-    checkpoint.save(file, saved | {"weights": model.state_dict()} | changes)
+    checkpoint.save(file, origin | result | changes)
     digest = checkpoint.weights_hash(model.state_dict())
     write_json(paths.evaluation(name), {"dev": {"accuracy": 0.56789, "num": 5}, "weights_sha256": digest})
     write_json(paths.timing(name), {"epochs": 3, "torch": "9.9", "device": "abacus"})
