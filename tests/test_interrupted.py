@@ -81,5 +81,5 @@ def test_a_lock_that_is_removed_while_a_trainer_waits_for_it_is_not_trusted(proj
         lock.unlink()
         new = pool.submit(train)
         removing.close()
-        first, second = sorted(trainer.result(10) for trainer in (waiting, new))
+        first, second = sorted(trainer.result(60) for trainer in (waiting, new))
     assert first[1] < second[0], "both at a time"

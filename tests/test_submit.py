@@ -55,7 +55,7 @@ def start(server: KaggleServer, run: str = RUN, **variables: str) -> subprocess.
 
 def submit(server: KaggleServer, run: str = RUN, **variables: str) -> SimpleNamespace:
     process = start(server, run, **variables)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     return SimpleNamespace(code=process.returncode, out=out, err=err)
 
 
@@ -150,12 +150,12 @@ def test_without_a_score_the_stage_fails_and_leaves_no_metrics(
 def test_ctrl_c_while_waiting_loses_nothing(server: KaggleServer) -> None:
     server.submission_states = ["PENDING"]
     process = start(server)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not server.calls("GetSubmission"):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     message = "interrupted: submission 1000 to cifar-10: the same command continues, and submits nothing twice\n"
     assert (process.returncode, err) == (130, message)
     server.submission_states = ["COMPLETE"]

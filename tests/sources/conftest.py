@@ -27,7 +27,7 @@ def kaggle_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
             monkeypatch.setenv(name, value)
         monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, server.url)
         monkeypatch.setattr(kaggle_client.Patience, "backoff", 0.01)
-        monkeypatch.setattr(kaggle_client.Patience, "timeout", (0.3, 0.3))
+        monkeypatch.setattr(kaggle_client.Patience, "timeout", (0.6, 0.6))
         yield server
 
 

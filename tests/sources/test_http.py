@@ -166,7 +166,7 @@ http.fetch({site.url!r}, Path({str(tmp_path)!r}) / "out", Path({str(tmp_path)!r}
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     partial = tmp_path / "cache/set.tar.gz.partial"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not partial.exists() or partial.stat().st_size < 300_000:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)

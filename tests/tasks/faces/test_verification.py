@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -100,10 +101,12 @@ print(blocks - before, peak() - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
 def test_memory_does_not_grow_with_queries_times_known() -> None:
-    output = subprocess.run([sys.executable, "-c", PEAK], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}  # glibc gives back what is freed, at once
+    command = [sys.executable, "-c", PEAK]
+    output = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
     blocks, whole = map(float, output.split())
     assert whole > 1000 * 10_000 * 8 / 2**20, "this does measure the matrix of scores"
-    assert blocks < 40
+    assert blocks < whole / 4
 
 
 EMBEDDINGS = st.lists(st.tuples(*[st.integers(-2, 2)] * 2), min_size=1, max_size=9)
