@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.pblstm import FEATURES, UTTERANCES, librispeech_like, write_utterances
+from benchmarks.pblstm import FEATURES, librispeech_like, write_utterances
 from stages.engine.packed import Ragged, text_row
 from stages.tasks.cifar10 import CLASSES, SIDE
 
@@ -45,8 +45,7 @@ def faces(folder: Path, num: int, side: int, classes: int) -> Path:
 def speech(folder: Path, utterances: int) -> tuple[Path, int]:
     """Random features, LibriSpeech-like lengths; also the number of frames."""
     random = np.random.default_rng(0)
-    drawn = [librispeech_like(random) for _ in range(-(-utterances // UTTERANCES))]
-    lengths = np.concatenate(drawn)[:utterances]
+    lengths = librispeech_like(random, utterances)
     (folder / "train").mkdir(parents=True)
     write_utterances(folder / "train", lengths, random)
     _write_names(folder / "train", utterances)

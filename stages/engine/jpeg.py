@@ -1,13 +1,18 @@
 """Images that stay encoded, as JPEG or PNG, until a batch needs them."""
 
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from stages.engine.machine import num_cores
 from stages.engine.packed import RaggedArray
+
+START_OF_IMAGE, APP1, START_OF_SCAN = b"\xff\xd8", 0xFFE1, 0xFFDA
+SEGMENT = struct.Struct(">HH")  # its marker, and its size after that
 
 
 def decode(content: np.ndarray, side: int) -> np.ndarray:
@@ -15,19 +20,58 @@ def decode(content: np.ndarray, side: int) -> np.ndarray:
 
     Raises ValueError if they are no image.
     """
+    image = _decode(content)
+    height, width = image.shape[:2]
+    if (height, width) != (side, side):
+        shorter = min(height, width)
+        top, left = (height - shorter) // 2, (width - shorter) // 2
+        square = image[top : top + shorter, left : left + shorter]
+        how = cv2.INTER_AREA if side < shorter else cv2.INTER_CUBIC
+        image = np.asarray(cv2.resize(square, (side, side), interpolation=how), np.uint8)
+    return image
+
+
+def _decode(content: np.ndarray) -> np.ndarray:
+    """RGB (H, W, 3) uint8: OpenCV's pixels, of plain JPEGs from simplejpeg, in four fifths of the time."""
+    if _is_plain(content.data):
+        try:
+            height, width, *_ = simplejpeg.decode_jpeg_header(content.data)
+            room = _near(height, width)
+            return simplejpeg.decode_jpeg(content.data, "RGB", fastdct=False, fastupsample=False, buffer=room)
+        except ValueError:  # it has more objections: to CMYK, for one
+            pass
     try:
         image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)
     except cv2.error:
         image = None
     if image is None:
         raise ValueError("is not a readable image")
-    height, width = image.shape[:2]
-    if (height, width) != (side, side):
-        shorter = min(height, width)
-        top, left = (height - shorter) // 2, (width - shorter) // 2
-        square = image[top : top + shorter, left : left + shorter]
-        image = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA if side < shorter else cv2.INTER_CUBIC)
     return np.asarray(image, np.uint8)
+
+
+def _near(height: int, width: int) -> np.ndarray:
+    """Room for an image (height, width, 3) uint8 that is in the core's caches once it is decoded.
+
+    Where memory is aligned to 32 bytes libjpeg-turbo writes past them, and whoever reads the pixels next waits for memory.
+    """
+    room = np.empty(height * width * 3 + 32, np.uint8)
+    start = (16 - room.ctypes.data) % 32
+    return room[start : start + height * width * 3].reshape(height, width, 3)
+
+
+def _is_plain(content: memoryview) -> bool:
+    """A JPEG without Exif, by which OpenCV turns an image upright. ITU T.81, annex B."""
+    if content[:2] != START_OF_IMAGE:
+        return False
+    place = len(START_OF_IMAGE)
+    while place + SEGMENT.size <= len(content):
+        marker, size = SEGMENT.unpack_from(content, place)
+        if marker == START_OF_SCAN:
+            return True
+        if marker == APP1 or marker < 0xFF00:
+            return False
+        place += 2 + size
+    return False
 
 
 class EncodedImages:

@@ -13,6 +13,7 @@ MAX_SCANS = 100  # of a progressive JPEG, which has about ten; each goes over ev
 PNG = b"\x89PNG\r\n\x1a\n"
 MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # but for stuffed bytes, restarts and padding, which scans may hold
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+SEQUENTIAL = {0xC0, 0xC1}
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 
 
@@ -46,18 +47,24 @@ def header(content: bytes) -> Header:
 
 def _jpeg(content: bytes) -> Header | None:
     """Segment by segment, as a thumbnail in one has an end of its own. ITU T.81, annex B."""
-    found, place, scans = None, 2, 0
+    found, place, scans, channels_in_sequence = None, 2, 0, None
     while match := MARKER.search(content, place):
         marker, place = match[1][0], match.end()
         if marker == END_OF_IMAGE:
             return found
-        scans += marker == START_OF_SCAN
+        if marker == START_OF_SCAN:
+            scans += 1
+            # A scan of all channels is the only one, unless they come progressively, and holds most of the bytes.
+            if content[place + 2 : place + 3] == channels_in_sequence and content.endswith(b"\xff\xd9"):
+                return found
         if scans > MAX_SCANS:
             raise Problem(f"has more than {MAX_SCANS} scans")
         if marker in START_OF_FRAME and found is None and place + 8 <= len(content):
             height, width, channels = struct.unpack_from(">HHB", content, place + 3)
             kind = {1: ("grayscale",), 4: ("cmyk",)}.get(channels, ())
             found = Header(width, height, kind)
+            if marker in SEQUENTIAL:
+                channels_in_sequence = bytes([channels])
         place += int.from_bytes(content[place : place + 2], "big")
     raise Problem("is cut short")
 

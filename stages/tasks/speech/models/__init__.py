@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.engine.dropout import Dropout
 from stages.engine.errors import InputError
 
 
@@ -53,7 +54,7 @@ class BidirectionalLSTM(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = dropout  # between layers, not after the last
+        self.dropout = Dropout(dropout)  # between layers, not after the last
         sizes = [inputs] + [2 * hidden] * (num_layers - 1)
         self.ahead = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
         self.back = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
@@ -62,7 +63,7 @@ class BidirectionalLSTM(nn.Module):
         real, reversal = mask(lengths, x.shape[1]), _reversal(lengths, x.shape[1])
         for number, (ahead, back) in enumerate(zip(self.ahead, self.back, strict=True)):
             if number > 0:
-                x = F.dropout(x, self.dropout, self.training)
+                x = self.dropout(x)
             x = torch.cat((ahead(x)[0], _Reverse.apply(back(_Reverse.apply(x, reversal))[0], reversal)), 2)
         return x.masked_fill(~real.unsqueeze(2), 0)
 

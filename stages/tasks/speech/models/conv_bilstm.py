@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.engine.batch_norm import MaskedBatchNorm
+from stages.engine.dropout import Dropout
 from stages.tasks.speech import models
 from stages.tasks.speech.models import BidirectionalLSTM
 
@@ -16,7 +17,7 @@ class Block(nn.Module):
         self.conv = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2, bias=kernel == 1)
         self.norm = MaskedBatchNorm(outputs)
         self.pool = nn.MaxPool1d(2)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, C, T), T even -> (N, C, T/2)
         x = F.leaky_relu(self.norm(self.conv(x), models.mask(lengths, x.shape[2])))

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.engine.batch_norm import MaskedBatchNorm
+from stages.engine.dropout import Dropout
 from stages.tasks.speech import models
 from stages.tasks.speech.models import BidirectionalLSTM, LockedDropout
 
@@ -31,7 +32,7 @@ class Decoder(nn.Module):
         self.norm1 = MaskedBatchNorm(width)
         self.linear2 = nn.Linear(width, width)
         self.norm2 = MaskedBatchNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # (N, T, F) -> (N, T, K)
