@@ -36,13 +36,13 @@ MEL = {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40}
 
 
 def make_jpegs(num: int) -> list[bytes]:
-    """`num` JPEGs, a hundred of them different."""
+    """`num` JPEGs, a hundred of them different, each in memory of its own."""
     random, found = np.random.default_rng(0), []
     for _ in range(100):
         image = cv2.resize(random.normal(128, 60, (28, 28, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         image = (image + random.normal(0, 6, image.shape)).clip(0, 255).astype(np.uint8)
         found.append(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
-    return [found[index % 100] for index in range(num)]
+    return [bytes(bytearray(found[index % 100])) for index in range(num)]
 
 
 def write_faces(folder: Path, num: int) -> list[bytes]:
@@ -57,7 +57,7 @@ def write_faces(folder: Path, num: int) -> list[bytes]:
 
 
 def make_waves(num: int) -> list[np.ndarray]:
-    """`num` utterances, thirty of them different."""
+    """`num` utterances, thirty of them different, each in memory of its own: a data set fits into no cache."""
     random, time = np.random.default_rng(0), np.arange(SECONDS * RATE) / RATE
     waves = []
     for _ in range(30):
@@ -66,7 +66,7 @@ def make_waves(num: int) -> list[np.ndarray]:
         voice = sum(np.sin(order * phase) / order for order in range(1, 12))
         loudness = 0.1 * np.sin(np.pi * random.uniform(2, 5) * time) ** 2
         waves.append((voice * loudness + random.normal(0, 0.002, len(time))).astype(np.float32))
-    return [waves[index % 30] for index in range(num)]
+    return [waves[index % 30].copy() for index in range(num)]
 
 
 def write_speech(folder: Path, kind: str, waves: list[np.ndarray]) -> list[bytes]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from cycler import cycler
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stages.engine import paths
@@ -97,15 +96,23 @@ def confusion(path: Path, run: str, matrix: np.ndarray, names: Sequence[str]) ->
     save(figure, path)
 
 
-def image_sheet(path: Path, title: str, images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8) -> None:
-    """Images (H, W, 3) uint8 in rows of `columns`, each with a caption above it."""
+def image_sheet(path: Path, title: str, images: Sequence[np.ndarray], captions: Sequence[str]) -> None:
+    """Square images (H, H, 3) uint8 in rows, as many in each as the captions above them leave room for."""
+    lines = [caption.split("\n") for caption in captions]
+    side, gap, head = 1.4, 0.15, 0.6  # inches
+    wide = gap + max(side, 0.09 * max((len(line) for caption in lines for line in caption), default=0))
+    high = gap + side + 0.19 * max(map(len, lines), default=1)
+    columns = max(int(12.6 / wide), 1)
     rows = max(-(-len(images) // columns), 1)
-    figure = Figure(figsize=(1.55 * columns, 1.9 * rows + 0.6), layout="constrained")
-    figure.suptitle(title)
-    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in grid:
-        axes.axis("off")
-    for axes, image, caption in zip(grid, images, captions, strict=False):
-        axes.imshow(image, interpolation="nearest")
-        axes.set_title(caption, fontsize=10)
+    size = columns * wide + gap, rows * high + head
+    figure = Figure(figsize=size)
+    figure.text(0.5, 1 - 0.3 / size[1], title, ha="center", va="center", fontsize=13)
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all of them: axes of its own take ten times as long as an image
+    axes.axis("off")
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        row, column = divmod(index, columns)
+        x, y = gap / 2 + (column + 0.5) * wide, size[1] - head - (row + 1) * high + gap
+        axes.imshow(image, extent=(x - side / 2, x + side / 2, y, y + side), interpolation="nearest")
+        axes.text(x, y + side + 0.07, caption, ha="center", va="baseline", fontsize=10, linespacing=1.2)
+    axes.set(xlim=(0, size[0]), ylim=(0, size[1]))
     save(figure, path)
