@@ -11,7 +11,8 @@ import simplejpeg
 from stages.engine.machine import num_cores
 from stages.engine.packed import RaggedArray
 
-START_OF_IMAGE, APP1, START_OF_SCAN = b"\xff\xd8", 0xFFE1, 0xFFDA
+START_OF_IMAGE, APP1, START_OF_SCAN, FILL = b"\xff\xd8", 0xFFE1, 0xFFDA, 0xFFFF
+MAX_PIXELS = 2**30  # OpenCV refuses what says that it has more
 SEGMENT = struct.Struct(">HH")  # its marker, and its size after that
 
 
@@ -36,9 +37,10 @@ def _decode(content: np.ndarray) -> np.ndarray:
     if _is_plain(content.data):
         try:
             height, width, *_ = simplejpeg.decode_jpeg_header(content.data)
-            room = _near(height, width)
-            return simplejpeg.decode_jpeg(content.data, "RGB", fastdct=False, fastupsample=False, buffer=room)
-        except ValueError:  # it has more objections: to CMYK, for one
+            if height * width <= MAX_PIXELS:
+                room = _near(height, width)
+                return simplejpeg.decode_jpeg(content.data, "RGB", fastdct=False, fastupsample=False, buffer=room)
+        except (ValueError, KeyError):  # it has more objections: to CMYK, to chroma of 4:4:1
             pass
     try:
         image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)
@@ -52,10 +54,11 @@ def _decode(content: np.ndarray) -> np.ndarray:
 def _near(height: int, width: int) -> np.ndarray:
     """Room for an image (height, width, 3) uint8 that is in the core's caches once it is decoded.
 
-    Where memory is aligned to 32 bytes libjpeg-turbo writes past them, and whoever reads the pixels next waits for memory.
+    Where a row begins at a multiple of 32 bytes, or 16 without AVX2, libjpeg-turbo writes to memory and leaves the caches
+    out, and whoever reads the pixels next has to wait for them.
     """
     room = np.empty(height * width * 3 + 32, np.uint8)
-    start = (16 - room.ctypes.data) % 32
+    start = (8 - room.ctypes.data) % 32
     return room[start : start + height * width * 3].reshape(height, width, 3)
 
 
@@ -68,7 +71,7 @@ def _is_plain(content: memoryview) -> bool:
         marker, size = SEGMENT.unpack_from(content, place)
         if marker == START_OF_SCAN:
             return True
-        if marker == APP1 or marker < 0xFF00:
+        if marker in (APP1, FILL) or marker < 0xFF00:
             return False
         place += 2 + size
     return False

@@ -91,7 +91,7 @@ def test_a_competitions_archive_arrives_byte_for_byte(server: KaggleServer, fetc
 
 
 def test_a_slow_body_behind_the_redirect_is_waited_for(server: KaggleServer, fetch: Any) -> None:
-    server.faults["archive"] = [Fault(pause=0.05)]  # 0.8 s in all, where 0.3 s without a sign of life is the limit
+    server.faults["archive"] = [Fault(pause=0.1)]  # 1.6 s in all, where 0.6 s without a sign of life is the limit
     assert fetch() == server.archives["cifar-10"]
     assert len(server.calls("archive")) == 1
 

@@ -352,6 +352,17 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
         images.header(progressive[:-2] + scan * 2000 + progressive[-2:])
 
 
+def test_scans_are_counted_after_a_first_one_of_some_channels() -> None:
+    """Then decoders go through all of them; where the first has all channels, they stop after it."""
+    whole = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
+    start, scan, end = whole[: (place := whole.rindex(b"\xff\xda"))], whole[place:-2], whole[-2:]
+    of_one = b"\xff\xda\0\x08\1\1\0\0\x3f\0" + scan[14:]
+    assert images.header(start + of_one * 3 + end).width == 64
+    for scans in (of_one * 101, of_one + scan + of_one * 100):
+        with pytest.raises(images.Problem, match="has more than 100 scans"):
+            images.header(start + scans + end)
+
+
 # A CMYK JPEG of 8 x 8 pixels, which OpenCV cannot write.
 CMYK = base64.b64decode(
     "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwD/////////////////////////////////////////////////////////////////////////////////////"

@@ -181,7 +181,7 @@ def test_masked_batch_norm_is_pytorchs_on_the_real_frames() -> None:
         torch.testing.assert_close(y, expected.mT)
         gradients = (
             torch.autograd.grad((output * weights).sum(), [x, norm.weight, norm.bias])
-            for output, norm in ((y, ours), (expected.mT, theirs))
+            for output, norm in ((y + x, ours), (expected.mT + x, theirs))  # the sum's gradient is of two, and of neither
         )
         for gradient, other in zip(*gradients, strict=True):
             torch.testing.assert_close(gradient, other)

@@ -54,8 +54,9 @@ def _jpeg(content: bytes) -> Header | None:
             return found
         if marker == START_OF_SCAN:
             scans += 1
-            # A scan of all channels is the only one, unless they come progressively, and holds most of the bytes.
-            if content[place + 2 : place + 3] == channels_in_sequence and content.endswith(b"\xff\xd9"):
+            # A first scan of all channels is the only one, unless they come progressively, and holds most of the bytes.
+            is_whole = scans == 1 and content[place + 2 : place + 3] == channels_in_sequence
+            if is_whole and content.endswith(b"\xff\xd9"):
                 return found
         if scans > MAX_SCANS:
             raise Problem(f"has more than {MAX_SCANS} scans")
