@@ -97,7 +97,7 @@ with distributed.processes(torch.device("cpu")):
     distributed.total(torch.ones(1))
     if attempt == "0":
         os._exit(1)
-    print(f"process {rank} of {distributed.size()}", flush=True)
+    os.write(1, f"process {rank} of {distributed.size()}\\n".encode())  # at once: `print` may write text and end apart
 """
 
 
