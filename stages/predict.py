@@ -6,12 +6,10 @@ params.yaml decides what it decides in `evaluate`, so that both say the same of 
 """
 
 import argparse
-import csv
 import dataclasses
-import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +23,7 @@ from stages.engine.check import build
 from stages.engine.compute import Compute
 from stages.engine.errors import InputError, run_command
 from stages.engine.schema import Run
+from stages.engine.tables import row
 from stages.tasks import load_params, part
 
 TOGETHER = 64  # files that are in memory at a time
@@ -159,17 +158,10 @@ def _write(out: TextIO, answers: Iterator[dict[str, Any]], form: str, room: Modu
         elif form == "text":
             print(f"{answer['file']}: {room.describe(answer)}", file=out)
         else:
-            row = {key: value for key, value in answer.items() if not isinstance(value, list | dict)}
+            single = {key: value for key, value in answer.items() if not isinstance(value, list | dict)}
             if number == 0:
-                out.write(_csv(row))
-            out.write(_csv(f"{value:.4f}" if isinstance(value, float) else value for value in row.values()))
-
-
-def _csv(cells: Iterable[object]) -> str:
-    """A row and its line feed. With csv's own ending, or a carriage return in a cell is not quoted (as in engine/tables)."""
-    row = io.StringIO()
-    csv.writer(row).writerow(cells)
-    return row.getvalue().removesuffix("\r\n") + "\n"
+                out.write(row(single))
+            out.write(row(f"{value:.4f}" if isinstance(value, float) else value for value in single.values()))
 
 
 if __name__ == "__main__":

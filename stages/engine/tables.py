@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from stages.engine import paths
 from stages.engine.errors import InputError
@@ -72,19 +72,18 @@ def read_table(path: Path) -> Table:
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table in UTF-8 with a line feed after every row; it takes its place only once it is complete."""
     with paths.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(_LineFeeds(file))
-        writer.writerow(header)
-        for row in rows:
-            assert len(row) == len(header), (header, row)
-            writer.writerow(row)
+        file.write(row(header))
+        for cells in rows:
+            assert len(cells) == len(header), (header, cells)
+            file.write(row(cells))
 
 
-class _LineFeeds:
-    """A file whose rows end in a line feed. Where csv itself is told to end them so, it leaves carriage returns in cells
-    without quotes (until Python 3.11.9 and 3.12.3: python/cpython#67044), and a reader takes them for ends of rows."""
+def row(cells: Iterable[object]) -> str:
+    """Cells as a line of CSV, with its line feed.
 
-    def __init__(self, file: TextIO) -> None:
-        self.file = file
-
-    def write(self, row: str) -> int:
-        return self.file.write(row.removesuffix("\r\n") + "\n")
+    Where csv itself is told to end rows so, it leaves carriage returns in cells without quotes (until Python 3.11.9 and
+    3.12.3: python/cpython#67044), and a reader takes them for ends of rows.
+    """
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"

@@ -83,7 +83,8 @@ def main(name):
     with paths.output(Path(name)) as partial:
         partial.touch()
         print(flush=True)
-        time.sleep(1)
+        while not Path(name).with_name("go").exists():
+            time.sleep(0.01)
     print("replaced", flush=True)
 
 errors.run_stage(main)
@@ -105,6 +106,8 @@ def test_a_stage_whose_dvc_was_killed_replaces_nothing(tmp_path: Path, is_killed
         log.readline()
         if is_killed:
             dvc.kill()
+            dvc.wait()
+        (tmp_path / "go").touch()
         told = log.read()  # to the end of the last process
     assert final.exists() != is_killed and ("replaced" in told) != is_killed
     assert ("interrupted: DVC, which started this process, is gone; `dvc repro` starts it again" in told) == is_killed
