@@ -282,7 +282,10 @@ def test_another_table_in_its_place_is_an_error(tmp_path: Path, content: str) ->
 def test_experiments_need_a_commit_and_somebody_to_make_it(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("EMAIL", *(f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL"))):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     with pytest.raises(InputError, match="no git repository with a commit"):
         queue._check_git()
     git("init", "-q")

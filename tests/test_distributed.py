@@ -74,7 +74,7 @@ def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pyt
     capsys.readouterr()
 
     process = torchrun("-m", "stages.train", run)
-    told, errors = process.communicate(timeout=120)
+    told, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert told.count("epoch 2/2") == 1 and "2 processes" in told, "only the first process tells"
     together, history, timing = outcome(run)
@@ -106,7 +106,7 @@ def test_processes_that_torchrun_starts_again_do_not_look_for_the_dead(tmp_path:
     script = tmp_path / "restarted.py"
     script.write_text(RESTARTED)
     process = torchrun("--max-restarts=1", str(script), processes=4)
-    told, errors = process.communicate(timeout=60)
+    told, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert sorted(told.splitlines()) == [f"process {rank} of 4" for rank in range(4)]
 
@@ -122,7 +122,7 @@ def test_all_processes_stop_at_the_step_at_which_one_is_interrupted(project: Pro
     workers = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
     (second,) = [worker for worker in workers if b"\0RANK=1\0" in Path(f"/proc/{worker}/environ").read_bytes()]
     os.kill(second, signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode != 0
     # torchrun may end one of them while it says so
     assert "interrupted: `dvc repro` continues after epoch" in errors and "RuntimeError" not in errors
@@ -135,7 +135,7 @@ def test_what_cannot_be_shared_out_is_refused(project: Project) -> None:
     download.main("speech")
     normalize.main("speech")
     find_lr.main("bilstm")
-    _, errors = (process := torchrun("-m", "stages.train", "bilstm")).communicate(timeout=120)
+    _, errors = (process := torchrun("-m", "stages.train", "bilstm")).communicate(timeout=300)
     assert process.returncode != 0
     assert "error: batch_size: the smallest batch has 1 item(s) for 2 processes; give a larger batch_size" in errors
     assert not Path("models/bilstm").exists()

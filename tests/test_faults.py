@@ -6,7 +6,9 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +95,7 @@ def limited(num_bytes: int) -> Callable[[], None]:
 def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program, *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, **options)
 
 
 SAVE = """
@@ -132,6 +134,9 @@ import numpy as np, torch
 from stages.engine.batches import WorkerBatches
 from stages.engine.errors import run_stage
 
+def no_room(storage):
+    raise RuntimeError(f"unable to mmap {storage.nbytes()} bytes from file </torch_1>: Cannot allocate memory (12)")
+
 def main(name):
     settings = dict(device=torch.device("cpu"), mean=[0.0] * 3, std=[1.0] * 3, batch_size=10_000, seed=0)
     images, labels = np.zeros((40_000, 32, 32, 3), np.uint8), np.zeros(40_000, np.int64)
@@ -141,42 +146,65 @@ def main(name):
             if number + epoch == 1:
                 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 
+if sys.argv[1] == "no room":
+    share = torch.UntypedStorage._share_fd_cpu_
+    torch.UntypedStorage._share_fd_cpu_ = lambda storage: (no_room if storage.nbytes() > 1e7 else share)(storage)
 run_stage(main)
 """
+GONE = (
+    "a process that loads data (is killed by signal: Killed|exited unexpectedly|is gone), as happens where memory runs out"
+)
 
 
-def no_memory(worker: int) -> None:
-    """Less than a batch of 30 MB above what it has."""
-    size = int(Path(f"/proc/{worker}/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.prlimit(worker, resource.RLIMIT_AS, (size + 20_000_000, size + 20_000_000))
+def endless(how: str) -> subprocess.Popen[str]:
+    environment, pipe = os.environ | {"PYTHONPATH": str(ROOT)}, subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", ENDLESS, how], env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
+def killed(worker: int) -> None:
+    os.kill(worker, 9)
+
+
+def out_of_memory(worker: int) -> None:
+    """Less than a batch of 30 MB above the least that it ever has: at first it may be seen with all that it needs."""
+    least, statm = sys.maxsize, Path(f"/proc/{worker}/statm")
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for _ in range(600):
+            least = min(least, int(statm.read_text().split()[0]) * resource.getpagesize())
+            resource.prlimit(worker, resource.RLIMIT_AS, (least + 20_000_000, least + 20_000_000))
+            time.sleep(0.1)
+
+
+# Which of the words depends on what PyTorch hears of first, and on what there is no room for.
 @pytest.mark.parametrize(
     ("harm", "words"),
-    [
-        # Which of these depends on what PyTorch hears of first, the signal or the end.
-        (
-            lambda worker: os.kill(worker, 9),
-            r"(is killed by signal: Killed|exited unexpectedly|is gone), as happens where memory runs out",
-        ),
-        (no_memory, r"\(.*Unable to allocate"),
-    ],
-    ids=["killed", "out of memory"],
+    [(killed, GONE), (out_of_memory, rf"({GONE}|there is not enough memory for a process that loads data \()")],
 )
 def test_a_worker_that_comes_to_harm_is_one_sentence_and_no_hang(harm: Callable[[int], None], words: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    pipe = subprocess.PIPE
-    process = subprocess.Popen([sys.executable, "-c", ENDLESS, "x"], env=environment, stdout=pipe, stderr=pipe, text=True)
-    assert process.stdout is not None
-    workers = [int(number) for number in process.stdout.readline().split()]
-    harm(workers[0])
+    process, workers = endless("x"), list[int]()
     try:
-        _, errors = process.communicate(timeout=60)
+        assert process.stdout is not None
+        workers += [int(number) for number in process.stdout.readline().split()]
+        harm(workers[0])
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 1 and errors.count("\n") == 1, errors
+        assert re.match(f"error: {words}", errors), errors
+        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     finally:
         process.kill()
-    assert process.returncode == 1 and errors.count("\n") == 1, errors
-    assert re.match(f"error: .*a process that loads data {words}", errors), errors
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, 9)
+
+
+def test_a_worker_without_shared_memory_for_its_batch_leaves_nobody_waiting() -> None:
+    process = endless("no room")
+    try:
+        told, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 1 and not told and errors.count("\n") == 1, errors
+    assert "not enough memory for a process that loads data (RuntimeError: unable to mmap 30720000 bytes" in errors
 
 
 # Words.

@@ -161,6 +161,7 @@ class WorkerBatches(_ImageBatches):
             persistent_workers=num_workers > 0,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_settle_in,
+            collate_fn=_share if num_workers > 0 else None,
         )
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[ImageBatch]:
@@ -209,6 +210,15 @@ def _settle_in(worker: int) -> None:
     """Ctrl-C reaches every process of the terminal, and only the trainer should act on it. A worker has a core, not all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
+
+
+def _share(batch: Any) -> Any:
+    """What `_AugmentedImages` gives, in shared memory.
+
+    The thread that sends it would do so otherwise, and where there is no room for it the trainer would wait for ever.
+    """
+    number, images, labels, places = batch
+    return number, images.share_memory_(), labels.share_memory_(), places
 
 
 def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

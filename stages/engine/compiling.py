@@ -33,7 +33,7 @@ def compiled(
     if hasattr(batch, "lengths"):
         print(f"{run.model['name']} is not compiled, for its batches are of many lengths", flush=True)
         return model, None
-    from torch._inductor import config  # which takes seconds to import
+    from torch._inductor import config, cpu_vec_isa  # which take seconds to import
 
     began, before = time.monotonic(), copy.deepcopy(model.state_dict())
     torch.compiler.reset()
@@ -41,6 +41,10 @@ def compiled(
     try:
         # Else a GPU's kernels are chosen by their times, and add up in other orders. `choose` has no time to import it.
         config.deterministic = torch.are_deterministic_algorithms_enabled()
+        if compute.device.type == "cpu":
+            # What has been compiled is kept for the next time, by the settings. Were its vectors' width not one of them, a
+            # processor with narrower ones would run it all the same and leave half of each vector as it was.
+            config.cpp.simdlen = cpu_vec_isa.pick_vec_isa().bit_width()
         network: nn.Module = torch.compile(model.train(), fullgraph=True)  # type: ignore[assignment]
         with compute.autocast():
             output = task.forward(network, batch)

@@ -377,6 +377,8 @@ def test_a_compiled_training_is_compiled_once_and_continues_bit_for_bit(tmp_path
 
 
 def test_compiling_leaves_the_network_and_its_gradients_as_they_were(compiler: Any) -> None:
+    from torch._inductor import config, cpu_vec_isa
+
     model = Means()
     before = checkpoint.weights_hash(model.state_dict())
     network, seconds = compiling.compiled(model, task, RUN, Data(), COMPILED)
@@ -384,6 +386,8 @@ def test_compiling_leaves_the_network_and_its_gradients_as_they_were(compiler: A
     assert all(weight.grad is None for weight in model.parameters())
     images = next(Data().epoch(0)).inputs
     torch.testing.assert_close(network.eval()(images), model.eval()(images))
+    # By these settings compiled code is kept on disk, and another processor would take it for its own without the width.
+    assert config.save_config_portable()["cpp.simdlen"] == cpu_vec_isa.pick_vec_isa().bit_width()
 
 
 def test_a_network_of_sequences_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

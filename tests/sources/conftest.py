@@ -27,8 +27,15 @@ def kaggle_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
             monkeypatch.setenv(name, value)
         monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, server.url)
         monkeypatch.setattr(kaggle_client.Patience, "backoff", 0.01)
-        monkeypatch.setattr(kaggle_client.Patience, "timeout", (0.6, 0.6))
         yield server
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For answers that never come. Where they do, however late on a busy machine, nobody is to ask twice."""
+    from stages.sources import kaggle_client
+
+    monkeypatch.setattr(kaggle_client.Patience, "timeout", (1.0, 1.0))
 
 
 @pytest.fixture

@@ -204,12 +204,14 @@ def test_a_wait_of_an_hour_is_left_to_the_user(server: KaggleServer, fetch: Any)
     refused(fetch, "429 (Too many requests)", "wait for 60 minutes", "run the same command again")
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_a_body_that_stalls_is_resumed(share: float, server: KaggleServer, fetch: Any) -> None:
     server.faults["archive"] = [Fault(stall=share)]
     assert fetch() == server.archives["cifar-10"]
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("call", ["IntrospectToken", "DownloadDataFiles", "archive"])
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
