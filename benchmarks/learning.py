@@ -81,21 +81,22 @@ def plainly() -> Iterator[None]:
         yield
 
 
-def learn(name: str, run: Run, place: compute.Compute, seed: int, *, is_plain: bool) -> float:
-    """The dev score of a training from the beginning, with the weights that the run's `evaluate` takes."""
+def learn(run: Run, place: compute.Compute, seed: int, lr: float, batches_of: type[SequenceBatches] | None = None) -> float:
+    """The dev score of a training from the beginning, with the weights that the run's `evaluate` takes.
+
+    batches_of: what makes batches of sequences, where it is not the engine.
+    """
     task, features, stats = part(run.task, "task"), paths.features(run.task), paths.read_stats(run.task)
-    if run.loading is not None:  # images
-        run = replace(run, loading="workers" if is_plain else "device")
     batches: Any = task.train_batches(features, run, place, seed)
-    if run.loading is None and is_plain:
-        batches.__class__ = RandomBatches  # over the same features, masked alike
+    if batches_of is not None:
+        batches.__class__ = batches_of  # over the same features, masked alike
     compute.seed_torch(seed)
     model = place.place(task.build_model(run, stats))
     state = loop.train(
         model,
         task=task,
         run=run,
-        lr=float(json.loads(paths.lr(name).read_text())["lr"]),
+        lr=lr,
         batches=batches,
         dev=task.eval_batches(features, "dev", run, place),
         compute=place,
@@ -110,13 +111,16 @@ def learn(name: str, run: Run, place: compute.Compute, seed: int, *, is_plain: b
 
 
 def compare(name: str) -> Comparison:
-    run = load_params().run(name)
+    run, lr = load_params().run(name), float(json.loads(paths.lr(name).read_text())["lr"])
+    is_images = run.loading is not None
     places = [compute.choose("auto", precision, deterministic=True) for precision in ("auto", "fp32")]
+    runs = [replace(run, loading=loading) for loading in ("device", "workers")] if is_images else [run, run]
+    kinds = [None, None if is_images else RandomBatches]
     scores: list[list[float]] = [[], []]
     for seed in SEEDS:
-        for side, place in enumerate(places):
+        for side in (0, 1):
             with plainly() if side else nullcontext():
-                scores[side].append(learn(name, run, place, seed, is_plain=bool(side)))
+                scores[side].append(learn(runs[side], places[side], seed, lr, kinds[side]))
             print(f"{name}, seed {seed}, {('fast', 'plain')[side]}: {scores[side][-1]:.4f}", flush=True)
     return Comparison(name, part(run.task, "task").SCORE.name, *scores)
 
