@@ -154,6 +154,7 @@ run_stage(main)
 GONE = (
     "a process that loads data (is killed by signal: Killed|exited unexpectedly|is gone), as happens where memory runs out"
 )
+SHORT = r"there is not enough memory for a process that loads data \("
 
 
 def endless(how: str) -> subprocess.Popen[str]:
@@ -178,7 +179,7 @@ def out_of_memory(worker: int) -> None:
 # Which of the words depends on what PyTorch hears of first, and on what there is no room for.
 @pytest.mark.parametrize(
     ("harm", "words"),
-    [(killed, GONE), (out_of_memory, rf"({GONE}|there is not enough memory for a process that loads data \()")],
+    [(killed, GONE), (out_of_memory, rf"{SHORT}.*(Unable to allocate|unable to mmap .*Cannot allocate memory)")],
 )
 def test_a_worker_that_comes_to_harm_is_one_sentence_and_no_hang(harm: Callable[[int], None], words: str) -> None:
     process, workers = endless("x"), list[int]()
