@@ -1,8 +1,9 @@
-"""Batches of sequences of different lengths, in buckets of similar ones. The order is a function of (seed, epoch).
+"""Batches of sequences of different lengths. The order is a function of (seed, epoch).
 
-Sorted by length, cut into batches once, and the batches shuffled: little padding, and the same number of steps in every
-epoch. So that batches do not always have the same members, each epoch sorts by lengths changed at random by a few percent.
-Of several processes each gets its share of every batch.
+For training, half of a batch are long ones of similar length and half short ones, and the batches are shuffled: networks
+learn less from batches in which all are alike (docs/PERFORMANCE.md), and the same number of steps in every epoch makes
+schedules simple. So that batches do not always have the same members, each epoch sorts by lengths changed at random by a few
+percent. Of several processes each gets its share of every batch. For evaluation, from the longest to the shortest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,24 +56,26 @@ class SequenceBatches:
         self._inputs, self._targets = inputs, targets
         self.lengths = np.diff(inputs.offsets)
         if isinstance(batch_size, Frames):
-            self._ends = _cut(np.sort(self.lengths)[::-1], batch_size.frames)
+            self.sizes = _sizes(np.sort(self.lengths)[::-1], batch_size.frames, is_mixed=augment is not None)
         elif augment is not None:
-            self._ends = np.array(distributed.cut(self.num_items, batch_size))
+            self.sizes = np.diff(distributed.cut(self.num_items, batch_size), prepend=0)
         else:
-            self._ends = np.append(np.arange(batch_size, self.num_items, batch_size), self.num_items)
+            self.sizes = np.diff(np.append(np.arange(0, self.num_items, batch_size), self.num_items))
         if augment is not None:
-            distributed.require(int(np.diff(self._ends, prepend=0).min()))
+            distributed.require(int(self.sizes.min()))
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.sizes)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The places of each batch of this epoch, in order, of all processes."""
         if self.augment is None:
-            return np.split(np.argsort(-self.lengths, kind="stable"), self._ends[:-1])
+            return _split(np.argsort(-self.lengths, kind="stable"), self.sizes)
         random = np.random.default_rng((self.seed, epoch))
         jittered = self.lengths * (1 + JITTER * (random.random(self.num_items) - 0.5))
-        parts = np.split(np.argsort(-jittered, kind="stable"), self._ends[:-1])
+        order, num_long = np.argsort(-jittered, kind="stable"), _num_long(self.sizes)
+        halves = zip(_split(order, num_long), _split(order[::-1], self.sizes - num_long), strict=True)
+        parts = [np.concatenate((long, short[::-1])) for long, short in halves]
         return [parts[number] for number in random.permutation(len(parts))]
 
     def items(self, epoch: int, number: int) -> list[str]:
@@ -133,10 +136,22 @@ def _pad(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return padded, lengths
 
 
-def _cut(lengths: np.ndarray, frames: int) -> np.ndarray:
-    """Where each batch ends among `lengths`, sorted from long to short, by a budget of frames: (number of batches,)."""
-    ends, begin = [], 0
-    while begin < len(lengths):  # the first of a batch is its longest, so the rest is padded to it
-        begin += max(frames // int(lengths[begin]), 1)
-        ends.append(min(begin, len(lengths)))
-    return np.array(ends)
+def _num_long(size: Any) -> Any:
+    """How many of a training batch's sequences are of the long ones; an int or an array."""
+    return size - size // 2
+
+
+def _split(places: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+    """Consecutive parts of these sizes, from the first on."""
+    return np.split(places, np.cumsum(sizes))[:-1]
+
+
+def _sizes(lengths: np.ndarray, frames: int, is_mixed: bool) -> np.ndarray:
+    """How many of `lengths`, sorted from long to short, each batch has within a budget of frames: (number of batches,)."""
+    sizes, first, left = [], 0, len(lengths)
+    while left:  # a batch is padded to the longest that is left
+        size = min(max(frames // int(lengths[first]), 1), left)
+        sizes.append(size)
+        first += _num_long(size) if is_mixed else size
+        left -= size
+    return np.array(sizes)

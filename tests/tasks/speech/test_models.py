@@ -129,11 +129,15 @@ def test_kaiming_changes_the_convolutions_and_linear_layers() -> None:
     assert weight.std().item() == pytest.approx((2 / (3 * 128)) ** 0.5, rel=0.02)
 
 
+@pytest.mark.parametrize("is_training", [False, True])  # in training, rows are read in two parts
+@pytest.mark.parametrize("lengths", [[9, 1, 12, 4], [12, 9, 3, 2, 1], [12, 0, 0], [7]])
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_the_bidirectional_lstm_is_pytorchs_on_packed_sequences(num_layers: int) -> None:
+def test_the_bidirectional_lstm_is_pytorchs_on_packed_sequences(
+    num_layers: int, lengths: list[int], is_training: bool
+) -> None:
     seed_torch(0)
     packed = nn.LSTM(5, 7, num_layers, batch_first=True, bidirectional=True)
-    ours = BidirectionalLSTM(5, 7, num_layers, dropout=0.5).eval()
+    ours = BidirectionalLSTM(5, 7, num_layers, dropout=0.0 if is_training else 0.5).train(is_training)
     assert num_parameters(ours) == num_parameters(packed)
     pairs = []  # (ours, theirs)
     for layer in range(num_layers):
@@ -143,11 +147,12 @@ def test_the_bidirectional_lstm_is_pytorchs_on_packed_sequences(num_layers: int)
     with torch.no_grad():
         for mine, theirs in pairs:
             mine.copy_(theirs)
-    lengths = torch.tensor([9, 1, 12, 4])
-    x, weights = torch.randn(4, 12, 5, requires_grad=True), torch.randn(4, 12, 14)
-    y = ours(x, lengths)
-    sequences = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    expected, _ = pad_packed_sequence(packed(sequences)[0], batch_first=True)
+    real = torch.tensor(lengths)
+    x, weights = torch.randn(len(real), 12, 5, requires_grad=True), torch.randn(len(real), 12, 14)
+    y = ours(x, real)
+    sequences = pack_padded_sequence(x, real.clamp(min=1), batch_first=True, enforce_sorted=False)
+    padded, _ = pad_packed_sequence(packed(sequences)[0], batch_first=True, total_length=12)
+    expected = padded.masked_fill(~mask(real, 12).unsqueeze(2), 0)  # PyTorch packs nothing without a frame
     torch.testing.assert_close(y, expected, rtol=0, atol=1e-5)
 
     inputs = [x, *(mine for mine, _ in pairs)], [x, *(theirs for _, theirs in pairs)]
