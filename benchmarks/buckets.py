@@ -26,7 +26,7 @@ SEEDS = range(8)  # of three, two kinds that learn alike have differed by more t
 
 
 class Similar(SequenceBatches):
-    """Of sequences of similar length alone: buckets, as they are usually made."""
+    """Of sequences of similar length alone: buckets, as they are usually made. For a fixed `batch_size`."""
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         random = np.random.default_rng((self.seed, epoch))
@@ -69,7 +69,7 @@ def main() -> None:
         minutes = (time.process_time() - began) / 60 / len(SEEDS) / 2
         rows.append(f"| {name} | {padding(batches):.0%} | {cells[0]} | {cells[1]} | {minutes:.1f} |")
     print(
-        f"| batches of | padding | distance at {lr:g} | at {lr / 2:g} | core-minutes |",
+        f"| batches of | padding | distance at {lr:g} | at {lr / 2:g} | core-minutes a training |",
         "|---|--:|--:|--:|--:|",
         *rows,
         sep="\n",

@@ -40,7 +40,7 @@ OUT = Path(__file__).parent / "results/speed/learning.json"
 
 
 class RandomBatches(SequenceBatches):
-    """Of a training epoch: any sequences together, whatever their lengths."""
+    """Of a training epoch: any sequences together, whatever their lengths. For a fixed `batch_size`."""
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         places = np.random.default_rng((self.seed, epoch)).permutation(self.num_items)

@@ -1,9 +1,9 @@
 """Batches of sequences of different lengths. The order is a function of (seed, epoch).
 
 For training, half of a batch are long ones of similar length and half short ones, and the batches are shuffled: networks
-learn less from batches in which all are alike (docs/PERFORMANCE.md), and the same number of steps in every epoch makes
-schedules simple. So that batches do not always have the same members, each epoch sorts by lengths changed at random by a few
-percent. Of several processes each gets its share of every batch. For evaluation, from the longest to the shortest.
+can learn less from batches in which all are alike (docs/PERFORMANCE.md). So that batches do not always have the same
+members, each epoch sorts by lengths changed at random by a few percent; the number of steps stays the same. Of several
+processes each gets its share of every batch. For evaluation, from the longest to the shortest.
 """
 
 from collections.abc import Iterator, Sequence

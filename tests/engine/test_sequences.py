@@ -1,4 +1,4 @@
-"""Batches of sequences: every item once, little padding, an order and masks that depend on (seed, epoch) alone."""
+"""Batches of sequences: every item once, within a budget, an order and masks that depend on (seed, epoch) alone."""
 
 from dataclasses import dataclass
 from pathlib import Path

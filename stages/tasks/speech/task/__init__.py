@@ -41,7 +41,7 @@ def example(stats: dict[str, Any]) -> tuple[Tensor, Tensor]:
 
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> SequenceBatches:
-    """Training batches by length, masked at random, in an order of their own each epoch."""
+    """Training batches, half long and half short, masked at random, in an order of their own each epoch."""
     return _batches(features, "train", run, compute, seed, run.augment)
 
 
