@@ -8,19 +8,17 @@ on one thread. An hour and a half for AN4; prints every dev score, and a table.
 """
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from ruamel.yaml import YAML
 
 from benchmarks.learning import RandomBatches, learn
-from benchmarks.stages_at_scale import read_params
-from stages.engine import compute, paths, sequences
+from benchmarks.stages_at_scale import read_run
+from stages.engine import compute, paths
 from stages.engine.sequences import SequenceBatches
-from stages.tasks import load_params, part
+from stages.tasks import part
 
 SEEDS = range(8)  # of three, two kinds that learn alike have differed by more than their deviations
 
@@ -28,11 +26,8 @@ SEEDS = range(8)  # of three, two kinds that learn alike have differed by more t
 class Similar(SequenceBatches):
     """Of sequences of similar length alone: buckets, as they are usually made. For a fixed `batch_size`."""
 
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        random = np.random.default_rng((self.seed, epoch))
-        changed = self.lengths * (1 + sequences.JITTER * (random.random(self.num_items) - 0.5))
-        parts = np.split(np.argsort(-changed, kind="stable"), np.cumsum(self.sizes)[:-1])
-        return [parts[number] for number in random.permutation(len(parts))]
+    def num_long(self, size: Any) -> Any:
+        return size
 
 
 KINDS = {
@@ -50,12 +45,7 @@ def padding(batches: SequenceBatches) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    params = read_params()
-    params["tasks"]["speech"]["source"] = "sample"  # for the network's size; the features are those that are there
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "params.yaml")
-        YAML(typ="safe").dump(params, file)
-        run = load_params(file).run("pblstm")
+    run = read_run("pblstm", "sample")  # for the network's size; the features are those that are there
     place, lr = compute.choose("auto", "auto", deterministic=True), float(run.optimizer.lr)
     rows = []
     for name, kind in KINDS.items():

@@ -28,10 +28,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from ruamel.yaml import YAML
 from torch import Tensor, nn
 
-from benchmarks.stages_at_scale import RUNS, SEARCHED, STAGES, Cost, Project, read_params, serving, warm_up, watch
+from benchmarks.stages_at_scale import RUNS, SEARCHED, STAGES, Cost, Project, read_run, serving, warm_up, watch
 from stages.engine import checksums, loop, optim, paths
 from stages.engine.batches import ImageBatch
 from stages.engine.compute import choose
@@ -187,11 +186,7 @@ def steps(task: str, run: Any, batch: int, out: Path) -> None:
 
 def full(folder: Path, task: str) -> Full:
     """The network of params.yaml for real data."""
-    params, file = read_params(), folder / f"{task}.yaml"
-    params["tasks"][task]["source"] = "elsewhere"  # not the sample, for which networks are smaller
-    with file.open("w") as content:
-        YAML(typ="safe").dump(params, content)
-    run, out = load_params(file).run(RUNS[task]), folder / "steps.json"
+    run, out = read_run(RUNS[task], "elsewhere"), folder / "steps.json"
     small, large = (watch(partial(steps, task, run, batch, out))[1] / 1e3 for batch in (4, 8))
     training, evaluating, weights = json.loads(out.read_text())
     times = 2 if getattr(run.evaluate, "flip_average", False) else 1

@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import resource
 import tarfile
+import tempfile
 import threading
 import time
 import zipfile
@@ -41,7 +42,8 @@ from benchmarks.normalize import RATE, make_jpegs, make_waves
 from stages.engine import paths
 from stages.engine.archive import write_member
 from stages.engine.errors import InputError
-from stages.tasks import speech
+from stages.engine.schema import Run
+from stages.tasks import load_params, speech
 
 STAGES = ("download", "normalize", "find_lr", "train", "evaluate", "submit")
 RUNS = {"speech": "pblstm", "faces": "resnet50"}
@@ -110,6 +112,16 @@ def _size(path: Path) -> int:
 def read_params() -> dict[str, Any]:
     found: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
     return found
+
+
+def read_run(name: str, source: str) -> Run:
+    """A run of this project as it is with its data from `source`: with the sample it is smaller than with any other."""
+    params = read_params()
+    params["tasks"][params["runs"][name]["task"]]["source"] = source
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "params.yaml")
+        YAML(typ="safe").dump(params, file)
+        return load_params(file).run(name)
 
 
 def _params(task: str, num: int, archive: str) -> dict[str, Any]:

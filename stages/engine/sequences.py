@@ -56,7 +56,7 @@ class SequenceBatches:
         self._inputs, self._targets = inputs, targets
         self.lengths = np.diff(inputs.offsets)
         if isinstance(batch_size, Frames):
-            self.sizes = _sizes(np.sort(self.lengths)[::-1], batch_size.frames, is_mixed=augment is not None)
+            self.sizes = self._within(batch_size.frames)
         elif augment is not None:
             self.sizes = np.diff(distributed.cut(self.num_items, batch_size), prepend=0)
         else:
@@ -70,13 +70,30 @@ class SequenceBatches:
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The places of each batch of this epoch, in order, of all processes."""
         if self.augment is None:
-            return _split(np.argsort(-self.lengths, kind="stable"), self.sizes)
+            return self._cut(self.lengths)
         random = np.random.default_rng((self.seed, epoch))
-        jittered = self.lengths * (1 + JITTER * (random.random(self.num_items) - 0.5))
-        order, num_long = np.argsort(-jittered, kind="stable"), _num_long(self.sizes)
-        halves = zip(_split(order, num_long), _split(order[::-1], self.sizes - num_long), strict=True)
-        parts = [np.concatenate((long, short[::-1])) for long, short in halves]
+        parts = self._cut(self.lengths * (1 + JITTER * (random.random(self.num_items) - 0.5)))
         return [parts[number] for number in random.permutation(len(parts))]
+
+    def num_long(self, size: Any) -> Any:
+        """How many of the sequences of a batch, an int or an array, are long ones; in evaluation all."""
+        return size if self.augment is None else size - size // 2
+
+    def _cut(self, lengths: np.ndarray) -> list[np.ndarray]:
+        """The places of batches of `self.sizes`, each from its longest sequence to its shortest."""
+        order, num_long = np.argsort(-lengths, kind="stable"), self.num_long(self.sizes)
+        halves = zip(_split(order, num_long), _split(order[::-1], self.sizes - num_long), strict=True)
+        return [np.concatenate((long, short[::-1])) for long, short in halves]
+
+    def _within(self, frames: int) -> np.ndarray:
+        """How many sequences each batch has within a budget of frames: (number of batches,)."""
+        lengths, sizes, first, left = np.sort(self.lengths)[::-1], [], 0, self.num_items
+        while left:  # a batch is padded to the longest that is left
+            size = min(max(frames // int(lengths[first]), 1), left)
+            sizes.append(size)
+            first += self.num_long(size)
+            left -= size
+        return np.array(sizes)
 
     def items(self, epoch: int, number: int) -> list[str]:
         """The names in batch `number` of an epoch."""
@@ -136,22 +153,6 @@ def _pad(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return padded, lengths
 
 
-def _num_long(size: Any) -> Any:
-    """How many of a training batch's sequences are of the long ones; an int or an array."""
-    return size - size // 2
-
-
 def _split(places: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
     """Consecutive parts of these sizes, from the first on."""
     return np.split(places, np.cumsum(sizes))[:-1]
-
-
-def _sizes(lengths: np.ndarray, frames: int, is_mixed: bool) -> np.ndarray:
-    """How many of `lengths`, sorted from long to short, each batch has within a budget of frames: (number of batches,)."""
-    sizes, first, left = [], 0, len(lengths)
-    while left:  # a batch is padded to the longest that is left
-        size = min(max(frames // int(lengths[first]), 1), left)
-        sizes.append(size)
-        first += _num_long(size) if is_mixed else size
-        left -= size
-    return np.array(sizes)
