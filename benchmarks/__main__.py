@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import torch
 
-from stages.engine.machine import num_cores
+from stages.core.machine import num_cores
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs/PERFORMANCE.md"

@@ -3,7 +3,7 @@
     python -m benchmarks.augment
 
 The usual way: a Dataset that augments, normalises and turns into a tensor one image at a time, and a DataLoader that stacks
-them; in this process, without workers. Both sides draw from the same distribution: tests/engine/test_augment.py holds it for
+them; in this process, without workers. Both sides draw from the same distribution: tests/images/training/test_augmentation.py holds it for
 these very transforms, and here the means and deviations of what comes out are compared. One thread, in turn.
 """
 
@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.compare import Result, compare
-from stages.engine.batches import DeviceBatches
-from stages.engine.schema import Crop, Cutout, Flip, ShiftScaleRotate
+from stages.config.schema import Crop, Cutout, Flip, ShiftScaleRotate
+from stages.images.training.batches import DeviceBatches
 from stages.tasks import load_params
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"

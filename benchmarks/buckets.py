@@ -16,8 +16,9 @@ import torch
 
 from benchmarks.learning import RandomBatches, learn
 from benchmarks.stages_at_scale import read_run
-from stages.engine import compute, paths
-from stages.engine.sequences import SequenceBatches
+from stages.compute import device
+from stages.core import paths
+from stages.sequences.training.batches import SequenceBatches
 from stages.tasks import part
 
 SEEDS = range(8)  # of three, two kinds that learn alike have differed by more than their deviations
@@ -46,7 +47,7 @@ def padding(batches: SequenceBatches) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     run = read_run("pblstm", "sample")  # for the network's size; the features are those that are there
-    place, lr = compute.choose("auto", "auto", deterministic=True), float(run.optimizer.lr)
+    place, lr = device.choose("auto", "auto", deterministic=True), float(run.optimizer.lr)
     rows = []
     for name, kind in KINDS.items():
         batches = part("speech", "task").train_batches(paths.features("speech"), run, place, seed=0)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.custom_resnet
 
-Ours: `stages.engine.loop.take_step`, channels last, bf16 where the CPU has instructions for it, our dropout, a fused Adam.
+Ours: `stages.training.loop.take_step`, channels last, bf16 where the CPU has instructions for it, our dropout, a fused Adam.
 The usual way: the same network with nn.Dropout, in PyTorch's default memory format and float32, and Adam as it comes. Full
 width, batches of 128 that are made already; one thread, in turn. That the steps are the same is checked with dropout off:
 their losses within 1 %, and in float32 within 0.1 %.
@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.compare import Result, compare
-from stages.engine import loop, optim
-from stages.engine.batches import ImageBatch
-from stages.engine.compute import Compute, choose
+from stages.compute.device import Compute, choose
+from stages.images.training.batches import ImageBatch
 from stages.tasks import load_params
-from stages.tasks.cifar10 import task
+from stages.tasks.cifar10 import training
 from stages.tasks.cifar10.models import custom_resnet
+from stages.training import loop, optimizers
 
 BATCH, STEPS, LR = 128, 2, 1e-4
 
@@ -42,11 +42,11 @@ def make_batches() -> list[ImageBatch]:
 class Ours:
     def __init__(self, model: nn.Module, run: Any, compute: Compute) -> None:
         self.model, self.run, self.compute = compute.place(model), run, compute
-        self.optimizer = optim.build_optimizer(run.optimizer, self.model, LR)
+        self.optimizer = optimizers.build_optimizer(run.optimizer, self.model, LR)
         self.scaler = compute.grad_scaler(model)
 
     def step(self, batch: ImageBatch) -> float:
-        step = self.model, self.optimizer, self.scaler, batch, task, self.run, self.compute, LR
+        step = self.model, self.optimizer, self.scaler, batch, training, self.run, self.compute, LR
         return float(loop.take_step(*step)[0].mean())
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.compare import Result, compare
 from stages.tasks.speech import BLANK, CHARACTERS, NUM_CLASSES
-from stages.tasks.speech.task import decode
+from stages.tasks.speech.training import decode
 
 EMISSIONS, BEAM_EMISSIONS, FRAMES, BATCH = 1_310, 50, 500, 64
 BEAM, CUT = 10, 0.001

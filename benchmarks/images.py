@@ -19,11 +19,11 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from benchmarks.compare import Result, compare
-from stages.engine.batches import WorkerBatches
-from stages.engine.jpeg import EncodedImages
-from stages.engine.packed import Ragged
-from stages.engine.schema import ColorJitter, Erasing, Flip, Grayscale, ShiftScaleRotate
-from stages.tasks.faces import Augment
+from stages.config.schema import ColorJitter, Erasing, Flip, Grayscale, ShiftScaleRotate
+from stages.data.packed import Ragged
+from stages.images.storage import EncodedImages
+from stages.images.training.batches import WorkerBatches
+from stages.tasks.faces.settings import Augment
 
 NUM, SIDE, BATCH = 512, 224, 64
 MEAN, STD = [130.0, 103.0, 90.0], [78.0, 69.0, 66.0]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.learning
 
-Each run's own training (`stages.engine.loop`), after `dvc repro` of the sample data. Fast: bf16, images augmented in batches
-on the device, sequences half long and half short, dropout of 16 bits, the optimizer fused. Plain: float32,
+Each run's own training (`stages.training.loop`), after `dvc repro` of the sample data. Fast: bf16, images augmented in
+batches on the device, sequences half long and half short, dropout of 16 bits, the optimizer fused. Plain: float32,
 albumentations in processes, batches drawn at random, PyTorch's dropout, its optimizer one tensor after the other.
 Welch's t of the two means: below 2 or so, what lies between them is no more than what lies between seeds.
 
@@ -25,14 +25,16 @@ import torch
 from torch import nn
 
 from benchmarks.__main__ import machine
-from stages.engine import compute, loop, optim, paths
-from stages.engine.checkpoint import Resume
-from stages.engine.dropout import Dropout
-from stages.engine.optim import build_optimizer
-from stages.engine.record import Silence
-from stages.engine.schema import Run
-from stages.engine.sequences import SequenceBatches
+from stages.compute import device
+from stages.compute.dropout import Dropout
+from stages.config.schema import Run
+from stages.core import paths
+from stages.data.checkpoint import Resume
+from stages.sequences.training.batches import SequenceBatches
 from stages.tasks import load_params, part
+from stages.training import loop, optimizers
+from stages.training.optimizers import build_optimizer
+from stages.training.recorder import Silence
 
 SEEDS = range(5)
 RUNS = ("custom_resnet", "dilated_net", "resnet50", "pblstm", "bilstm")
@@ -77,20 +79,20 @@ def plain_optimizer(*arguments: Any) -> torch.optim.Optimizer:
 @contextmanager
 def plainly() -> Iterator[None]:
     """Where the engine leaves no choice."""
-    with patch.object(optim, "build_optimizer", plain_optimizer), patch.object(Dropout, "forward", nn.Dropout.forward):
+    with patch.object(optimizers, "build_optimizer", plain_optimizer), patch.object(Dropout, "forward", nn.Dropout.forward):
         yield
 
 
-def learn(run: Run, place: compute.Compute, seed: int, lr: float, batches_of: type[SequenceBatches] | None = None) -> float:
+def learn(run: Run, place: device.Compute, seed: int, lr: float, batches_of: type[SequenceBatches] | None = None) -> float:
     """The dev score of a training from the beginning, with the weights that the run's `evaluate` takes.
 
     batches_of: what makes batches of sequences, where it is not the engine.
     """
-    task, features, stats = part(run.task, "task"), paths.features(run.task), paths.read_stats(run.task)
+    task, features, stats = part(run.task, "training"), paths.features(run.task), paths.read_stats(run.task)
     batches: Any = task.train_batches(features, run, place, seed)
     if batches_of is not None:
         batches.__class__ = batches_of  # over the same features, masked alike
-    compute.seed_torch(seed)
+    device.seed_torch(seed)
     model = place.place(task.build_model(run, stats))
     state = loop.train(
         model,
@@ -113,7 +115,7 @@ def learn(run: Run, place: compute.Compute, seed: int, lr: float, batches_of: ty
 def compare(name: str) -> Comparison:
     run, lr = load_params().run(name), float(json.loads(paths.lr(name).read_text())["lr"])
     is_images = run.loading is not None
-    places = [compute.choose("auto", precision, deterministic=True) for precision in ("auto", "fp32")]
+    places = [device.choose("auto", precision, deterministic=True) for precision in ("auto", "fp32")]
     runs = [replace(run, loading=loading) for loading in ("device", "workers")] if is_images else [run, run]
     kinds = [None, None if is_images else RandomBatches]
     scores: list[list[float]] = [[], []]
@@ -122,7 +124,7 @@ def compare(name: str) -> Comparison:
             with plainly() if side else nullcontext():
                 scores[side].append(learn(runs[side], places[side], seed, lr, kinds[side]))
             print(f"{name}, seed {seed}, {('fast', 'plain')[side]}: {scores[side][-1]:.4f}", flush=True)
-    return Comparison(name, part(run.task, "task").SCORE.name, *scores)
+    return Comparison(name, part(run.task, "training").SCORE.name, *scores)
 
 
 def main() -> None:

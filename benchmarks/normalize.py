@@ -26,8 +26,8 @@ import torch
 import torchaudio.transforms
 
 from benchmarks.compare import Result, compare
-from stages.engine.archive import Archive, pack_folder
-from stages.engine.packed import RaggedArray
+from stages.data.archive import Archive, pack_folder
+from stages.data.packed import RaggedArray
 from stages.tasks import load_params
 from stages.tasks.faces import raw as faces
 from stages.tasks.speech import raw as speech

@@ -24,12 +24,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from torch.utils.data import DataLoader
 
 from benchmarks.compare import Result, compare
-from stages.engine.compute import Compute, choose
-from stages.engine.packed import Ragged, RaggedArray
-from stages.engine.schema import Frames
-from stages.engine.sequences import SequenceBatch, SequenceBatches
-from stages.tasks.speech import NUM_CLASSES, Augment, Loss, task
-from stages.tasks.speech.models import LockedDropout, pblstm
+from stages.compute.device import Compute, choose
+from stages.config.schema import Frames
+from stages.data.packed import Ragged, RaggedArray
+from stages.sequences.training.batches import SequenceBatch, SequenceBatches
+from stages.sequences.training.layers import LockedDropout
+from stages.tasks.speech import NUM_CLASSES, training
+from stages.tasks.speech.models import pblstm
+from stages.tasks.speech.settings import Augment, Loss
 
 FEATURES, BATCH = 27, 8
 HIDDEN, DECODER, DROPOUT = 64, 256, 0.2
@@ -109,7 +111,7 @@ def check_same_work(ours: pblstm.Model, usual: Usual, batch: SequenceBatch) -> N
     assert sum(weight.numel() for weight in ours.parameters()) == sum(weight.numel() for weight in usual.parameters())
     found = []
     for model in (ours.eval(), usual.eval()):
-        losses = task.loss(task.forward(model, batch), batch, Loss())
+        losses = training.loss(training.forward(model, batch), batch, Loss())
         losses.mean().backward()
         found.append((losses.detach(), model.conv.weight.grad))
         model.zero_grad()
@@ -154,8 +156,8 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, compute: Compute, 
     frames = 0
     for batch in batches:
         with compute.autocast():
-            output = task.forward(model, batch)
-        task.loss(output, batch, Loss()).mean().backward()
+            output = training.forward(model, batch)
+        training.loss(output, batch, Loss()).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
         frames += int(batch.lengths.sum())

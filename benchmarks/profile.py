@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from stages.engine import compute, loop, optim, paths
-from stages.engine.compute import Compute
-from stages.engine.errors import InputError
+from stages.compute import device
+from stages.compute.device import Compute
+from stages.core import paths
+from stages.core.errors import InputError
 from stages.tasks import load_params, part
+from stages.training import loop, optimizers
 
 LR = 1e-4
 WARM_UP = 3  # steps before the clock counts
@@ -67,11 +69,11 @@ def profile(name: str, steps: int) -> dict[str, float]:
     """Seconds by phase, of `steps` steps after a few that are not counted."""
     params = load_params()
     run = params.run(name)
-    task, stats = part(run.task, "task"), paths.read_stats(run.task)
-    place = compute.choose(params.device, params.precision, params.deterministic)
+    task, stats = part(run.task, "training"), paths.read_stats(run.task)
+    place = device.choose(params.device, params.precision, params.deterministic)
     batches = task.train_batches(paths.features(run.task), run, place, params.seed)
     model: nn.Module = place.place(task.build_model(run, stats)).train()
-    optimizer = optim.build_optimizer(run.optimizer, model, LR)
+    optimizer = optimizers.build_optimizer(run.optimizer, model, LR)
     clock = Clock(place)
     scaler = TimedScaler(clock, place)
 

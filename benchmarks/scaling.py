@@ -31,15 +31,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.stages_at_scale import RUNS, SEARCHED, STAGES, Cost, Project, read_run, serving, warm_up, watch
-from stages.engine import checksums, loop, optim, paths
-from stages.engine.batches import ImageBatch
-from stages.engine.compute import choose
-from stages.engine.packed import Ragged, RaggedArray
-from stages.engine.sequences import SequenceBatch
-from stages.engine.tables import write_table
+from stages.compute.device import choose
+from stages.core import checksums, paths
+from stages.data.packed import Ragged, RaggedArray
+from stages.data.tables import write_table
+from stages.images.training.batches import ImageBatch
+from stages.sequences.training.batches import SequenceBatch
 from stages.tasks import load_params, part
 from stages.tasks.faces.evaluation import verification
 from stages.tasks.speech import NUM_CLASSES, evaluation
+from stages.training import loop, optimizers
 
 TIMES, ROUNDS = (1, 4, 16), 3
 # Items at one time, and the stages to measure: `normalize` takes more of them, for it is the quickest.
@@ -160,7 +161,7 @@ class Full:
 
 def steps(task: str, run: Any, batch: int, out: Path) -> None:
     """Take two steps and evaluate, of random inputs; write the seconds of an item in the second step, and in evaluation."""
-    module, compute = part(task, "task"), choose("cpu", "auto", deterministic=True)
+    module, compute = part(task, "training"), choose("cpu", "auto", deterministic=True)
     inputs: Any
     if task == "speech":
         targets, lengths = torch.randint(1, 41, (batch, 140)), torch.full((batch,), FRAMES)
@@ -170,7 +171,7 @@ def steps(task: str, run: Any, batch: int, out: Path) -> None:
         images = torch.randn(batch, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
         inputs = ImageBatch(images, torch.randint(0, CLASSES, (batch,)), torch.arange(batch))
     model = compute.place(module.build_model(run, {"num_features": 27, "classes": range(CLASSES)})).train()
-    optimizer = optim.build_optimizer(run.optimizer, model, 1e-4)
+    optimizer = optimizers.build_optimizer(run.optimizer, model, 1e-4)
     times = []
     for _ in range(2):
         began = time.process_time()

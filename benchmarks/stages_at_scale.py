@@ -39,11 +39,12 @@ import torch
 from ruamel.yaml import YAML
 
 from benchmarks.normalize import RATE, make_jpegs, make_waves
-from stages.engine import paths
-from stages.engine.archive import write_member
-from stages.engine.errors import InputError
-from stages.engine.schema import Run
-from stages.tasks import load_params, speech
+from stages.config.schema import Run
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data.archive import write_member
+from stages.tasks import load_params
+from stages.tasks.speech import public
 
 STAGES = ("download", "normalize", "find_lr", "train", "evaluate", "submit")
 RUNS = {"speech": "pblstm", "faces": "resnet50"}
@@ -84,7 +85,7 @@ class Project:
     def do(self, stage: str) -> None:
         """Run a stage in this process, which stays in the folder."""
         os.chdir(self.folder)
-        speech.PUBLIC["generated"] = self._public
+        public.PUBLIC["generated"] = self._public
         if stage == "train":  # at no rate that so short a range test has found
             paths.lr(self.run).parent.mkdir(parents=True, exist_ok=True)
             paths.lr(self.run).write_text('{"lr": 1e-4}')

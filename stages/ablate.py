@@ -15,10 +15,10 @@ from typing import Any
 
 from stages.ablating import grids, queue
 from stages.ablating.grids import Value
-from stages.engine import paths
-from stages.engine.check import nearest
-from stages.engine.errors import InputError
-from stages.engine.tables import write_table
+from stages.config.check import nearest
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data.tables import write_table
 from stages.reporting import ablations
 from stages.reporting.ablations import Row
 from stages.reporting.environment import git
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     evaluates = any(value.key.startswith("evaluate") for value in values)
     _repro(f"train@{options.run}" if evaluates else f"normalize@{task}")
     refs = queue.run(values, options.jobs)
-    metric, source = part(task, "task").SCORE.name, params.task(task).source
+    metric, source = part(task, "training").SCORE.name, params.task(task).source
     rows = [row(value, refs.get(value.name), metric, source) for value in values]
     table = paths.ablation(options.run)
     grown = ablations.grids(ablations.read(table)) | ablations.grids(rows)

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from stages.engine import paths
-from stages.engine.check import nearest
-from stages.engine.errors import InputError, run_stage
-from stages.sources import http, kaggle, path, sevenzip
+from stages.config.check import nearest
+from stages.core import paths
+from stages.core.errors import InputError, run_stage
+from stages.sources import http, path, sevenzip
+from stages.sources.kaggle import download as kaggle
 from stages.tasks import load_params, part
 
 
@@ -31,7 +32,7 @@ def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
         for stem, competition in settings.competitions.items():
             kaggle.fetch(competition, out, cache, f"tasks.{task}.competitions.{stem}", max_bytes=max_bytes)
     elif settings.source == "public":
-        known = part(task).PUBLIC
+        known = part(task, "public").PUBLIC
         if not settings.public:
             raise InputError(
                 f"tasks.{task}.public: names no archives; take the source 'kaggle', or a path to archives of yours"

@@ -2,19 +2,22 @@
 
 import json
 
-from stages.engine import checkpoint, checksums, compute, paths, plots
-from stages.engine.errors import run_stage
+from stages.compute import device
+from stages.core import checksums, paths
+from stages.core.errors import run_stage
+from stages.data import checkpoint
+from stages.results import plots
 from stages.tasks import load_params, part
 
 
 def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
-    task = part(run.task, "task")
+    task = part(run.task, "training")
     params.tell_hidden(name)
     checksums.check(paths.features(run.task))
     saved = checkpoint.load(paths.model(name) / f"{run.evaluate.weights}.pt")
-    place = compute.choose(params.device, params.precision, params.deterministic)
+    place = device.choose(params.device, params.precision, params.deterministic)
     model = place.place(task.build_model(run, saved["stats"]))
     model.load_state_dict(saved["weights"])
     with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:

@@ -12,10 +12,13 @@ from typing import Any
 
 from torch import nn
 
-from stages.engine import checkpoint, onnx_graph, paths, summary
-from stages.engine.errors import InputError, run_stage
-from stages.engine.model_card import Card, render
-from stages.engine.schema import Run
+from stages.config.schema import Run
+from stages.core import paths
+from stages.core.errors import InputError, run_stage
+from stages.data import checkpoint
+from stages.exporting import onnx_graph
+from stages.exporting.card import Card, render
+from stages.results import summary
 from stages.tasks import load_params, part
 
 
@@ -27,7 +30,7 @@ def main(name: str) -> None:
     _check_parameters(name, run, saved)
     digest = checkpoint.weights_hash(saved["weights"])
     metrics = _metrics(name, digest)
-    model = part(run.task, "task").build_model(run, saved["stats"]).eval()
+    model = part(run.task, "training").build_model(run, saved["stats"]).eval()
     model.load_state_dict(saved["weights"])
     export = part(run.task, "export")
     graph = export.graph(model, saved["stats"])

@@ -5,9 +5,13 @@ The top-level `lr` if set, else the run's own number, else (`lr: find`) a range 
 
 import json
 
-from stages.engine import checksums, compute, optim, paths, plots, range_test
-from stages.engine.errors import InputError, run_stage
+from stages.compute import device
+from stages.core import checksums, paths
+from stages.core.errors import InputError, run_stage
+from stages.results import plots
 from stages.tasks import load_params, part
+from stages.training import schedules
+from stages.tuning import range_test
 
 
 def main(name: str) -> None:
@@ -20,19 +24,19 @@ def main(name: str) -> None:
         lr, source = run.optimizer.lr, f"runs.{name}.optimizer.lr"
     else:
         checksums.check(paths.features(run.task))
-        task = part(run.task, "task")
-        place = compute.choose(params.device, params.precision, params.deterministic, params.compile)
+        task = part(run.task, "training")
+        place = device.choose(params.device, params.precision, params.deterministic, params.compile)
         batches = task.train_batches(paths.features(run.task), run, place, params.seed)
-        compute.seed_torch(params.seed)
+        device.seed_torch(params.seed)
         model = place.place(task.build_model(run, paths.read_stats(run.task)))
         rates, losses = range_test.range_test(model, task=task, run=run, batches=batches, compute=place, seed=params.seed)
         try:
-            lr, source = optim.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
+            lr, source = range_test.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
         except ValueError as error:
             raise InputError(f"runs.{name}.range_test: {error}; widen it, or give runs.{name}.optimizer.lr") from None
-        plots.range_test(paths.lr_plot(name), name, rates, losses, optim.smooth(losses), lr)
+        plots.range_test(paths.lr_plot(name), name, rates, losses, range_test.smoothed_losses(losses), lr)
     if "range test" not in source:
-        factors = [optim.lr_factor(run.schedule, step, 100, run.epochs) for step in range(100 * run.epochs)]
+        factors = [schedules.lr_factor(run.schedule, step, 100, run.epochs) for step in range(100 * run.epochs)]
         plots.fixed_lr(paths.lr_plot(name), name, lr, source, factors)
     with paths.output(paths.lr(name)) as partial:
         partial.write_text(json.dumps({"lr": lr, "source": source}, indent=2) + "\n")

@@ -10,9 +10,9 @@ import shutil
 import time
 from pathlib import Path
 
-from stages.engine import paths
-from stages.engine.check import nearest
-from stages.engine.errors import InputError, run_command
+from stages.config.check import nearest
+from stages.core import paths
+from stages.core.errors import InputError, run_command
 
 
 def main() -> None:

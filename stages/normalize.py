@@ -1,7 +1,8 @@
 """Stage `normalize`: decode and check raw archives once; packed arrays and statistics into data/features/<task>/."""
 
-from stages.engine import archive, checksums, paths
-from stages.engine.errors import run_stage
+from stages.core import checksums, paths
+from stages.core.errors import run_stage
+from stages.data import archive
 from stages.tasks import load_params, part
 
 

@@ -18,12 +18,14 @@ from typing import Any, NamedTuple, TextIO
 from torch import nn
 from torch.backends import cudnn
 
-from stages.engine import checkpoint, compute, paths
-from stages.engine.check import build
-from stages.engine.compute import Compute
-from stages.engine.errors import InputError, run_command
-from stages.engine.schema import Run
-from stages.engine.tables import row
+from stages.compute import device
+from stages.compute.device import Compute
+from stages.config.check import build
+from stages.config.schema import Run
+from stages.core import paths
+from stages.core.errors import InputError, run_command
+from stages.data import checkpoint
+from stages.data.tables import row
 from stages.tasks import load_params, part
 
 TOGETHER = 64  # files that are in memory at a time
@@ -74,13 +76,13 @@ def load(name: str) -> Trained:
     file = paths.model(name) / f"{today.evaluate.weights}.pt"
     saved = checkpoint.load(file)
     block = saved["run"]
-    loss = build(part(today.task).Loss, block["loss"], f"{file}: loss")
+    loss = build(part(today.task, "settings").Loss, block["loss"], f"{file}: loss")
     run = dataclasses.replace(today, model=block["model"], loss=loss)
     # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
-    place = compute.choose(params.device, params.precision, deterministic=False)
+    place = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic
     try:
-        model = part(run.task, "task").build_model(run, saved["stats"])
+        model = part(run.task, "training").build_model(run, saved["stats"])
         model.load_state_dict(saved["weights"])
     except (RuntimeError, TypeError):
         again = f"`dvc repro train@{name}` trains it again"

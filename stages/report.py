@@ -6,8 +6,8 @@ bytes, but for the commit and the versions that the page names; DVC does not mak
 
 from pathlib import Path
 
-from stages.engine import paths
-from stages.engine.errors import run_stage
+from stages.core import paths
+from stages.core.errors import run_stage
 from stages.reporting.collect import collect
 from stages.reporting.environment import environment
 from stages.reporting.page import render

@@ -8,9 +8,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from stages.engine import checksums, paths
-from stages.engine.errors import InputError, run_stage
-from stages.sources import kaggle_submit
+from stages.core import checksums, paths
+from stages.core.errors import InputError, run_stage
+from stages.sources.kaggle import submit as kaggle
 from stages.tasks import load_params, part
 
 
@@ -36,7 +36,7 @@ def main(name: str) -> None:
             raise InputError(f"{key}: names the competition of none of the run's files, which are {', '.join(report)}")
         for file in files:
             if file.stem in competitions:
-                report[file.stem] |= kaggle_submit.submit(
+                report[file.stem] |= kaggle.submit(
                     file,
                     competitions[file.stem],
                     receipts=paths.receipts(),

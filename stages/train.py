@@ -12,24 +12,29 @@ from typing import Any
 
 import torch
 
-from stages.engine import checkpoint, checksums, compute, distributed, loop, paths, summary
-from stages.engine.errors import run_stage
-from stages.engine.record import Recorder, Silence, write_timing
-from stages.engine.schema import Params, Run
-from stages.tasks import HERE, load_params, part
+from stages.compute import device, distributed
+from stages.config import dependencies
+from stages.config.schema import Params, Run
+from stages.core import checksums, paths
+from stages.core.errors import run_stage
+from stages.data import checkpoint
+from stages.results import summary
+from stages.tasks import load_params, part
+from stages.training import loop
+from stages.training.recorder import Recorder, Silence, write_timing
 
 
 def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
     data = checksums.check(paths.features(run.task))
-    place = compute.choose(params.device, params.precision, params.deterministic, params.compile)
+    place = device.choose(params.device, params.precision, params.deterministic, params.compile)
     lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
     # What a checkpoint says of its origin; how it is evaluated is not a part of that.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data}
     computed = [params.deterministic, params.compile, place.name, place.precision, torch.__version__]
-    fingerprint = _fingerprint(settings, run, computed)
+    fingerprint = _fingerprint(name, settings, run, computed)
     with distributed.processes(place.device):
         if distributed.rank() == 0:
             with checkpoint.resuming(paths.resume(name) / f"{fingerprint}-{distributed.size()}") as resume:
@@ -41,12 +46,12 @@ def main(name: str) -> None:
 
 
 def _train(
-    name: str, run: Run, params: Params, place: compute.Compute, settings: dict[str, Any], resume: checkpoint.Resume | None
+    name: str, run: Run, params: Params, place: device.Compute, settings: dict[str, Any], resume: checkpoint.Resume | None
 ) -> None:
-    task, stats, lr = part(run.task, "task"), settings["stats"], settings["lr"]
+    task, stats, lr = part(run.task, "training"), settings["stats"], settings["lr"]
     batches = task.train_batches(paths.features(run.task), run, place, params.seed)
     dev = task.eval_batches(paths.features(run.task), "dev", run, place)
-    compute.seed_torch(params.seed)
+    device.seed_torch(params.seed)
     model = place.place(task.build_model(run, stats))
     where = f"{place.name}, {place.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
@@ -77,12 +82,10 @@ def _save(name: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
         checkpoint.save(paths.model(name) / "best.pt", settings | state["best"])
 
 
-def _fingerprint(settings: dict[str, Any], run: Run, computed: list[Any]) -> str:
-    """Of all that decides the result: settings, data, device and versions, and code."""
-    engine, room = HERE.parent / "engine", HERE / run.task
-    code = [*engine.glob("*.py"), *room.glob("*.py"), *room.glob("task/*.py"), Path(__file__)]
-    code += [room / "models/__init__.py", room / f"models/{run.model['name']}.py"]
-    return checkpoint.fingerprint([settings, computed], HERE.parent, code)
+def _fingerprint(name: str, settings: dict[str, Any], run: Run, computed: list[Any]) -> str:
+    """Of all that decides the result: settings, data, device and versions, and the code that dvc.yaml lists."""
+    code = [dependencies.ROOT / file for file in dependencies.code_of("train", name, run)]
+    return checkpoint.fingerprint([settings, computed], dependencies.ROOT, code)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from dvc.output import Output
 from dvc.repo import Repo
 from rich.progress import track
 
-from stages.engine import paths
-from stages.engine.errors import InputError, run_command
+from stages.core import paths
+from stages.core.errors import InputError, run_command
 
 NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")  # below a folder of two digits; others are on their way in
 

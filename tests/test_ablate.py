@@ -18,9 +18,9 @@ from ruamel.yaml import YAML
 
 from stages import ablate
 from stages.ablating import grids, queue
-from stages.engine import paths
-from stages.engine.errors import InputError
-from stages.engine.tables import write_table
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data.tables import write_table
 from stages.reporting import ablations
 from stages.reporting.ablations import Row
 from tests.conftest import ROOT, Project

@@ -14,10 +14,11 @@ import torch
 from benchmarks.gpu import __main__ as bench
 from benchmarks.gpu import cifar10, determinism, faces, features, speech, steps
 from benchmarks.gpu.sizes import FULL, SMALL, at_size, full_params
-from stages.engine.schema import Params
+from stages.config.schema import Params
 from stages.tasks import load_params
-from stages.tasks.speech import Loss, task
+from stages.tasks.speech import training
 from stages.tasks.speech.models import pblstm
+from stages.tasks.speech.settings import Loss
 from tests.conftest import ROOT, Project
 
 
@@ -89,7 +90,7 @@ def test_packed_two_way_lstms_in_the_place_of_ours_give_the_same_losses(params: 
         theirs.lstm.load_state_dict(dict(zip(theirs.lstm.state_dict(), values, strict=True)))
     batch = next(ours.endless())
     with torch.no_grad():
-        losses = [task.loss(task.forward(network, batch), batch, Loss()) for network in (one, other)]
+        losses = [training.loss(training.forward(network, batch), batch, Loss()) for network in (one, other)]
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-4, atol=1e-4)
 
 

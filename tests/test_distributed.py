@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from stages import download, find_lr, normalize, train
-from stages.engine import distributed
-from stages.engine.batch_norm import SharedBatchNorm2d
+from stages.compute import distributed
+from stages.compute.batch_norm import SharedBatchNorm2d
 from tests.conftest import ROOT, Project
 
 
@@ -89,7 +89,7 @@ def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pyt
 RESTARTED = """
 import os, sys, time
 import torch
-from stages.engine import distributed
+from stages.compute import distributed
 
 attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]
 time.sleep(float(rank) if attempt == "1" else 0)

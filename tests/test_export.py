@@ -18,13 +18,15 @@ from gto.constants import assert_name_is_valid
 from torch import Tensor, nn
 
 from stages import export
-from stages.engine import checkpoint, model_card, onnx_graph, paths
-from stages.engine.compute import seed_torch
-from stages.engine.errors import InputError
-from stages.engine.onnx_graph import Graph, Port
+from stages.compute.device import seed_torch
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data import checkpoint
+from stages.exporting import card, onnx_graph
+from stages.exporting.onnx_graph import Graph, Port
 from stages.tasks import load_params, part
 from stages.tasks.faces.evaluation import whitening
-from stages.tasks.faces.models import CosineHead
+from stages.tasks.faces.training.cosine_head import CosineHead
 from stages.tasks.speech import SYMBOLS
 from stages.tasks.speech.export import portable
 from tests.conftest import ROOT, Project
@@ -194,7 +196,7 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     run = params.run(name)
     stats = STATS[run.task] | {"num": {"train": 1234, "dev": 5, "test": 0}}
     seed_torch(1)
-    model = part(run.task, "task").build_model(run, stats)
+    model = part(run.task, "training").build_model(run, stats)
     settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa"}
     result = {"history": [{}, {}, {}], "epoch": 2, "weights": model.state_dict()}
@@ -225,7 +227,7 @@ def test_the_command_writes_a_checked_file_and_its_card(project: Project, capsys
     card = (folder / "README.md").read_text()
     parameters = sum(
         weight.numel()
-        for weight in part("cifar10", "task").build_model(RUNS["custom_resnet"], STATS["cifar10"]).parameters()
+        for weight in part("cifar10", "training").build_model(RUNS["custom_resnet"], STATS["cifar10"]).parameters()
     )
     for said in (
         digest, hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(), f"{parameters:,}", "nine-layer residual",
@@ -332,9 +334,9 @@ def test_a_failed_check_keeps_the_last_good_export(project: Project, monkeypatch
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_states_the_licence_of_every_source(task: str) -> None:
     about = part(task, "export").ABOUT
-    named = {"sample", "kaggle", "path"} | ({"public"} if part(task).PUBLIC else set())
+    named = {"sample", "kaggle", "path"} | ({"public"} if part(task, "public").PUBLIC else set())
     assert about.licences.keys() == named
-    assert isinstance(about, model_card.About) and about.result and about.limits
+    assert isinstance(about, card.About) and about.result and about.limits
 
 
 def test_artifacts_are_the_evaluated_files_of_runs() -> None:

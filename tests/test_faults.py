@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stages.engine.errors import InputError, describe, naming
+from stages.core.errors import InputError, describe, naming
 from tests.conftest import ROOT, Project
 from tests.soak.disk import Disk, NotAllowed
 from tests.sources.test_http import BODY, SHA256, Answer, Site, site  # noqa: F401  (a fixture)
@@ -63,7 +63,7 @@ def test_a_full_disk_stops_normalize_with_the_old_features_whole_and_with_room_i
 def test_a_full_disk_stops_a_download_of_unknown_length_which_then_goes_on(disk: Disk, site: Site) -> None:  # noqa: F811
     program = f"""
 from pathlib import Path
-from stages.engine.errors import run_stage
+from stages.core.errors import run_stage
 from stages.sources import http
 run_stage(lambda url: print(http.fetch(url, Path("out"), Path("cache"), checksum={SHA256!r})))
 """
@@ -101,8 +101,8 @@ def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedPr
 SAVE = """
 from pathlib import Path
 import torch
-from stages.engine import checkpoint
-from stages.engine.errors import run_stage
+from stages.data import checkpoint
+from stages.core.errors import run_stage
 run_stage(lambda size: checkpoint.save(Path("models/last.pt"), {"weights": {"w": torch.full((int(size),), 1.0)}}))
 """
 
@@ -131,8 +131,8 @@ def test_an_archive_that_cannot_be_written_leaves_nothing(project: Project) -> N
 ENDLESS = """
 import multiprocessing, sys
 import numpy as np, torch
-from stages.engine.batches import WorkerBatches
-from stages.engine.errors import run_stage
+from stages.images.training.batches import WorkerBatches
+from stages.core.errors import run_stage
 
 def no_room(storage):
     raise RuntimeError(f"unable to mmap {storage.nbytes()} bytes from file </torch_1>: Cannot allocate memory (12)")

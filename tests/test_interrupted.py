@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from stages import interrupted
-from stages.engine import checkpoint, paths
-from stages.engine.errors import InputError
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data import checkpoint
 from tests.conftest import Project
 
 

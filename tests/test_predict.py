@@ -18,9 +18,10 @@ import soundfile
 import torch
 
 from stages import download, evaluate, normalize, predict, train
-from stages.engine import checkpoint, paths
-from stages.engine.compute import Compute
-from stages.engine.errors import InputError
+from stages.compute.device import Compute
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data import checkpoint
 from stages.tasks import load_params, part
 from stages.tasks.speech import CHARACTERS, NUM_CLASSES, SYMBOLS, prediction, raw
 from tests.conftest import ROOT, Project

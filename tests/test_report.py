@@ -22,9 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import report
-from stages.engine import paths
-from stages.engine.errors import InputError
-from stages.engine.tables import write_table
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data.tables import write_table
 from stages.reporting import ablations, charts, collect, page, vega
 from stages.tasks import load_params
 from tests.conftest import ROOT, Project

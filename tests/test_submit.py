@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stages.engine import checksums, paths
+from stages.core import checksums, paths
 from tests.conftest import Project
 from tests.kaggle_server import Fault, KaggleServer
 

@@ -21,7 +21,7 @@ import torch
 from benchmarks.__main__ import machine
 from benchmarks.gpu import cifar10, determinism, faces, speech
 from benchmarks.gpu.sizes import FULL, SMALL, Sizes, full_params
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 
 RESULTS = Path(__file__).parent.parent / "results/speed"
 PARTS = {"custom_resnet": cifar10, "resnet50": faces, "pblstm": speech, "deterministic": determinism}

@@ -16,10 +16,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu import features, steps
 from benchmarks.gpu.sizes import Sizes, at_size
-from stages.engine import checkpoint, compute, loop, optim, paths, range_test
-from stages.engine.record import Silence
-from stages.engine.schema import Params
-from stages.tasks.cifar10 import task
+from stages.compute import device
+from stages.config.schema import Params
+from stages.core import paths
+from stages.data import checkpoint
+from stages.tasks.cifar10 import training
+from stages.training import loop
+from stages.training.recorder import Silence
+from stages.tuning import range_test
 
 RUN = "custom_resnet"
 TRAIN, MEAN = 50_000, (125.3, 123.0, 113.9)  # of the real training images
@@ -35,7 +39,7 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
         is_real, data = _data(Path(folder), sizes)
         place = steps.choose(device, params, deterministic=True)
         lr, source = _rate(params, place, data)
-        flops = _flops(params) * epochs * len(task.read_images(data, "train"))
+        flops = _flops(params) * epochs * len(training.read_images(data, "train"))
         peak = steps.matmul_peak(place, sizes.matmul)
         found: dict[str, Any] = {
             "data": "CIFAR-10" if is_real else "random pixels, so no accuracy is claimed",
@@ -86,34 +90,34 @@ def _data(folder: Path, sizes: Sizes) -> tuple[bool, Path]:
     return False, features.cifar10(folder / "cifar10", sizes.cifar_images, sizes.cifar_dev)
 
 
-def _rate(params: Params, place: compute.Compute, data: Path) -> tuple[float, str]:
+def _rate(params: Params, place: device.Compute, data: Path) -> tuple[float, str]:
     run = params.run(RUN)
-    batches = task.train_batches(data, run, place, params.seed)
-    compute.seed_torch(params.seed)
-    model = place.place(task.build_model(run, {"classes": range(10)}))
-    rates, losses = range_test.range_test(model, task=task, run=run, batches=batches, compute=place, seed=params.seed)
+    batches = training.train_batches(data, run, place, params.seed)
+    device.seed_torch(params.seed)
+    model = place.place(training.build_model(run, {"classes": range(10)}))
+    rates, losses = range_test.range_test(model, task=training, run=run, batches=batches, compute=place, seed=params.seed)
     try:
-        return optim.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
+        return range_test.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
     except ValueError:
         return LR, "a constant, for in the range test no loss fell"
 
 
 def _flops(params: Params) -> float:
     """Of one image's step: forward, counted by PyTorch, and twice as much backward."""
-    model = task.build_model(params.run(RUN), {"classes": range(10)}).eval()
+    model = training.build_model(params.run(RUN), {"classes": range(10)}).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, 32, 32))
     return 3.0 * counter.get_total_flops()
 
 
-def _train(params: Params, place: compute.Compute, data: Path, lr: float) -> dict[str, Any]:
+def _train(params: Params, place: device.Compute, data: Path, lr: float) -> dict[str, Any]:
     run = params.run(RUN)
-    batches, dev = task.train_batches(data, run, place, params.seed), task.eval_batches(data, "dev", run, place)
-    compute.seed_torch(params.seed)
-    model = place.place(task.build_model(run, {"classes": range(10)}))
+    batches, dev = training.train_batches(data, run, place, params.seed), training.eval_batches(data, "dev", run, place)
+    device.seed_torch(params.seed)
+    model = place.place(training.build_model(run, {"classes": range(10)}))
     began = time.perf_counter()
     state = loop.train(
-        model, task=task, run=run, lr=lr, batches=batches, dev=dev, compute=place, seed=params.seed,
+        model, task=training, run=run, lr=lr, batches=batches, dev=dev, compute=place, seed=params.seed,
         recorder=Silence(), resume=checkpoint.Resume(None), minutes_between_saves=60.0,
     )  # fmt: skip
     place.synchronize()

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.gpu import features, steps
 from benchmarks.gpu.sizes import Sizes, at_size
-from stages.engine.schema import Params
+from stages.config.schema import Params
 
 RUNS = ("custom_resnet", "resnet50", "pblstm")
 SHOWN = 6  # operations

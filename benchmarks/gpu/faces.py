@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.gpu import features, steps
 from benchmarks.gpu.sizes import Sizes, at_size
-from stages.engine.machine import num_cores
-from stages.engine.schema import Params
+from stages.config.schema import Params
+from stages.core.machine import num_cores
 
 RUN = "resnet50"
 NUM_MADE = 4  # batches that lie on the device

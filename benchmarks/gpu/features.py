@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from benchmarks.pblstm import FEATURES, librispeech_like, write_utterances
-from stages.engine.packed import Ragged, text_row
+from stages.data.packed import Ragged, text_row
 from stages.tasks.cifar10 import CLASSES, SIDE
 
 DISTINCT = 256  # images drawn; more are these again

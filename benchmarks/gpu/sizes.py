@@ -6,8 +6,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.engine import params, paths
-from stages.engine.schema import Params
+from stages.config import params
+from stages.config.schema import Params
+from stages.core import paths
 from stages.tasks import load_params
 
 

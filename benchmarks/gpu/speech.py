@@ -15,7 +15,7 @@ from torch import nn
 from benchmarks.gpu import features, steps
 from benchmarks.gpu.sizes import Sizes, at_size
 from benchmarks.pblstm import TwoWay
-from stages.engine.schema import Params
+from stages.config.schema import Params
 
 RUN = "pblstm"
 EPOCH = 36_000_000  # frames of train-clean-100, 100 hours

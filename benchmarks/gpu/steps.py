@@ -12,10 +12,11 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.sizes import Sizes
-from stages.engine import compiling, compute, loop, optim
-from stages.engine.compute import Compute
-from stages.engine.schema import Params
+from stages.compute.device import DTYPES, Compute, seed_torch
+from stages.compute.device import choose as choose_device
+from stages.config.schema import Params
 from stages.tasks import part
+from stages.training import compiling, loop, optimizers
 
 LR = 1e-4
 
@@ -23,7 +24,7 @@ LR = 1e-4
 def choose(device: str, params: Params, *, deterministic: bool, compile: bool = False) -> Compute:
     """As the stages choose, but any number of times in a process."""
     torch.set_deterministic_debug_mode("default")
-    return compute.choose(device, params.precision, deterministic, compile)
+    return choose_device(device, params.precision, deterministic, compile)
 
 
 class Trainer:
@@ -36,18 +37,18 @@ class Trainer:
         self, params: Params, name: str, place: Compute, features: Path, change: Callable[[nn.Module], None] = lambda _: None
     ) -> None:
         self.run, self.place, self.seed = params.run(name), place, params.seed
-        self.task = part(self.run.task, "task")
+        self.task = part(self.run.task, "training")
         self.batches = self.task.train_batches(features, self.run, place, params.seed)
-        compute.seed_torch(params.seed)
+        seed_torch(params.seed)
         model = self.task.build_model(self.run, _stats(features))
         change(model)
         model = place.place(model).train()
         self.network, self.compile_seconds = compiling.compiled(model, self.task, self.run, self.batches, place)
-        self.optimizer, self.scaler = optim.build_optimizer(self.run.optimizer, model, LR), place.grad_scaler(model)
+        self.optimizer, self.scaler = optimizers.build_optimizer(self.run.optimizer, model, LR), place.grad_scaler(model)
         self.steps = 0
 
     def step(self, batch: Any) -> None:
-        compute.seed_torch(self.seed, self.steps)
+        seed_torch(self.seed, self.steps)
         loop.take_step(self.network, self.optimizer, self.scaler, batch, self.task, self.run, self.place, LR)
         self.steps += 1
 
@@ -91,7 +92,7 @@ def _stats(features: Path) -> dict[str, Any]:
 
 def matmul_peak(place: Compute, side: int, rounds: int = 10) -> float:
     """Floating-point operations a second of a product of two random matrices in the precision of training."""
-    kind = compute.DTYPES[place.precision]
+    kind = DTYPES[place.precision]
     one, other = (torch.randn(side, side, device=place.device).to(kind) for _ in range(2))
     times = []
     for _ in range(rounds):

@@ -11,11 +11,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.engine import paths
-from stages.engine.check import mapping, nearest
-from stages.engine.errors import InputError
-from stages.engine.params import read
-from stages.engine.schema import Params
+from stages.config.check import mapping, nearest
+from stages.config.params import read
+from stages.config.schema import Params
+from stages.core import paths
+from stages.core.errors import InputError
 from stages.tasks import load_params
 
 GRIDS = Path("ablations.yaml")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.ablating.grids import Value
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 from stages.reporting.environment import git
 
 POLL_SECONDS = 3.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 
 
 @dataclass(frozen=True)

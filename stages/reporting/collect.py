@@ -13,10 +13,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.engine import paths
-from stages.engine.check import nearest
-from stages.engine.errors import InputError
-from stages.engine.schema import Params, Run
+from stages.config.check import nearest
+from stages.config.schema import Params, Run
+from stages.core import paths
+from stages.core.errors import InputError
 from stages.reporting import ablations
 
 Curve = list[tuple[int, float | None]]  # epoch, and a value where it is finite

@@ -6,7 +6,7 @@ report takes the script out of it. `python -m stages.reporting.vega` writes it a
 
 from pathlib import Path
 
-from stages.engine import paths
+from stages.core import paths
 
 TEMPLATE = Path(__file__).with_name("dvc_plots.html")
 FRAME = Path(__file__).with_name("dvc_plots_frame.html")  # the template without the script

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 
 
 def fetch(url: str, out: Path, cache: Path, *, checksum: str | None) -> Path:

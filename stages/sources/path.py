@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
-from stages.engine import archive, paths
-from stages.engine.errors import InputError
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data import archive
 
 
 def fetch(sources: list[str], out: Path, where: str, max_bytes: int | None = None) -> None:

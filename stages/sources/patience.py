@@ -8,7 +8,7 @@ from typing import TypeVar
 import requests
 import urllib3
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 
 T = TypeVar("T")
 

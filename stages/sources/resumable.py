@@ -17,9 +17,9 @@ from pathlib import Path
 import requests
 import urllib3
 
-from stages.engine import paths
-from stages.engine.errors import InputError, Interrupted, naming
-from stages.sources.meter import Meter
+from stages.core import paths
+from stages.core.errors import InputError, Interrupted, naming
+from stages.core.progress import DownloadProgress
 from stages.sources.patience import Patience, Setback
 
 CHUNK = 1 << 16  # bytes; what a cut connection loses at most
@@ -107,8 +107,8 @@ def download(
         folder.mkdir(parents=True, exist_ok=True)
     with _alone(cache / f"{name}.lock", source), closing(Part(cache / f"{name}.partial", source)) as part:
         try:
-            with Meter(name) as meter:
-                _complete(part, out, ask, patience, meter)
+            with DownloadProgress(name) as progress:
+                _complete(part, out, ask, patience, progress)
             if expected := checksum or part.checksum:
                 _verify(part, expected, patience.where)
             check(part)
@@ -132,12 +132,12 @@ def _alone(lock: Path, source: str) -> Iterator[None]:
         yield
 
 
-def _complete(part: Part, out: Path, ask: Ask, patience: Patience, meter: Meter) -> None:
+def _complete(part: Part, out: Path, ask: Ask, patience: Patience, progress: DownloadProgress) -> None:
     """Download until nothing is missing, in as many attempts as make progress."""
     furthest = part.position
     while part.position != part.length:
         try:
-            _attempt(part, out, ask, meter)
+            _attempt(part, out, ask, progress)
             return
         except requests.RequestException as error:
             if part.position > furthest:  # a server that starts again from 0 each time gets nowhere
@@ -146,7 +146,7 @@ def _complete(part: Part, out: Path, ask: Ask, patience: Patience, meter: Meter)
             patience.wait(error)
 
 
-def _attempt(part: Part, out: Path, ask: Ask, meter: Meter) -> None:
+def _attempt(part: Part, out: Path, ask: Ask, progress: DownloadProgress) -> None:
     """One request, from where the part ends."""
     # Some servers call a .tar.gz a gzip-encoded .tar, so `raw`: what they send is what is kept.
     headers = {"Accept-Encoding": "identity"}
@@ -155,11 +155,11 @@ def _attempt(part: Part, out: Path, ask: Ask, meter: Meter) -> None:
     with closing(ask(headers)) as response:
         _accept(part, response)
         _check_space(part, out)
-        meter.begin(part.position, part.length, part.source)
+        progress.begin(part.position, part.length, part.source)
         try:
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 part.append(chunk)
-                meter.show(part.position)
+                progress.show(part.position)
         except urllib3.exceptions.HTTPError as error:
             raise requests.ConnectionError(error) from error
     if part.length is not None and part.position != part.length:

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
-from stages.engine import paths
-from stages.engine.archive import DAMAGE, Archive, is_zip, write_member
-from stages.engine.errors import InputError
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data.archive import DAMAGE, Archive, is_zip, write_member
 
 STORED, LZMA, LZMA2, AES = b"\0", b"\3\1\1", b"\x21", b"\6\xf1\7\1"  # as 7-Zip's DOC/Methods.txt numbers them
 CHUNK = 1 << 16  # bytes of input at a time

@@ -1,9 +1,11 @@
 """The tasks, found by name: a folder here is a task, and its files have the same names and functions in every room.
 
-    <task>/__init__.py      the package face, torch-free: PUBLIC; Settings, BatchSize, Augment, Loss, Evaluate
+    <task>/__init__.py      facts about the data that several stages need; torch-free
+    <task>/settings.py      Settings, BatchSize, Augment, Loss, Evaluate: the keys of params.yaml; torch-free
+    <task>/public.py        PUBLIC: what the source `public` can download                              (stage download)
     <task>/sample/          make(out, settings, seed): an archive in the competition's own layout      (stage download)
     <task>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)
-    <task>/task/            build_model, example, train_batches, eval_batches, forward, loss, score and SCORE,
+    <task>/training/        build_model, example, train_batches, eval_batches, forward, loss, score and SCORE,
                             train_metric and TRAIN_METRIC                                              (find_lr, train)
     <task>/evaluation/      evaluate(...): metrics, plots, predictions                                 (stage evaluate)
     <task>/prediction.py    read(...), predict(...), describe(...): of a user's own files; and compare(...) where there is
@@ -20,10 +22,11 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from stages.engine import params, paths
-from stages.engine.check import nearest
-from stages.engine.errors import InputError
-from stages.engine.schema import Params
+from stages.config import params
+from stages.config.check import nearest
+from stages.config.schema import Params
+from stages.core import paths
+from stages.core.errors import InputError
 
 HERE = Path(__file__).parent
 
@@ -38,4 +41,4 @@ def part(task: str, name: str = "") -> ModuleType:
 
 def load_params(path: Path = paths.PARAMS) -> Params:
     """params.yaml, checked against every task's own classes and models."""
-    return params.load(face=part, models=lambda task: HERE / task / "models", path=path)
+    return params.load(settings=lambda task: part(task, "settings"), models=lambda task: HERE / task / "models", path=path)

@@ -23,7 +23,7 @@ def hurry(module: ModuleType) -> None:
         setattr(module.Patience, name, tuple(value) if isinstance(value, list) else value)
 
 
-CHANGES = {"kagglesdk.kaggle_env": lead_astray, "stages.sources.kaggle_client": hurry}
+CHANGES = {"kagglesdk.kaggle_env": lead_astray, "stages.sources.kaggle.client": hurry}
 
 
 class Changing(importlib.abc.MetaPathFinder):

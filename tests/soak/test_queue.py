@@ -12,7 +12,7 @@ import pytest
 
 from stages.ablating import queue
 from stages.ablating.grids import Value
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 from stages.reporting.environment import git
 
 TRAIN = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.engine import paths
+from stages.core import paths
 from tests.conftest import Project
 from tests.kaggle_server import KaggleServer
 from tests.test_submit import CONTENT, RUN, server, write  # noqa: F401  (a fixture)

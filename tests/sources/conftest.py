@@ -16,7 +16,7 @@ def kaggle_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
     pytest.importorskip("kaggle", reason="Kaggle's client is not installed", exc_type=ImportError)
     from kagglesdk import kaggle_env
 
-    from stages.sources import kaggle_client
+    from stages.sources.kaggle import client
 
     with KaggleServer() as server:
         (tmp_path / "home").mkdir()
@@ -26,16 +26,16 @@ def kaggle_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, server.url)
-        monkeypatch.setattr(kaggle_client.Patience, "backoff", 0.01)
+        monkeypatch.setattr(client.Patience, "backoff", 0.01)
         yield server
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """For answers that never come. Where they do, however late on a busy machine, nobody is to ask twice."""
-    from stages.sources import kaggle_client
+    from stages.sources.kaggle import client
 
-    monkeypatch.setattr(kaggle_client.Patience, "timeout", (1.0, 1.0))
+    monkeypatch.setattr(client.Patience, "timeout", (1.0, 1.0))
 
 
 @pytest.fixture

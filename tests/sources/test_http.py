@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.engine.errors import InputError, Interrupted
-from stages.sources import http, meter, patience
+from stages.core import progress
+from stages.core.errors import InputError, Interrupted
+from stages.sources import http, patience
 from stages.sources.patience import Patience
 
 BODY = np.random.default_rng(0).bytes(1_000_003)
@@ -488,7 +489,7 @@ def test_memory_does_not_grow_with_the_file(site: Site, fetch: Fetch) -> None:
 def test_a_terminal_shows_a_bar_and_other_outputs_get_lines(
     site: Site, fetch: Fetch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(meter, "SECONDS_PER_LINE", 0.0)
+    monkeypatch.setattr(progress, "SECONDS_PER_LINE", 0.0)
     site.plan = [Answer(cut=0.6)]
     fetch()
     shown = capsys.readouterr()

@@ -18,17 +18,19 @@ from unittest.mock import Mock
 
 import pytest
 
-from stages.engine.archive import write_member
-from stages.engine.errors import InputError, Interrupted
-from stages.sources import kaggle, kaggle_client, meter, resumable
+from stages.core.errors import InputError, Interrupted
+from stages.core.progress import DownloadProgress
+from stages.data.archive import write_member
+from stages.sources import resumable
+from stages.sources.kaggle import client, download
 from tests.kaggle_server import DAILY_LIMIT, RULES, Fault, KaggleServer
 
 KEY = "tasks.cifar10.source"
 STAGE = f"""
 from pathlib import Path
-from stages.engine.errors import run_stage
-from stages.sources import kaggle
-run_stage(lambda name: print(kaggle.fetch(name, Path("out"), Path("cache"), {KEY!r})))
+from stages.core.errors import run_stage
+from stages.sources.kaggle import download
+run_stage(lambda name: print(download.fetch(name, Path("out"), Path("cache"), {KEY!r})))
 """
 
 
@@ -50,7 +52,7 @@ def fetch(tmp_path: Path) -> Any:
     """fetch() -> the content of the archive, which must be the only thing that the folder holds."""
 
     def run(competition: str = "cifar-10", max_bytes: int | None = None) -> bytes:
-        path = kaggle.fetch(competition, tmp_path / "out", tmp_path / "cache", KEY, max_bytes=max_bytes)
+        path = download.fetch(competition, tmp_path / "out", tmp_path / "cache", KEY, max_bytes=max_bytes)
         assert list((tmp_path / "out").iterdir()) == [path]
         return path.read_bytes()
 
@@ -118,14 +120,14 @@ def test_a_cut_connection_is_resumed_where_it_broke(share: float, server: Kaggle
 def test_a_download_survives_many_cuts_as_long_as_each_brings_something(server: KaggleServer, fetch: Any) -> None:
     for share in range(1, 10):
         server.faults["archive"] += [Fault(), Fault(cut=share / 10)] if share > 1 else [Fault(cut=0.1)]
-    assert kaggle_client.Patience.attempts <= 9
+    assert client.Patience.attempts <= 9
     assert fetch() == server.archives["cifar-10"]
 
 
 def test_an_archive_that_changed_meanwhile_is_fetched_from_its_beginning(
     server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client.Patience, "attempts", 1)
+    monkeypatch.setattr(client.Patience, "attempts", 1)
     server.faults["archive"] = [Fault(cut=0.6)]
     refused(fetch)
     server.archives["cifar-10"], server.version = make_zip(seed=1), 2
@@ -163,7 +165,7 @@ def test_an_archive_that_was_whole_before_the_kill_is_not_fetched_again(
 
 def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched, pytest.raises(Interrupted, match=f"continues from {9 * resumable.CHUNK:,} bytes"):
-        patched.setattr(meter.Meter, "show", Mock(side_effect=[None] * 8 + [KeyboardInterrupt]))
+        patched.setattr(DownloadProgress, "show", Mock(side_effect=[None] * 8 + [KeyboardInterrupt]))
         fetch()
     assert fetch() == server.archives["cifar-10"]
     assert server.requests[-1].headers["Range"] == f"bytes={9 * resumable.CHUNK}-"
@@ -172,7 +174,7 @@ def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkey
 def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
     server: KaggleServer, fetch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client.Patience, "attempts", 1)
+    monkeypatch.setattr(client.Patience, "attempts", 1)
     server.faults["archive"] = [Fault(cut=0.6)]
     refused(fetch)
     with (tmp_path / "cache" / "cifar-10.zip.partial").open("r+b") as file:
@@ -216,7 +218,7 @@ def test_a_body_that_stalls_is_resumed(share: float, server: KaggleServer, fetch
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client.Patience, "attempts", 2)
+    monkeypatch.setattr(client.Patience, "attempts", 2)
     server.faults[call] = [Fault(stall=0.0)] * 3
     refused(fetch, "no answer from Kaggle for 1 s", "given up after 2 attempts")
 
@@ -365,7 +367,7 @@ def test_no_secret_shows_in_output_or_files(kind: str, code: int, server: Kaggle
 
 def submission(server: KaggleServer, tmp_path: Path) -> tuple[Any, Any]:
     """The client, signed in, and its answer to a submission."""
-    api: Any = kaggle_client.sign_in(kaggle_client.Patience("cifar-10", KEY))
+    api: Any = client.sign_in(client.Patience("cifar-10", KEY))
     (tmp_path / "submission.csv").write_text("id,label\n1,cat\n")
     return api, api.competition_submit(str(tmp_path / "submission.csv"), "a message", "cifar-10", quiet=True)
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from stages.engine.errors import InputError, Interrupted
-from stages.sources import kaggle_client, kaggle_submit
+from stages.core.errors import InputError, Interrupted
+from stages.sources.kaggle import client
+from stages.sources.kaggle import submit as kaggle_submit
 from tests.kaggle_server import DAILY_LIMIT, RULES, Fault, KaggleServer
 
 KEY = "tasks.cifar10.competitions.submission"
@@ -155,7 +156,7 @@ def test_ctrl_c_while_waiting_says_how_to_continue(
         monkeypatch.context() as patched,
         pytest.raises(Interrupted, match=r"^submission 1000 to cifar-10: the same command"),
     ):
-        patched.setattr(kaggle_submit._Submission, "_state", stop)
+        patched.setattr(submit._Submission, "_state", stop)
         submit()
     assert submit() == SCORED
     assert len(server.submissions) == 1
@@ -193,7 +194,7 @@ def test_without_a_receipt_the_file_is_looked_for_in_kaggles_list(server: Kaggle
 def test_a_process_that_dies_before_it_notes_the_reference_does_not_submit_twice(
     state: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = kaggle_submit._Receipt.add
+    add = submit._Receipt.add
 
     def die(self: Any, **facts: Any) -> None:
         if "reference" in facts:
@@ -201,7 +202,7 @@ def test_a_process_that_dies_before_it_notes_the_reference_does_not_submit_twice
         add(self, **facts)
 
     with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(kaggle_submit._Receipt, "add", die)
+        patched.setattr(submit._Receipt, "add", die)
         submit()
     server.submission_states = [state, "ERROR" if state == "ERROR" else "COMPLETE"]
     if state == "ERROR":
@@ -236,7 +237,7 @@ def test_the_list_is_given_time_to_show_what_was_sent(
 def test_a_server_that_never_answers_a_submission_is_given_up(
     server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client.Patience, "attempts", 4)
+    monkeypatch.setattr(client.Patience, "attempts", 4)
     server.faults["CreateSubmission"] = [Fault(503, "Unavailable")] * 50
     refused(submit, f"{KEY}: Kaggle answers 503 (Unavailable)", "given up after 4 attempts", "run the same command again")
     server.faults.clear()
@@ -270,7 +271,7 @@ def test_a_server_that_stalls_breaks_or_fails_is_asked_again(
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle_client.Patience, "attempts", 2)
+    monkeypatch.setattr(client.Patience, "attempts", 2)
     server.faults[call] = [Fault(stall=0.0)] * 3
     refused(submit, f"{KEY}: no answer from Kaggle for 1 s", "given up after 2 attempts")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from stages import download
-from stages.engine import paths
-from stages.engine.archive import Archive
-from stages.engine.errors import InputError
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data.archive import Archive
 from stages.sources import path
 from tests.conftest import Project
 

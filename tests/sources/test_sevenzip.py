@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from py7zr.archiveinfo import write_uint64
 
-from stages.engine.archive import Archive
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
+from stages.data.archive import Archive
 from stages.sources.sevenzip import repack
 from tests.tasks.cifar10.test_raw import KAGGLE, contents, pack
 

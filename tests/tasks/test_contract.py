@@ -5,10 +5,10 @@ import inspect
 import pytest
 import torch
 
-from stages.engine.compute import Compute
-from stages.engine.loop import Score
-from stages.engine.schema import TaskSettings
+from stages.compute.device import Compute
+from stages.config.schema import TaskSettings
 from stages.tasks import load_params, part
+from stages.training.protocol import Score
 from tests.conftest import ROOT
 
 TASKS = [folder.parent.name for folder in sorted((ROOT / "stages/tasks").glob("*/__init__.py"))]
@@ -49,13 +49,13 @@ def test_a_room_has_every_function(task: str) -> None:
     assert issubclass(face.Settings, TaskSettings)
     assert all(url.startswith("https://") and ":" in checksum for url, checksum in face.PUBLIC.values())
     assert all(hasattr(face, name) for name in ("BatchSize", "Augment", "Loss", "Evaluate"))
-    assert isinstance(part(task, "task").SCORE, Score)
+    assert isinstance(part(task, "training").SCORE, Score)
 
 
 @pytest.mark.parametrize("name", load_params(ROOT / "params.yaml").runs)
 def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
-    task = part(run.task, "task")
+    task = part(run.task, "training")
     stats = {"classes": ["a", "b"], "num_features": 27, "side": 64}
     model = Compute(torch.device("cpu"), "fp32").place(task.build_model(run, stats)).eval()
     output = model(*task.example(stats))

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from stages.engine.model_card import About
-from stages.engine.onnx_graph import Graph, Pixels, Port, random_images
+from stages.exporting.card import About
+from stages.exporting.onnx_graph import Graph, Pixels, Port, random_images
 from stages.tasks.cifar10 import SIDE
 
 ABOUT = About(

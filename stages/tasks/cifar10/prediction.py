@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from stages.engine import classify, jpeg
-from stages.engine.compute import Compute
-from stages.engine.errors import InputError
-from stages.engine.schema import Run
-from stages.tasks.cifar10 import SIDE, task
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.core.errors import InputError
+from stages.images import storage
+from stages.images.evaluation import classification
+from stages.tasks.cifar10 import SIDE, training
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -18,7 +19,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
     """RGB (32, 32, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
     try:
-        return jpeg.decode(np.frombuffer(content, np.uint8), SIDE)
+        return storage.decode(np.frombuffer(content, np.uint8), SIDE)
     except ValueError as error:
         raise InputError(str(error)) from None
 
@@ -27,9 +28,9 @@ def predict(
     model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
 ) -> list[dict[str, Any]]:
     """Of each item the most probable class, its probability, and the probabilities of all."""
-    return classify.answer(model, task.forward, items, stats, compute, flip_average=run.evaluate.flip_average)
+    return classification.answer(model, training.forward, items, stats, compute, flip_average=run.evaluate.flip_average)
 
 
 def describe(answer: dict[str, Any]) -> str:
     """The three most probable classes in words."""
-    return classify.describe(answer)
+    return classification.describe(answer)

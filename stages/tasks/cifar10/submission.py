@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from stages.engine.errors import InputError
-from stages.engine.submission_file import read_predictions, read_sample, sample_ids, validate
-from stages.engine.tables import write_table
+from stages.core.errors import InputError
+from stages.data.tables import write_table
+from stages.results.submission_file import read_predictions, read_sample, sample_ids, validate
 from stages.tasks.cifar10 import CLASSES
 
 HEADER = ["id", "label"]

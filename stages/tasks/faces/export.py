@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.engine.model_card import About
-from stages.engine.onnx_graph import Graph, Pixels, Port, random_images
-from stages.engine.schema import Run
+from stages.config.schema import Run
+from stages.exporting.card import About
+from stages.exporting.onnx_graph import Graph, Pixels, Port, random_images
 from stages.tasks.faces.evaluation import whitening
 
 ABOUT = About(

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.engine.model_card import About
-from stages.engine.onnx_graph import Graph, Port
-from stages.tasks.speech.models import BidirectionalLSTM, LockedDropout
+from stages.exporting.card import About
+from stages.exporting.onnx_graph import Graph, Port
+from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout
 
 ABOUT = About(
     title="which phonemes are said",

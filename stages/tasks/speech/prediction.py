@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.engine.compute import Compute
-from stages.engine.errors import InputError
-from stages.engine.schema import Run
-from stages.engine.sequences import SequenceBatch
-from stages.tasks.speech import BLANK, CHARACTERS, SYMBOLS, raw, task
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.core.errors import InputError
+from stages.sequences.training.batches import SequenceBatch
+from stages.tasks.speech import BLANK, CHARACTERS, SYMBOLS, raw, training
 from stages.tasks.speech.raw.audio import HOP, RATE
 from stages.tasks.speech.raw.item import Problem
-from stages.tasks.speech.task import decode
+from stages.tasks.speech.training import decode
 
 SUFFIXES = (".wav", ".flac", ".npy")
 SECONDS_PER_FRAME = HOP / RATE  # of the competitions' MFCCs as well
@@ -50,7 +50,7 @@ def predict(
     model.eval()
     found = [_log_probs(model, torch.from_numpy(item), compute) for item in items]
     texts = decode.beam_search([item.numpy() for item in found], run.evaluate.test_beam, run.evaluate.cut, None)
-    frames = task.example(stats)[0][0]
+    frames = training.example(stats)[0][0]
     seconds = len(frames) / len(_log_probs(model, frames, compute)) * SECONDS_PER_FRAME  # a frame of the network's own
     return [_answer(log_probs, text, seconds) for log_probs, text in zip(found, texts, strict=True)]
 
@@ -61,7 +61,7 @@ def _log_probs(model: nn.Module, frames: Tensor, compute: Compute) -> Tensor:
     lengths = torch.tensor([len(frames)], device=compute.device)
     batch = SequenceBatch(frames[None].to(compute.device), lengths, none, lengths.new_zeros(1), torch.zeros(1))
     with compute.autocast():
-        output = task.forward(model, batch)
+        output = training.forward(model, batch)
     return output.log_probs[0, : int(output.lengths[0])].cpu()
 
 

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.engine.errors import InputError
-from stages.engine.submission_file import read_predictions, read_sample, validate
-from stages.engine.tables import write_table
+from stages.core.errors import InputError
+from stages.data.tables import write_table
+from stages.results.submission_file import read_predictions, read_sample, validate
 from stages.tasks.speech import BLANK, CHARACTERS, CHARACTERS_2022, SYMBOLS, SYMBOLS_2022
 
 HEADERS = {"2022": ["id", "predictions"], "2023": ["id", "label"], "audio": ["id", "label"]}

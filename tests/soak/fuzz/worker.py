@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 from tests.soak.fuzz import mutate, targets
 
 MEMORY = 1 << 30  # bytes, above what the process has before its first input

@@ -5,8 +5,8 @@ import torch
 import torchinfo
 from torch import nn
 
-from stages.engine.compute import seed_torch
-from stages.engine.summary import num_parameters, receptive_field, summarize
+from stages.compute.device import seed_torch
+from stages.results.summary import num_parameters, receptive_field, summarize
 from stages.tasks.cifar10.models import custom_resnet, dilated_net
 
 EXAMPLE = [torch.zeros(1, 3, 32, 32)]

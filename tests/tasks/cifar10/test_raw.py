@@ -16,10 +16,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from stages.engine.archive import Archive, pack_folder
-from stages.engine.errors import InputError
-from stages.engine.packed import read_texts
-from stages.tasks.cifar10 import CLASSES, Sample, raw
+from stages.core.errors import InputError
+from stages.data.archive import Archive, pack_folder
+from stages.data.packed import read_texts
+from stages.tasks.cifar10 import CLASSES, raw
+from stages.tasks.cifar10.settings import Sample
 from tests.conftest import ROOT, cifar_batch, task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]

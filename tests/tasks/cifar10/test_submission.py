@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 from stages.tasks.cifar10 import submission
 
 PREDICTED = {"1": "cat", "2": "dog", "3": "ship", "10": "frog"}

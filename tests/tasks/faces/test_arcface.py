@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stages.engine.compute import seed_torch
-from stages.tasks.faces.models import CosineHead, resnet50
-from stages.tasks.faces.task.arcface import arcface_logits
+from stages.compute.device import seed_torch
+from stages.tasks.faces.models import resnet50
+from stages.tasks.faces.training.arcface import arcface_logits
+from stages.tasks.faces.training.cosine_head import CosineHead
 
 MARGINS = [0.1, 0.5, 0.9]
 

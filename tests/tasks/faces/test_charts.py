@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 from matplotlib.text import Text
 
-from stages.engine import plots
+from stages.results import plots
 from stages.tasks.faces.evaluation import charts
 
 

@@ -9,9 +9,10 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.engine.compute import seed_torch
-from stages.engine.summary import num_parameters
-from stages.tasks.faces.models import CosineHead, convnext, resnet50
+from stages.compute.device import seed_torch
+from stages.results.summary import num_parameters
+from stages.tasks.faces.models import convnext, resnet50
+from stages.tasks.faces.training.cosine_head import CosineHead
 
 SMALL: dict[str, Callable[..., Any]] = {
     "resnet50": lambda num_classes=4: resnet50.Model(num_classes, width=8),

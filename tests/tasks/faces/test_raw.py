@@ -18,12 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.engine.archive import Archive, pack_folder
-from stages.engine.errors import InputError
-from stages.engine.packed import RaggedArray, read_texts
-from stages.tasks.faces import Sample, raw
+from stages.core.errors import InputError
+from stages.data.archive import Archive, pack_folder
+from stages.data.packed import RaggedArray, read_texts
+from stages.tasks.faces import raw
 from stages.tasks.faces.raw import image as images
 from stages.tasks.faces.raw import layout
+from stages.tasks.faces.settings import Sample
 from tests.conftest import task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.engine.archive import Archive
-from stages.tasks.faces import UNKNOWN, Sample, sample
+from stages.data.archive import Archive
+from stages.tasks.faces import UNKNOWN, sample
 from stages.tasks.faces.sample.drawing import draw, identity
+from stages.tasks.faces.settings import Sample
 from tests.conftest import task_settings
 
 SIZES = Sample(identities=6, train=4, dev=2, test=3, known=5, unknown=18)

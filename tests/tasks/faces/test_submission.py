@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 from stages.tasks.faces import UNKNOWN, submission
 
 CLASSES, KNOWN = ["n000040", "n000002", "n000100"], ["n000007", "n000009"]

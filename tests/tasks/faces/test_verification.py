@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 from stages.tasks.faces.evaluation import verification
 
 ROOT = Path(__file__).parents[3]

@@ -14,14 +14,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.engine import checkpoint
-from stages.engine.archive import Archive
-from stages.engine.compute import Compute, seed_torch
-from stages.engine.errors import InputError
-from stages.engine.schema import Run
+from stages.compute.device import Compute, seed_torch
+from stages.config.schema import Run
+from stages.core.errors import InputError
+from stages.data import checkpoint
+from stages.data.archive import Archive
 from stages.tasks import load_params
-from stages.tasks.faces import Sample, evaluation, export, prediction, raw, sample, task
+from stages.tasks.faces import evaluation, export, prediction, raw, sample
+from stages.tasks.faces import training as task
 from stages.tasks.faces.evaluation import verification, whitening
+from stages.tasks.faces.settings import Sample
 from tests.conftest import ROOT, task_settings
 
 COUNTS = [5, 1, 9, 2, 0, 7]  # images of each class

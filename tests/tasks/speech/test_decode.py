@@ -11,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.engine.check import build
-from stages.engine.errors import InputError
-from stages.tasks.speech import BLANK, CHARACTERS, NUM_CLASSES, Evaluate
-from stages.tasks.speech.task import decode
+from stages.config.check import build
+from stages.core.errors import InputError
+from stages.tasks.speech import BLANK, CHARACTERS, NUM_CLASSES
+from stages.tasks.speech.settings import Evaluate
+from stages.tasks.speech.training import decode
 from tests.conftest import ROOT
 
 VECTORS = ROOT.parent / "shared" / "data" / "ctcdecode-vectors.npz"

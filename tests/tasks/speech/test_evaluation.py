@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stages.engine import compute
-from stages.engine.packed import Ragged, text_row
-from stages.tasks.speech import CHARACTERS, NUM_CLASSES, evaluation, task
+from stages.compute import device
+from stages.data.packed import Ragged, text_row
+from stages.sequences.evaluation.alignment import GAP, Pair, align, confusions, edits, lines
+from stages.tasks.speech import CHARACTERS, NAMES, NUM_CLASSES, evaluation, training
 from stages.tasks.speech.evaluation import aligned, audio, charts
-from stages.tasks.speech.evaluation.align import GAP, NAMES, Pair, align, confusions, edits, lines
-from stages.tasks.speech.task import decode
+from stages.tasks.speech.training import decode
 
 FEW = st.text("abc", max_size=7)
 
@@ -116,8 +116,8 @@ TRUE = ["-hElO-", "-wRld-", "-aa-", "-G-", "-G-", "-st@p-", "-I-"]
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     splits = {"dev": KnownBatches(PREDICTED, TRUE), "test": KnownBatches(PREDICTED[::-1], [""] * len(TRUE))}
-    monkeypatch.setattr(task, "eval_batches", lambda features, split, run, compute: splits[split])
-    monkeypatch.setattr(task, "forward", known_output)
+    monkeypatch.setattr(training, "eval_batches", lambda features, split, run, compute: splits[split])
+    monkeypatch.setattr(training, "forward", known_output)
 
 
 def known_output(model: nn.Module, batch: Any) -> Any:
@@ -126,7 +126,7 @@ def known_output(model: nn.Module, batch: Any) -> Any:
 
 def evaluate(folder: Path, features: Path) -> dict[str, Any]:
     run: Any = SimpleNamespace(evaluate=SimpleNamespace(dev_beam=2, test_beam=10, cut=0.001))
-    place = compute.choose("cpu", "fp32", False)
+    place = device.choose("cpu", "fp32", False)
     return evaluation.evaluate(nn.Identity(), "run", run, features, place, 0, plots_to=folder, predictions_to=folder)
 
 

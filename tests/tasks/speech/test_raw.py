@@ -15,12 +15,13 @@ import torchaudio.transforms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.engine.archive import Archive, pack_folder
-from stages.engine.errors import InputError
-from stages.engine.packed import RaggedArray, read_texts
-from stages.tasks.speech import SYMBOLS, Sample, raw, sample
+from stages.core.errors import InputError
+from stages.data.archive import Archive, pack_folder
+from stages.data.packed import RaggedArray, read_texts
+from stages.tasks.speech import SYMBOLS, raw, sample
 from stages.tasks.speech.raw import audio, competition
 from stages.tasks.speech.raw.item import Problem
+from stages.tasks.speech.settings import Sample
 from tests.conftest import ROOT, task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]

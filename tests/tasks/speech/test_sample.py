@@ -12,9 +12,10 @@ import pytest
 import torch
 import torchaudio.transforms
 
-from stages.engine.archive import Archive
-from stages.engine.packed import read_texts
-from stages.tasks.speech import SYMBOLS, Sample, raw, sample
+from stages.data.archive import Archive
+from stages.data.packed import read_texts
+from stages.tasks.speech import SYMBOLS, raw, sample
+from stages.tasks.speech.settings import Sample
 from tests.conftest import ROOT, task_settings
 
 SETTINGS = task_settings("speech", source="sample", on_bad="error", sample=Sample(train=30, dev=6, test=5))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 from stages.tasks.speech import CHARACTERS, SYMBOLS, SYMBOLS_2022, submission
 
 PREDICTED = {"b": "-hU-", "a": "", "c": "G@"}

@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch.nn import CTCLoss
 
-from stages.engine.sequences import SequenceBatch
-from stages.tasks.speech import CHARACTERS, NUM_CLASSES, Loss, task
+from stages.sequences.training.batches import SequenceBatch
+from stages.tasks.speech import CHARACTERS, NUM_CLASSES, training
+from stages.tasks.speech.settings import Loss
 
 
-def make(num: int = 12, frames: int = 9, seed: int = 0) -> tuple[task.Output, SequenceBatch]:
+def make(num: int = 12, frames: int = 9, seed: int = 0) -> tuple[training.Output, SequenceBatch]:
     """Random emissions of 3 to `frames` frames and transcripts of 1 to 6 symbols, some with repeats."""
     generator = torch.Generator().manual_seed(seed)
     log_probs = torch.randn(num, frames, NUM_CLASSES, generator=generator).log_softmax(2)
@@ -18,7 +19,7 @@ def make(num: int = 12, frames: int = 9, seed: int = 0) -> tuple[task.Output, Se
     targets = torch.randint(1, 4, (num, 6), generator=generator)
     targets[torch.arange(6) >= target_lengths[:, None]] = 0
     inputs = torch.zeros(num, frames, 13)
-    return task.Output(log_probs, lengths), SequenceBatch(inputs, lengths, targets, target_lengths, torch.arange(num))
+    return training.Output(log_probs, lengths), SequenceBatch(inputs, lengths, targets, target_lengths, torch.arange(num))
 
 
 def test_the_mean_loss_is_that_of_pytorchs_ctc() -> None:
@@ -26,21 +27,21 @@ def test_the_mean_loss_is_that_of_pytorchs_ctc() -> None:
     expected = CTCLoss(zero_infinity=True)(
         output.log_probs.transpose(0, 1), batch.targets, output.lengths, batch.target_lengths
     )
-    torch.testing.assert_close(task.loss(output, batch, Loss()).mean(), expected)
+    torch.testing.assert_close(training.loss(output, batch, Loss()).mean(), expected)
 
 
 def test_exactly_the_utterances_with_an_infinite_loss_are_zeroed_and_counted() -> None:
     output, batch = make(num=200)
     plain = CTCLoss(reduction="none")(output.log_probs.transpose(0, 1), batch.targets, output.lengths, batch.target_lengths)
-    zeroed = task.train_metric(output, batch)
+    zeroed = training.train_metric(output, batch)
     assert 10 < zeroed.sum() < 190
     assert (plain.isinf() == zeroed.bool()).all()
-    assert ((task.loss(output, batch, Loss()) == 0) == zeroed.bool()).all()
+    assert ((training.loss(output, batch, Loss()) == 0) == zeroed.bool()).all()
 
 
 def test_the_score_is_the_distance_of_the_greedy_string() -> None:
     output, batch = make()
-    for row, score in enumerate(task.score(output, batch).tolist()):
+    for row, score in enumerate(training.score(output, batch).tolist()):
         best = output.log_probs[row, : output.lengths[row]].argmax(1).tolist()
         text = "".join(CHARACTERS[b] for a, b in zip([0, *best], best, strict=False) if b not in (0, a))
         true = "".join(CHARACTERS[index] for index in batch.targets[row, : batch.target_lengths[row]].tolist())
@@ -59,5 +60,5 @@ def edit_distance(one: str, other: str) -> int:
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 def test_log_probabilities_are_float32_whatever_the_network_gives(precision: torch.dtype) -> None:
     _, batch = make()
-    output = task.forward(lambda x, lengths: (torch.randn(12, 9, NUM_CLASSES).to(precision), lengths), batch)  # type: ignore[arg-type]
+    output = training.forward(lambda x, lengths: (torch.randn(12, 9, NUM_CLASSES).to(precision), lengths), batch)  # type: ignore[arg-type]
     assert output.log_probs.dtype == torch.float32

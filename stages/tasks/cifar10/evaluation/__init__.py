@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.engine import classify, plots
-from stages.engine.compute import Compute
-from stages.engine.schema import Run
-from stages.tasks.cifar10 import CLASSES, task
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.images.evaluation import classification
+from stages.results import plots
+from stages.tasks.cifar10 import CLASSES, training
 
 
 def evaluate(
@@ -29,22 +30,22 @@ def evaluate(
     name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw.
     """
 
-    def predict(split: str) -> classify.Predictions:
-        batches = task.eval_batches(features, split, run, compute)
-        return classify.predict(model, task.forward, batches, compute, flip_average=run.evaluate.flip_average)
+    def predict(split: str) -> classification.Predictions:
+        batches = training.eval_batches(features, split, run, compute)
+        return classification.predict(model, training.forward, batches, compute, flip_average=run.evaluate.flip_average)
 
     dev, labels = predict("dev"), torch.from_numpy(np.load(features / "dev" / "labels.npy"))
-    classify.write(predictions_to / "dev.csv", dev, CLASSES, labels)
+    classification.write(predictions_to / "dev.csv", dev, CLASSES, labels)
     if len(np.load(features / "test" / "labels.npy")):
-        classify.write(predictions_to / "test.csv", predict("test"), CLASSES)
+        classification.write(predictions_to / "test.csv", predict("test"), CLASSES)
 
     matrix = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.long)
     matrix.index_put_((labels, dev.predicted), torch.ones_like(labels), accumulate=True)
     plots.confusion(plots_to / "confusion.png", name, matrix.numpy(), CLASSES)
-    images = task.read_images(features, "dev")
-    classify.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, CLASSES, images)
-    batches = task.train_batches(features, run, compute, seed)
-    classify.draw_as_seen(plots_to / "augmented.png", name, batches, CLASSES)
+    images = training.read_images(features, "dev")
+    classification.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, CLASSES, images)
+    batches = training.train_batches(features, run, compute, seed)
+    classification.draw_as_seen(plots_to / "augmented.png", name, batches, CLASSES)
     recall = matrix.diag().double() / matrix.sum(1).clamp(min=1)
     return {
         "loss": dev.loss.mean().item(),

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from stages.engine.dropout import Dropout
+from stages.compute.dropout import Dropout
 
 
 def block(inputs: int, outputs: int, dropout: float, *, pool: bool = False) -> nn.Sequential:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from stages.engine.archive import Archive
-from stages.engine.errors import InputError
-from stages.engine.moments import Moments, sums
-from stages.engine.packed import Ragged, Rows, text_row
-from stages.tasks.cifar10 import CLASSES, SIDE, Settings
+from stages.core.errors import InputError
+from stages.data.archive import Archive
+from stages.data.packed import Ragged, Rows, text_row
+from stages.images.raw.channel_statistics import Moments, sums
+from stages.tasks.cifar10 import CLASSES, SIDE
 from stages.tasks.cifar10.raw import batches, kaggle
 from stages.tasks.cifar10.raw.item import Item
+from stages.tasks.cifar10.settings import Settings
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:

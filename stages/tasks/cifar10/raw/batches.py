@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stages.engine.archive import Archive
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
+from stages.data.archive import Archive
 from stages.tasks.cifar10 import CLASSES, SIDE
 from stages.tasks.cifar10.raw.item import Item
 

@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 import cv2
 import numpy as np
 
-from stages.engine.archive import Archive, find
-from stages.engine.check import nearest
-from stages.engine.errors import InputError
-from stages.engine.tables import Row, read_rows
+from stages.config.check import nearest
+from stages.core.errors import InputError
+from stages.data.archive import Archive, find
+from stages.data.tables import Row, read_rows
 from stages.tasks.cifar10 import CLASSES, SIDE
 from stages.tasks.cifar10.raw.item import Item
 

@@ -13,9 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stages.engine import paths
-from stages.engine.archive import write_member
-from stages.tasks.cifar10 import CLASSES, SIDE, Settings
+from stages.core import paths
+from stages.data.archive import write_member
+from stages.tasks.cifar10 import CLASSES, SIDE
+from stages.tasks.cifar10.settings import Settings
 
 CANVAS = 96  # silhouettes are drawn in a square of 96 and shrunk, which smooths their edges
 Points = list[tuple[int, int]]

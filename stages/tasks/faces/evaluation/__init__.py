@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.engine import checkpoint, classify
-from stages.engine.batches import ImageBatch
-from stages.engine.compute import Compute
-from stages.engine.errors import InputError
-from stages.engine.packed import read_texts
-from stages.engine.schema import Run
-from stages.engine.tables import write_table
-from stages.tasks.faces import UNKNOWN, task
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.core.errors import InputError
+from stages.data import checkpoint
+from stages.data.packed import read_texts
+from stages.data.tables import write_table
+from stages.images.evaluation import classification
+from stages.images.training.batches import ImageBatch
+from stages.tasks.faces import UNKNOWN, training
 from stages.tasks.faces.evaluation import charts, verification, whitening
 
 NUM_PAIRS = 24  # of the hardest mistakes, in a picture
@@ -44,18 +45,20 @@ def evaluate(
     stats = json.loads((features / "stats.json").read_text())
     classes = stats["classes"]
 
-    def predict(split: str) -> classify.Predictions:
-        batches = task.eval_batches(features, split, run, compute)
-        return classify.predict(model, task.forward, batches, compute, flip_average=run.evaluate.flip_average)
+    def predict(split: str) -> classification.Predictions:
+        batches = training.eval_batches(features, split, run, compute)
+        return classification.predict(model, training.forward, batches, compute, flip_average=run.evaluate.flip_average)
 
     dev, labels = predict("dev"), torch.from_numpy(np.load(features / "dev" / "labels.npy"))
-    classify.write(predictions_to / "dev.csv", dev, classes, labels)
+    classification.write(predictions_to / "dev.csv", dev, classes, labels)
     if (features / "test").is_dir():
-        classify.write(predictions_to / "test.csv", predict("test"), classes)
+        classification.write(predictions_to / "test.csv", predict("test"), classes)
 
-    images = task.read_images(features, "dev")
-    classify.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
-    classify.draw_as_seen(plots_to / "augmented.png", name, task.train_batches(features, run, compute, seed), classes)
+    images = training.read_images(features, "dev")
+    classification.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
+    classification.draw_as_seen(
+        plots_to / "augmented.png", name, training.train_batches(features, run, compute, seed), classes
+    )
     wrong = Counter(pair for pair in zip(labels.tolist(), dev.predicted.tolist(), strict=True) if pair[0] != pair[1])
     counts = [(classes[true], classes[predicted], count) for (true, predicted), count in wrong.items()]
     charts.confused(plots_to / "confused.png", name, counts)
@@ -132,7 +135,7 @@ def _whitening(
 def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
     """Of each batch of a split the embeddings (N, D) float32 and the labels (N,), on the CPU."""
     model.eval()
-    for batch in task.eval_batches(features, split, run, compute).epoch(0):
+    for batch in training.eval_batches(features, split, run, compute).epoch(0):
         yield embed_batch(model, batch, run, compute), batch.targets.cpu()
 
 
@@ -167,7 +170,7 @@ def _pixel_match(features: Path, identities: Tensor, labels: Tensor) -> float:
     """The accuracy that needs no network: small images are compared pixel by pixel, at the best threshold too."""
     small = {}
     for split in ("known", "unknown_dev"):
-        images = task.read_images(features, split)
+        images = training.read_images(features, split)
         pixels = torch.empty(len(images), THUMBNAIL * THUMBNAIL * 3)
         for place, row in enumerate(pixels):
             thumbnail = cv2.resize(images[place : place + 1][0], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
@@ -204,7 +207,7 @@ def _draw_hardest(
     accepted = dev.score >= threshold
     wrong = (torch.where(accepted, dev.identity, -1) != labels).nonzero().flatten()
     wrong = wrong[(dev.score[wrong] - threshold).abs().argsort(descending=True, stable=True)][:NUM_PAIRS]
-    faces, known = (task.read_images(features, split) for split in ("unknown_dev", "known"))
+    faces, known = (training.read_images(features, split) for split in ("unknown_dev", "known"))
     pictures, captions = [], []
     for place in wrong.tolist():
         true = stats["known"][int(labels[place])] if labels[place] >= 0 else "nobody known"

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from stages.engine.plots import save
+from stages.results.plots import save
 
 BLUE, RED, GREY = "#3f90da", "#bd1f01", "#94a4a2"
 NUM_CONFUSED = 20

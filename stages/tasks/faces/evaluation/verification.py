@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 
 NUM_BINS = 1000  # of scores, for their histogram
 

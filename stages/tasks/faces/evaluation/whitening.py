@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stages.engine import checkpoint
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
+from stages.data import checkpoint
 
 FILE = "whitening.pt"  # beside a run's predictions
 

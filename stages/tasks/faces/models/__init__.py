@@ -1,28 +1,4 @@
 """A file a network; each exports `Model`, whose keyword-only arguments are the keys under `model` in params.yaml.
 
 `embed(x)` gives an image's features (N, D), with D in `num_features`; `forward(x)` is `head(embed(x))`, the logits (N, K).
-Here is the head that takes the place of the linear one for ArcFace.
 """
-
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-
-class CosineHead(nn.Module):
-    """(N, D) -> (N, K): the cosine between each embedding and each class's centre (Deng et al. 2019, arXiv:1801.07698).
-
-    scale: a factor, which makes logits of the cosines.
-    Float32 even under autocast: bfloat16 tells cosines near 1 apart in steps of 0.004, a quarter of a logit at scale 64.
-    """
-
-    def __init__(self, num_features: int, num_classes: int, *, scale: float = 1.0) -> None:
-        super().__init__()
-        self.scale = scale
-        self.weight = nn.Parameter(torch.empty(num_classes, num_features))
-        # As in the authors' code. The length changes no cosine, but the shorter a centre, the further a step turns it.
-        nn.init.normal_(self.weight, std=0.01)
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return self.scale * F.linear(F.normalize(x.float()), F.normalize(self.weight.float()))

@@ -16,15 +16,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stages.engine import jpeg
-from stages.engine.archive import Archive
-from stages.engine.errors import InputError
-from stages.engine.moments import Moments, sums
-from stages.engine.packed import Ragged, Rows, text_row
-from stages.tasks.faces import Settings
+from stages.core.errors import InputError
+from stages.data.archive import Archive
+from stages.data.packed import Ragged, Rows, text_row
+from stages.images import storage
+from stages.images.raw.channel_statistics import Moments, sums
 from stages.tasks.faces.raw import layout
 from stages.tasks.faces.raw.image import Problem, header
 from stages.tasks.faces.raw.layout import SPLITS, Image, Layout
+from stages.tasks.faces.settings import Settings
 
 AHEAD = 2  # groups of images in work for each thread, so that none of them waits
 GROUP = 8  # images that change threads together: one by one, the changing takes a tenth of the time
@@ -107,7 +107,7 @@ def _examine(content: bytes, side: int, *, add_up: bool) -> _Examined | Problem:
     try:
         about = header(content)
         about.check_size(side)
-        pixels = jpeg.decode(np.frombuffer(content, np.uint8), side)
+        pixels = storage.decode(np.frombuffer(content, np.uint8), side)
     except Problem as problem:
         return problem
     except ValueError as error:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from stages.engine.archive import Archive
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
+from stages.data.archive import Archive
 from stages.tasks.faces.raw import tables
 
 SPLITS = ("train", "dev", "test", "known", "unknown_dev", "unknown_test")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from stages.engine.archive import Archive, find
-from stages.engine.check import nearest
-from stages.engine.errors import InputError
-from stages.engine.tables import Row, read_rows
+from stages.config.check import nearest
+from stages.core.errors import InputError
+from stages.data.archive import Archive, find
+from stages.data.tables import Row, read_rows
 from stages.tasks.faces import UNKNOWN
 
 LABELS = "verification_dev.csv"

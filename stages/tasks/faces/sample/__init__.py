@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages.engine import paths
-from stages.engine.archive import write_member
-from stages.tasks.faces import UNKNOWN, Sample, Settings
+from stages.core import paths
+from stages.data.archive import write_member
+from stages.tasks.faces import UNKNOWN
 from stages.tasks.faces.sample.drawing import Identity, draw, identity
+from stages.tasks.faces.settings import Sample, Settings
 
 CLASSIFICATION, VERIFICATION = "11-785-s23-hw2p2-classification", "11-785-s23-hw2p2-verification"
 

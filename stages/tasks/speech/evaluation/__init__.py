@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.engine.compute import Compute
-from stages.engine.packed import read_texts
-from stages.engine.schema import Run
-from stages.engine.tables import write_table
-from stages.tasks.speech import task
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.data.packed import read_texts
+from stages.data.tables import write_table
+from stages.sequences.evaluation.alignment import align, edits
+from stages.tasks.speech import training
 from stages.tasks.speech.evaluation import aligned, audio, charts
-from stages.tasks.speech.evaluation.align import align, edits
-from stages.tasks.speech.task import decode
+from stages.tasks.speech.training import decode
 
 FRAMES_PER_SECOND = 100
 AT_ONCE = 1_000_000  # frames of emissions that wait for beam search together: 164 MB
@@ -81,7 +81,7 @@ class Predictions(NamedTuple):
 def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Compute, *, beam: int) -> Predictions:
     """Every utterance of a split, decoded as its emissions come, which together would fill gigabytes."""
     model.eval()
-    batches = task.eval_batches(features, split, run, compute)
+    batches = training.eval_batches(features, split, run, compute)
     found: dict[int, tuple[str, str, int]] = {}
     predicted: dict[int, str] = {}
     waiting: dict[int, np.ndarray] = {}
@@ -92,7 +92,7 @@ def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Com
 
     for batch in batches.epoch(0):
         with compute.autocast():
-            output = task.forward(model, batch)
+            output = training.forward(model, batch)
         padded = output.log_probs.cpu().numpy()
         places = batch.places.tolist()
         waiting |= {place: item[:end] for place, item, end in zip(places, padded, output.lengths.tolist(), strict=True)}

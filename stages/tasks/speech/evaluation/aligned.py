@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from stages.engine.plots import save
-from stages.tasks.speech.evaluation.align import GAP, NAMES, Pair, edits, lines
+from stages.results.plots import save
+from stages.sequences.evaluation.alignment import GAP, Pair, edits, lines
+from stages.tasks.speech import NAMES
 
 NUM = 5
 WIDTH = 110  # characters a line

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import soundfile
 
-from stages.engine.packed import RaggedArray
+from stages.data.packed import RaggedArray
 
 LONGEST_NAME = 100  # a file's name has at most 255 bytes, and a member of an archive may have as many
 

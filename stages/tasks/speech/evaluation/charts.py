@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stages.engine.plots import save
-from stages.tasks.speech.evaluation.align import NAMES, Pair, confusions
+from stages.results.plots import save
+from stages.sequences.evaluation.alignment import Pair, confusions
+from stages.tasks.speech import NAMES
 
 NUM_PAIRS = 20
 NUM_BINS = 10

@@ -3,10 +3,10 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.engine.batch_norm import MaskedBatchNorm
-from stages.engine.dropout import Dropout
-from stages.tasks.speech import models
-from stages.tasks.speech.models import BidirectionalLSTM
+from stages.compute.dropout import Dropout
+from stages.sequences.training import layers
+from stages.sequences.training.batch_norm import MaskedBatchNorm
+from stages.sequences.training.layers import BidirectionalLSTM
 
 
 class Residual(nn.Module):
@@ -39,7 +39,7 @@ class Model(nn.Module):
         kaiming: bool = True,
     ) -> None:
         super().__init__()
-        self.features = models.choose_features(features, num_features)
+        self.features = layers.choose_features(features, num_features)
         self.conv = nn.Conv1d(self.features, hidden, 3, stride=2, padding=1, bias=False)
         self.norm = MaskedBatchNorm(hidden)
         self.residual = Residual(hidden)
@@ -47,12 +47,12 @@ class Model(nn.Module):
         self.lstm = BidirectionalLSTM(hidden, hidden, num_layers, dropout)
         self.head = nn.Sequential(nn.Linear(2 * hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, num_classes))
         if kaiming:
-            models.kaiming(self)
+            layers.kaiming(self)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, T, F), (N,)
         # Never a single frame: PyTorch 2.14's bf16 gradient of this convolution is then garbage on a CPU.
-        x = self.conv(models.take(x, lengths, self.features, multiple=2).mT)  # (N, hidden, T/2)
+        x = self.conv(layers.take(x, lengths, self.features, multiple=2).mT)  # (N, hidden, T/2)
         lengths = (lengths - 1) // 2 + 1
-        real = models.mask(lengths, x.shape[2])
+        real = layers.mask(lengths, x.shape[2])
         x = self.dropout(self.residual(F.gelu(self.norm(x, real)), real))
         return self.head(self.lstm(x.mT, lengths)), lengths  # (N, T/2, K)

@@ -3,10 +3,10 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.engine.batch_norm import MaskedBatchNorm
-from stages.engine.dropout import Dropout
-from stages.tasks.speech import models
-from stages.tasks.speech.models import BidirectionalLSTM
+from stages.compute.dropout import Dropout
+from stages.sequences.training import layers
+from stages.sequences.training.batch_norm import MaskedBatchNorm
+from stages.sequences.training.layers import BidirectionalLSTM
 
 
 class Block(nn.Module):
@@ -20,7 +20,7 @@ class Block(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, C, T), T even -> (N, C, T/2)
-        x = F.leaky_relu(self.norm(self.conv(x), models.mask(lengths, x.shape[2])))
+        x = F.leaky_relu(self.norm(self.conv(x), layers.mask(lengths, x.shape[2])))
         # Only the window of an odd last frame mixes in padding, and at lengths // 2 it counts as padding itself.
         return self.dropout(self.pool(x)), lengths // 2
 
@@ -44,17 +44,17 @@ class Model(nn.Module):
         kaiming: bool = False,
     ) -> None:
         super().__init__()
-        self.features = models.choose_features(features, num_features)
+        self.features = layers.choose_features(features, num_features)
         self.block1 = Block(self.features, 64, 3, conv_dropout)
         self.block2 = Block(64, 128, 1, conv_dropout)
         self.block3 = Block(128, 512, 1, conv_dropout)
         self.lstm = BidirectionalLSTM(512, hidden, num_layers, dropout)
         self.head = nn.Linear(2 * hidden, num_classes)
         if kaiming:
-            models.kaiming(self)
+            layers.kaiming(self)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, T, F), (N,)
-        x = models.take(x, lengths, self.features, multiple=8).mT
+        x = layers.take(x, lengths, self.features, multiple=8).mT
         for block in (self.block1, self.block2, self.block3):
             x, lengths = block(x, lengths)
         return self.head(self.lstm(x.mT, lengths)), lengths  # (N, T/8, K)

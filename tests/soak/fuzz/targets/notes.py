@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from random import Random
 
-from stages.sources.kaggle_submit import _Receipt
+from stages.sources.kaggle.submit import _Receipt
 from stages.sources.resumable import Part
 
 SOURCE = "https://example.org/a.zip"

@@ -7,8 +7,8 @@ from random import Random
 
 import numpy as np
 
-from stages.engine.errors import InputError
-from stages.engine.packed import RaggedArray, read_texts
+from stages.core.errors import InputError
+from stages.data.packed import RaggedArray, read_texts
 from stages.tasks.speech import prediction
 from stages.tasks.speech.raw import competition
 from stages.tasks.speech.raw.item import Problem, encode

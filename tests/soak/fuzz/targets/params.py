@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from random import Random
 
-from stages.engine.schema import Params
+from stages.config.schema import Params
 from stages.tasks import load_params
 from tests.conftest import ROOT
 from tests.engine.test_params import SNIPPETS

@@ -7,7 +7,7 @@ from random import Random
 
 import py7zr
 
-from stages.engine.archive import Archive
+from stages.data.archive import Archive
 from stages.sources.sevenzip import repack
 from tests.soak.fuzz.mutate import change
 from tests.sources.test_sevenzip import LZMA1, MEMBERS, resealed, sevenzip

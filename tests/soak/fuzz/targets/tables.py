@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from stages.engine.archive import Archive
+from stages.data.archive import Archive
 from stages.tasks.cifar10 import submission as cifar10
 from stages.tasks.cifar10.raw import kaggle
 from stages.tasks.faces import submission as faces

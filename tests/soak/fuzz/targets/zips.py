@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from random import Random
 
-from stages.engine.archive import Archive
+from stages.data.archive import Archive
 from tests.engine.test_archive import MEMBERS, zip_bytes
 from tests.soak.fuzz.mutate import EDGES
 

@@ -1,0 +1,1 @@
+"""params.yaml, read and checked. No result depends on it but by the values, which are declared as params."""

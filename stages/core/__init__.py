@@ -1,0 +1,1 @@
+"""What every room uses: errors, paths, checksums, locks. No result depends on it."""

@@ -1,0 +1,159 @@
+"""Every path of the project, once. All are relative to the folder that a stage runs in, which DVC chooses."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+import stages
+from stages.core.errors import InputError, Interrupted, naming
+
+PARAMS = Path("params.yaml")
+
+
+def raw(task: str) -> Path:
+    """Archives as they came."""
+    return Path("data/raw") / task
+
+
+def features(task: str) -> Path:
+    """Packed arrays and stats.json."""
+    return Path("data/features") / task
+
+
+def read_stats(task: str) -> dict[str, Any]:
+    """The statistics that `normalize` wrote. Raises InputError if it has not."""
+    file = features(task) / "stats.json"
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{file}: is not there; `dvc repro normalize@{task}` makes it") from None
+    return found
+
+
+def predictions(run: str) -> Path:
+    return Path("data/predictions") / run
+
+
+def submissions(run: str) -> Path:
+    return Path("data/submissions") / run
+
+
+def export(run: str) -> Path:
+    """model.onnx and its card, for others."""
+    return Path("exports") / run
+
+
+def model(run: str) -> Path:
+    """best.pt, last.pt and summary.txt."""
+    return Path("models") / run
+
+
+def lr(run: str) -> Path:
+    return Path("metrics") / run / "lr.json"
+
+
+def lr_plot(run: str) -> Path:
+    return Path("metrics") / run / "lr.png"
+
+
+def history(run: str) -> Path:
+    """DVCLive's folder: metrics.json and a table per metric."""
+    return Path("metrics") / run / "train"
+
+
+def timing(run: str) -> Path:
+    return Path("metrics") / run / "timing.json"
+
+
+def evaluation(run: str) -> Path:
+    return Path("metrics") / run / "evaluate.json"
+
+
+def submission(run: str) -> Path:
+    """What went to Kaggle, and its scores."""
+    return Path("metrics") / run / "submission.json"
+
+
+def plots(run: str) -> Path:
+    return Path("metrics") / run / "plots"
+
+
+def ablation(run: str) -> Path:
+    """What `make ablate` wrote; no stage's output."""
+    return Path("metrics") / run / "ablation.csv"
+
+
+def root() -> Path:
+    """The original repository: in `dvc exp run --temp` and in the queue a stage runs in a copy of it."""
+    return Path(os.environ.get("DVC_ROOT", "."))
+
+
+def resume(run: str) -> Path:
+    """State of runs in progress, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage."""
+    return root() / ".resume" / run
+
+
+def downloads(task: str) -> Path:
+    """Archives on their way from the network, part by part; outside DVC's outputs for the same reason."""
+    return root() / ".downloads" / task
+
+
+def receipts() -> Path:
+    """What is known of each file that was ever submitted; it outlives every output, so that nothing is submitted twice."""
+    return root() / ".receipts"
+
+
+@contextmanager
+def replacing(final: Path) -> Iterator[Path]:
+    """A temporary file or folder name beside `final` that takes its place if, and only if, the block succeeds.
+
+    The name is this process's own, `.<final>.<pid>.partial`; those that killed processes left are removed.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    for left in final.parent.glob(f".{escape(final.name)}.*.partial"):
+        number = left.name.split(".")[-2]
+        if left == partial or (number.isdecimal() and not _is_running(int(number))):
+            _remove(left)
+    try:
+        with naming(final):
+            yield partial
+        if final.is_dir():
+            _remove(final)
+        partial.replace(final)
+    finally:
+        _remove(partial)
+
+
+@contextmanager
+def output(final: Path) -> Iterator[Path]:
+    """`replacing`, for what a stage makes for DVC: Interrupted where DVC, which started the stage, was killed meanwhile.
+
+    The next `dvc repro` starts the stage again, and hashes what that one wrote: an orphan must not write there, too.
+    """
+    with replacing(final) as partial:
+        yield partial
+        if stages.is_orphan():
+            raise Interrupted("DVC, which started this process, is gone; `dvc repro` starts it again")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

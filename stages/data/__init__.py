@@ -1,0 +1,1 @@
+"""Files: raw archives, packed arrays, tables, checkpoints."""

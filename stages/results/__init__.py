@@ -1,0 +1,1 @@
+"""What several stages show: pictures, summaries, submission files."""

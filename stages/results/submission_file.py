@@ -1,0 +1,79 @@
+"""A submission: two columns, an id and a label, for the test items. Made from predictions, checked against what is expected.
+
+Reading the predictions and the competition's sample file, and the last look at a file before anybody uploads it, are the
+same for every task; what an id and a label are is the task's to say.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from stages.core.errors import InputError
+from stages.data.tables import Row, Table, read_rows, read_table
+
+
+def read_predictions(path: Path, things: str, label: Callable[[str], str | None], domain: str) -> dict[str, str]:
+    """What to submit for every test item, by its name: `label` of the column `predicted`, in the order of the file.
+
+    things: what the items are, for messages. label: gives None for what cannot be submitted; domain: what can, in words.
+    Raises InputError: no file, no such columns, a name twice, a prediction outside the domain.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there are no test {things} in this source, so there is nothing to submit")
+    table = read_table(path)
+    labels: dict[str, str] = {}
+    for row, name, predicted in zip(table.rows, table.column("name"), table.column("predicted"), strict=True):
+        if name in labels:
+            raise InputError(f"{path}: line {row.line}: {name} is there a second time")
+        found = label(predicted)
+        if found is None:
+            raise InputError(f"{path}: line {row.line}: the prediction {predicted!r} for {name} must be {domain}")
+        labels[name] = found
+    return labels
+
+
+def read_sample(path: Path) -> Table:
+    """A competition's sample submission. Raises InputError if it has not two columns."""
+    sample = read_table(path)
+    if len(sample.header) != 2:
+        raise InputError(f"{path}: line 1: must name two columns, an id and a label, but is {','.join(sample.header)!r}")
+    return sample
+
+
+def sample_ids(sample: Table, names: Collection[str], things: str) -> list[str]:
+    """The sample's ids in its order. Raises InputError unless they are `names`, each once; things: what these are."""
+    ids: dict[str, None] = {}
+    for line, (name, _) in sample.rows:
+        if name not in names:
+            raise InputError(f"{sample.where}: line {line}: id {name!r} is none of the {len(names)} test {things}")
+        if name in ids:
+            raise InputError(f"{sample.where}: line {line}: id {name!r} is there a second time")
+        ids[name] = None
+    missing = next((name for name in names if name not in ids), None)
+    if missing is not None:
+        raise InputError(f"{sample.where}: lists {len(ids)} of the {len(names)} test {things}; id {missing!r} is missing")
+    return list(ids)
+
+
+def validate(path: Path, header: Sequence[str], ids: Sequence[str], is_label: Callable[[str], bool], domain: str) -> int:
+    """Read a submission file again and return its number of rows: this header, these ids in this order, nothing else.
+
+    domain: the labels that there are, in words. Raises InputError that names the first line which is not as it must be.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: is not there; stage `submit` writes it")
+    found = read_rows(path.read_bytes(), path)
+    first = next(found, Row(1, []))
+    if first.cells != list(header):
+        raise InputError(f"{path}: line {first.line}: must be {','.join(header)}, but is {','.join(first.cells)!r}")
+    count, line = 0, first.line
+    for line, (name, label) in found:
+        if count == len(ids):
+            raise InputError(f"{path}: line {line}: id {name!r} is one too many, for there are {len(ids)}")
+        if name != ids[count]:
+            raise InputError(f"{path}: line {line}: must have the id {ids[count]!r}, but has {name!r}")
+        if not is_label(label):
+            raise InputError(f"{path}: line {line}: the label {label!r} of {name!r} must be {domain}")
+        count += 1
+    if count < len(ids):
+        raise InputError(f"{path}: line {line + 1}: must have the id {ids[count]!r}, but the file ends after {count} rows")
+    return count

@@ -1,0 +1,1 @@
+"""What normalize needs for sequences."""

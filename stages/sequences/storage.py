@@ -1,0 +1,40 @@
+"""How a split of sequences lies on disk: written by `normalize`, read by training."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from stages.data.packed import Ragged, RaggedArray, read_texts
+
+
+class SequenceWriter:
+    """The arrays of one split, closed by `stack`, and what was written. columns: names of what stands beside the frames."""
+
+    def __init__(self, stack: ExitStack, folder: Path, width: int, columns: Iterable[str]) -> None:
+        self.num, self.total, self.longest = 0, 0, 0
+        self._mfcc = stack.enter_context(Ragged(folder / "mfcc", (width,), np.float32))
+        self._columns = {name: stack.enter_context(Ragged(folder / name, (), np.uint8)) for name in columns}
+
+    def append(self, frames: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        assert columns.keys() == self._columns.keys(), columns.keys()
+        self.num, self.total, self.longest = self.num + 1, self.total + len(frames), max(self.longest, len(frames))
+        self._mfcc.append(frames)
+        for name, content in columns.items():
+            self._columns[name].append(content)
+
+
+def read_frames(folder: Path) -> RaggedArray:
+    """The frames of a split, (T, F) float32 each, in a memory map."""
+    return RaggedArray(folder / "mfcc")
+
+
+def read_transcripts(folder: Path) -> RaggedArray | None:
+    """The classes of a split, (S,) uint8 each; None where it has no transcripts."""
+    return RaggedArray(folder / "transcript") if (folder / "transcript.npy").is_file() else None
+
+
+def read_names(folder: Path) -> list[str]:
+    """The names of a split's sequences, in its order."""
+    return read_texts(folder / "names")

@@ -1,0 +1,158 @@
+"""Batches of sequences of different lengths. The order is a function of (seed, epoch).
+
+For training, half of a batch are long ones of similar length and half short ones, and the batches are shuffled: networks
+can learn less from batches in which all are alike (docs/PERFORMANCE.md). So that batches do not always have the same
+members, each epoch sorts by lengths changed at random by a few percent; the number of steps stays the same. Of several
+processes each gets its share of every batch. For evaluation, from the longest to the shortest.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.compute import distributed
+from stages.config.schema import Frames
+from stages.data.packed import RaggedArray
+
+JITTER = 0.1  # lengths within 10 % of each other change places
+
+
+class SequenceBatch(NamedTuple):
+    """A batch of N sequences on the device, zero-padded to the longest.
+
+    inputs (N, T, F) float32; lengths (N,); targets (N, S) int64; target_lengths (N,); places (N,): rows of the split, on the
+    CPU.
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    places: Tensor
+
+
+class SequenceBatches:
+    """inputs: ragged (T, F) float32; targets: ragged (S,) class indices, or None; names: N texts for messages.
+
+    batch_size: a number of sequences, or a budget of frames, padding included. augment: a block with freq_mask and time_mask
+    for training, in an order of its own each epoch; None for evaluation, from the longest to the shortest.
+    """
+
+    def __init__(
+        self,
+        inputs: RaggedArray,
+        targets: RaggedArray | None,
+        names: Sequence[str],
+        *,
+        batch_size: int | Frames,
+        device: torch.device,
+        seed: int,
+        augment: Any = None,
+    ) -> None:
+        self.num_items, self.names, self.device, self.seed, self.augment = len(inputs), names, device, seed, augment
+        self._inputs, self._targets = inputs, targets
+        self.lengths = np.diff(inputs.offsets)
+        if isinstance(batch_size, Frames):
+            self.sizes = self._within(batch_size.frames)
+        elif augment is not None:
+            self.sizes = np.diff(distributed.cut(self.num_items, batch_size), prepend=0)
+        else:
+            self.sizes = np.diff(np.append(np.arange(0, self.num_items, batch_size), self.num_items))
+        if augment is not None:
+            distributed.require(int(self.sizes.min()))
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """The places of each batch of this epoch, in order, of all processes."""
+        if self.augment is None:
+            return self._cut(self.lengths)
+        random = np.random.default_rng((self.seed, epoch))
+        parts = self._cut(self.lengths * (1 + JITTER * (random.random(self.num_items) - 0.5)))
+        return [parts[number] for number in random.permutation(len(parts))]
+
+    def num_long(self, size: Any) -> Any:
+        """How many of the sequences of a batch, an int or an array, are long ones; in evaluation all."""
+        return size if self.augment is None else size - size // 2
+
+    def _cut(self, lengths: np.ndarray) -> list[np.ndarray]:
+        """The places of batches of `self.sizes`, each from its longest sequence to its shortest."""
+        order, num_long = np.argsort(-lengths, kind="stable"), self.num_long(self.sizes)
+        halves = zip(_split(order, num_long), _split(order[::-1], self.sizes - num_long), strict=True)
+        return [np.concatenate((long, short[::-1])) for long, short in halves]
+
+    def _within(self, frames: int) -> np.ndarray:
+        """How many sequences each batch has within a budget of frames: (number of batches,)."""
+        lengths, sizes, first, left = np.sort(self.lengths)[::-1], [], 0, self.num_items
+        while left:  # a batch is padded to the longest that is left
+            size = min(max(frames // int(lengths[first]), 1), left)
+            sizes.append(size)
+            first += self.num_long(size)
+            left -= size
+        return np.array(sizes)
+
+    def items(self, epoch: int, number: int) -> list[str]:
+        """The names in batch `number` of an epoch."""
+        return [self.names[place] for place in self.batches(epoch)[number].tolist()]
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[SequenceBatch]:
+        """The batches of an epoch, from number `first` on."""
+        draws = np.random.default_rng((self.seed, epoch, 1)).random((self.num_items, 4), np.float32)
+        for batch in self.batches(epoch)[first:]:
+            places = distributed.share(batch)
+            if not len(places):
+                continue
+            inputs, lengths = _pad([self._inputs[place] for place in places])
+            if self.augment is not None:
+                mask_frames_and_coefficients(inputs, lengths, draws[places], self.augment.freq_mask, self.augment.time_mask)
+            none = [np.zeros(0, np.int64)] * len(places)
+            targets, target_lengths = _pad(none if self._targets is None else [self._targets[place] for place in places])
+            yield SequenceBatch(
+                self._place(inputs),
+                self._place(lengths),
+                self._place(targets.astype(np.int64)),
+                self._place(target_lengths),
+                torch.from_numpy(places),
+            )
+
+    def _place(self, array: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+
+def mask_frames_and_coefficients(
+    inputs: np.ndarray, lengths: np.ndarray, draws: np.ndarray, freq_mask: int | None, time_mask: int | None
+) -> None:
+    """SpecAugment (arXiv:1904.08779) in place: of each sequence, a band of coefficients and a stretch of frames become zero.
+
+    inputs (N, T, F); draws (N, 4) in [0, 1): where each mask lies and how wide it is, from 0 to freq_mask or time_mask.
+    """
+    for row, length, (freq, freq_at, time, time_at) in zip(inputs, lengths.tolist(), draws.tolist(), strict=True):
+        if freq_mask is not None:
+            width = int(freq * (min(freq_mask, row.shape[1]) + 1))
+            begin = int(freq_at * (row.shape[1] - width + 1))
+            row[:, begin : begin + width] = 0
+        if time_mask is not None:
+            width = int(time * (min(time_mask, length) + 1))
+            begin = int(time_at * (length - width + 1))
+            row[begin : begin + width] = 0
+
+
+def _pad(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(N, longest, …) filled up with zeros, and the lengths (N,)."""
+    lengths = np.array([len(item) for item in items])
+    padded = np.zeros((len(items), lengths.max(), *items[0].shape[1:]), items[0].dtype)
+    for row, item in zip(padded, items, strict=True):
+        row[: len(item)] = item
+    return padded, lengths
+
+
+def _split(places: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+    """Consecutive parts of these sizes, from the first on."""
+    return np.split(places, np.cumsum(sizes))[:-1]

@@ -1,0 +1,1 @@
+"""Kaggle: its client, downloads, submissions."""

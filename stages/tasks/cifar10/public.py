@@ -1,0 +1,8 @@
+"""What everybody can download: the address of each archive and its checksum."""
+
+PUBLIC = {
+    "cifar-10-python": (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "md5:c58f30108f718f92721af3b95e74349a",
+    ),
+}

@@ -1,0 +1,47 @@
+"""The keys of params.yaml that are this task's own."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from stages.config.check import PositiveInt, Rule
+from stages.config.schema import Frames, TaskSettings
+from stages.tasks.speech import NUM_CLASSES
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How many utterances the sample source speaks."""
+
+    train: PositiveInt
+    dev: PositiveInt
+    test: PositiveInt
+
+
+@dataclass(frozen=True)
+class Settings(TaskSettings):
+    sample: Sample
+
+
+BatchSize = PositiveInt | Frames
+
+
+@dataclass(frozen=True)
+class Augment:
+    """SpecAugment (arXiv:1904.08779): the widest mask over coefficients and over frames, of each utterance its own."""
+
+    freq_mask: PositiveInt | None
+    time_mask: PositiveInt | None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """CTC has nothing to set."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    weights: Literal["best", "last"]
+    dev_beam: PositiveInt
+    test_beam: PositiveInt
+    # Symbols less probable than this in a frame are not followed; from 1/41 on a frame could be left with none.
+    cut: Annotated[float, Rule(f"must be at least 0 and below 1/{NUM_CLASSES}", lambda value: 0 <= value < 1 / NUM_CLASSES)]

@@ -1,0 +1,100 @@
+"""What training on speech needs: the model, the batches, CTC and the Levenshtein distance. N T F, K classes."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.sequences import storage
+from stages.sequences.training.batches import SequenceBatch, SequenceBatches
+from stages.tasks.speech import BLANK, NUM_CLASSES
+from stages.tasks.speech.settings import Loss
+from stages.tasks.speech.training import decode
+from stages.training.protocol import Score
+
+SCORE = Score("distance", higher_is_better=False)
+TRAIN_METRIC = "zeroed"  # the share of utterances with too few frames for their phonemes, whose loss counts as zero
+
+
+class Output(NamedTuple):
+    """log_probs (N, T, K) float32; lengths (N,), in the network's own frames."""
+
+    log_probs: Tensor
+    lengths: Tensor
+
+
+def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
+    """The run's network for as many coefficients as the data have."""
+    settings = {key: value for key, value in run.model.items() if key != "name"}
+    module = import_module(f"stages.sequences.training.layers.{run.model['name']}")
+    model: nn.Module = module.Model(stats["num_features"], NUM_CLASSES, **settings)
+    return model
+
+
+def example(stats: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """An input of the model: two seconds."""
+    return torch.zeros(1, 200, stats["num_features"]), torch.tensor([200])
+
+
+def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> SequenceBatches:
+    """Training batches, half long and half short, masked at random, in an order of their own each epoch."""
+    return _batches(features, "train", run, compute, seed, run.augment)
+
+
+def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> SequenceBatches:
+    """Batches of a split as they are, from the longest to the shortest."""
+    return _batches(features, split, run, compute, 0, None)
+
+
+def _batches(features: Path, split: str, run: Run, compute: Compute, seed: int, augment: Any) -> SequenceBatches:
+    folder = features / split
+    return SequenceBatches(
+        storage.read_frames(folder),
+        storage.read_transcripts(folder),
+        storage.read_names(folder),
+        batch_size=run.batch_size,
+        device=compute.device,
+        seed=seed,
+        augment=augment,
+    )
+
+
+def forward(model: nn.Module, batch: SequenceBatch) -> Output:
+    """Log-probabilities, float32 whatever the precision."""
+    logits, lengths = model(batch.inputs, batch.lengths)
+    return Output(logits.float().log_softmax(2), lengths)
+
+
+def loss(output: Output, batch: SequenceBatch, settings: Loss) -> Tensor:
+    """CTC (Graves et al. 2006) of each utterance per phoneme, (N,); zero where the frames are too few."""
+    log_probs, device = output.log_probs.transpose(0, 1), output.log_probs.device
+    if device.type == "cuda" and torch.is_grad_enabled() and torch.are_deterministic_algorithms_enabled():
+        log_probs = log_probs.cpu()  # the GPU's backward pass adds up in no fixed order
+    losses = F.ctc_loss(
+        log_probs,
+        batch.targets.to(log_probs.device),
+        output.lengths.to(log_probs.device),
+        batch.target_lengths.to(log_probs.device),
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=True,
+    )
+    return losses.to(device) / batch.target_lengths.clamp(min=1)
+
+
+def train_metric(output: Output, batch: SequenceBatch) -> Tensor:
+    """1 for each utterance that has fewer frames than phonemes and the blanks that repeated ones need between them: (N,)."""
+    repeats = (batch.targets[:, 1:] == batch.targets[:, :-1]) & (batch.targets[:, 1:] != BLANK)
+    return (output.lengths < batch.target_lengths + repeats.sum(1)).float()
+
+
+def score(output: Output, batch: SequenceBatch) -> Tensor:
+    """The Levenshtein distance of each utterance, decoded greedily, to its transcript: (N,)."""
+    predicted = decode.greedy(output.log_probs, output.lengths)
+    true = decode.texts(batch.targets, batch.target_lengths)
+    return torch.tensor(decode.distances(predicted, true), dtype=torch.float32, device=output.log_probs.device)

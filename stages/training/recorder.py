@@ -1,0 +1,90 @@
+"""What a run tells while it trains: DVCLive's tables, a progress bar, and how long things took."""
+
+import json
+import platform
+import statistics
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from stages.compute.device import Compute
+from stages.core.progress import EpochProgress
+
+
+class Recorder:
+    """Writes each epoch's metrics with DVCLive into `folder` and shows the progress of the run called `title`.
+
+    In a terminal it shows a bar for the steps of the current epoch; elsewhere it prints a line an epoch.
+    """
+
+    def __init__(self, folder: Path, title: str, epochs: int, steps: int) -> None:
+        from dvclive import Live  # which imports DVC; the learning-rate search records nothing
+
+        # Experiments belong to `dvc exp`, and dvc.yaml is written by hand: DVCLive only writes tables here.
+        self._live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
+        self._epochs, self._progress = epochs, EpochProgress(title, epochs, steps)
+        self.begin, self.step, self.note = self._progress.begin, self._progress.step, self._progress.note
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+        self._live.end()
+
+    def replay(self, history: list[dict[str, float]]) -> None:
+        """Log the epochs before a resumed one again: DVC deleted their tables when the stage began."""
+        for row in history:
+            self._log(row)
+
+    def epoch(self, row: dict[str, float], seconds: float) -> None:
+        """Log the metrics of a finished epoch; row["epoch"] counts from 1."""
+        self._log(row)
+        values = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+        self._progress.print(f"epoch {row['epoch']:.0f}/{self._epochs}  {values}  {seconds:.1f} s")
+
+    def _log(self, row: dict[str, float]) -> None:
+        self._live.step = int(row["epoch"])
+        for name, value in row.items():
+            if name != "epoch":
+                self._live.log_metric(name, value)
+        self._live.make_summary()
+
+
+class Silence:
+    """Stands in for a Recorder where another process keeps the records."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+    def begin(self, epoch: int, done: int = 0) -> None: ...
+    def step(self) -> None: ...
+    def note(self, text: str) -> None: ...
+    def replay(self, history: list[dict[str, float]]) -> None: ...
+    def epoch(self, row: dict[str, float], seconds: float) -> None: ...
+
+
+def write_timing(
+    path: Path, seconds: list[float], num_items: int, compute: Compute, compile_seconds: float | None = None
+) -> None:
+    """How long the epochs' training took, apart from the metrics so that equal runs have equal metrics.
+
+    compile_seconds: in no epoch's time; after an interruption those of the last beginning. None: nothing was compiled.
+    """
+    median = statistics.median(seconds)
+    timing = {
+        "epochs": len(seconds),
+        "train_seconds": round(sum(seconds), 3),
+        "epoch_seconds": round(median, 3),
+        "items_per_second": round(num_items / median, 1),
+        "device": compute.name,
+        "precision": compute.precision,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    } | ({} if compile_seconds is None else {"compile_seconds": round(compile_seconds, 1)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(timing, indent=2) + "\n")

@@ -1,0 +1,396 @@
+"""params.yaml as a whole: what it says, what a sample block and an override change, and what is named when it is wrong."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from stages.config import params
+from stages.config.schema import Constant, Params
+from stages.core.errors import InputError
+from stages.tasks import HERE, load_params, part
+from tests.conftest import ROOT, Project
+
+RUN = "runs.custom_resnet"
+TEXT = (ROOT / "params.yaml").read_text()
+
+
+@pytest.fixture
+def plain(project: Project) -> Project:
+    """params.yaml without overrides, with the sample, whatever the repository's own says today."""
+    project.set(lr=None, epochs=None, batch_size=None, tasks__cifar10__source="sample")
+    change(project, {f"{RUN}.epochs": 24, f"{RUN}.batch_size": 512, f"{RUN}.sample": {}})
+    return project
+
+
+def change(project: Project, values: dict[str, Any]) -> None:
+    project.set(**{path.replace(".", "__"): value for path, value in values.items()})
+
+
+def remove(project: Project, path: str) -> None:
+    yaml, file = YAML(), project.folder / "params.yaml"
+    content = yaml.load(file)
+    *parents, key = path.split(".")
+    block = content
+    for parent in parents:
+        block = block[parent]
+    del block[key]
+    yaml.dump(content, file)
+
+
+def replace_line(project: Project, key: str, line: str) -> None:
+    file = project.folder / "params.yaml"
+    text, num = re.subn(rf"^{key}:.*$", line, file.read_text(), flags=re.MULTILINE)
+    assert num == 1
+    file.write_text(text)
+
+
+def problem() -> str:
+    with pytest.raises(InputError) as caught:
+        load_params()
+    return str(caught.value)
+
+
+def load(path: Path) -> Params:
+    return params.load(lambda task: part(task, "settings"), lambda task: HERE / task / "models", path)
+
+
+def test_the_real_file_loads() -> None:
+    loaded = load(ROOT / "params.yaml")
+    assert {"custom_resnet", "dilated_net"} <= loaded.runs.keys()
+    assert loaded.runs.keys() == loaded.hidden.keys()
+    assert {run.task for run in loaded.runs.values()} <= loaded.tasks.keys()
+
+
+def test_values_arrive_as_they_stand_in_the_file(plain: Project) -> None:
+    change(plain, {f"{RUN}.optimizer": {"name": "sgd", "lr": 0.5}, f"{RUN}.augment.crop": {"padding": 3}, "seed": 7})
+    loaded = load_params()
+    run = loaded.run("custom_resnet")
+    assert (run.optimizer.name, run.optimizer.lr, run.augment.crop.padding, loaded.seed) == ("sgd", 0.5, 3, 7)
+    assert loaded.task("cifar10").source == "sample"
+
+
+def test_a_budget_of_frames_is_for_sequences_only(plain: Project) -> None:
+    change(plain, {"runs.pblstm.batch_size": {"frames": 20_000}, f"{RUN}.batch_size": {"frames": 20_000}})
+    assert problem().startswith(f"{RUN}.batch_size: must be a whole number")
+    change(plain, {f"{RUN}.batch_size": 64})
+    load_params()
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ({"frames": 0}, "batch_size.frames: must be greater than 0, but is 0"),
+        ({"frame": 100}, "batch_size.frame: unknown key; did you mean 'frames'?"),
+        ({}, "batch_size.frames: missing; add it to params.yaml"),
+        ("many", "batch_size: must be a whole number, but is 'many'"),
+    ],
+)
+def test_a_wrong_budget_is_told_what_a_budget_is(plain: Project, budget: object, expected: str) -> None:
+    change(plain, {"runs.pblstm.batch_size": budget})
+    assert problem() == f"runs.pblstm.{expected}"
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "1E-3", "0.001", ".001"])
+def test_a_learning_rate_typed_by_hand_is_a_number(plain: Project, text: str) -> None:
+    replace_line(plain, "lr", f"lr: {text}")
+    assert load_params().lr == 0.001
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("sead", "seed"),
+        ("tasks.cifar10.sourse", "source"),
+        ("tasks.cifar10.sample.trian", "train"),
+        (f"{RUN}.epoch", "epochs"),
+        (f"{RUN}.optimizer.weigth_decay", "weight_decay"),
+        (f"{RUN}.augment.flipp", "flip"),
+        (f"{RUN}.augment.crop.paddings", "padding"),
+        (f"{RUN}.loss.label_smothing", "label_smoothing"),
+        (f"{RUN}.evaluate.weight", "weights"),
+        (f"{RUN}.model.widht", "width"),
+    ],
+)
+def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: str, nearest: str) -> None:
+    change(plain, {f"{RUN}.augment.crop": {"padding": 4}})
+    change(plain, {path: 1})
+    assert problem() == f"{path}: unknown key; did you mean '{nearest}'?"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("lr", -1, "must be greater than 0, but is -1"),
+        ("lr", "fast", "must be a number"),
+        ("lr", True, "must be a number"),
+        ("lr", 10**400, "must be finite"),
+        ("epochs", 0, "must be greater than 0"),
+        ("epochs", "8", "must be a whole number"),
+        ("seed", -1, "must not be negative"),
+        ("seed", 1.5, "must be a whole number"),
+        ("deterministic", "yes", "must be true or false"),
+        ("compile", "auto", "must be true or false"),
+        ("precision", "fp8", "'fp8' is not a choice here"),
+        ("launcher", None, "must be text"),
+        ("tasks", [], "must be a block of keys"),
+        ("tasks.cifar10", None, "must be a block of keys"),
+        ("tasks.cifar10.source", 5, "must be text"),
+        ("tasks.cifar10.source", [1], "must be text"),
+        ("tasks.cifar10.on_bad", "ignore", "'ignore' is not a choice here"),
+        ("tasks.cifar10.dev_fraction", 1.0, "must lie strictly between 0 and 1"),
+        ("tasks.cifar10.sample", {"train": 0, "test": 1}, ".train: must be greater than 0"),
+        ("runs", 3, "must be a block of keys"),
+        (RUN, [], "must be a block of keys"),
+        (f"{RUN}.task", "cifar11", "'cifar11' is not in tasks; did you mean 'cifar10'?"),
+        (f"{RUN}.task", None, "None is not in tasks; known: "),
+        (f"{RUN}.task", ["cifar10"], "['cifar10'] is not in tasks"),
+        (f"{RUN}.epochs", 2.5, "must be a whole number"),
+        (f"{RUN}.optimizer", "adam", "must be a block of keys"),
+        (f"{RUN}.optimizer.lr", "fnd", "must be"),
+        (f"{RUN}.schedule", {"name": "one_cicle"}, ".name: 'one_cicle' is not a choice here; did you mean 'one_cycle'?"),
+        (f"{RUN}.schedule", {"name": ["cosine"]}, ".name: ['cosine'] is not a choice here"),
+        (f"{RUN}.augment", None, "must be a block of keys"),
+        (f"{RUN}.augment.flip", {"p": 2}, ".p: must lie between 0 and 1"),
+        (f"{RUN}.loss.label_smoothing", 1, "must be at least 0 and below 1"),
+        (f"{RUN}.evaluate.flip_average", 1, "must be true or false"),
+        (f"{RUN}.sample", [1], "must be a block of keys"),
+        (f"{RUN}.model", None, "must be a block of keys"),
+        (f"{RUN}.model", {}, ".name: None is no model of this task; known: "),
+        (f"{RUN}.model.name", "custom_resent", "'custom_resent' is no model of this task; did you mean 'custom_resnet'?"),
+        (f"{RUN}.model.name", "../task", "'../task' is no model of this task"),
+        (f"{RUN}.model.width", "wide", "must be a whole number"),
+        (f"{RUN}.model.width", 0, "must be greater than 0"),
+        (f"{RUN}.model.dropout", 1.5, "must lie between 0 and 1"),
+        (f"{RUN}.model.dropout", 10**400, "must be finite"),
+        (f"{RUN}.model.width", 10**400, "must be finite"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_wrong_value_is_named_in_full(plain: Project, path: str, value: Any, words: str) -> None:
+    change(plain, {path: value})
+    separator = "" if words.startswith(".") else ": "
+    assert problem().startswith(f"{path}{separator}{words}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "seed",
+        "compile",
+        "tasks",
+        "runs",
+        "tasks.cifar10.source",
+        "tasks.cifar10.sample",
+        "tasks.cifar10.sample.train",
+        f"{RUN}.task",
+        f"{RUN}.model",
+        f"{RUN}.optimizer",
+        f"{RUN}.sample",
+        f"{RUN}.augment.crop",
+        f"{RUN}.schedule.pct_start",
+    ],
+)
+def test_a_missing_key_is_named_in_full(plain: Project, path: str) -> None:
+    change(plain, {f"{RUN}.schedule": {"name": "one_cycle", "pct_start": 0.2}})
+    remove(plain, path)
+    assert problem().startswith(f"{path}: ")
+
+
+def test_a_task_that_does_not_exist_names_the_nearest(plain: Project) -> None:
+    change(plain, {"tasks.cifar11": {"source": "sample"}})
+    assert problem() == "tasks.cifar11: there is no such task; did you mean 'cifar10'?"
+
+
+def test_asking_for_an_unknown_run_or_task_names_the_nearest(plain: Project) -> None:
+    loaded = load_params()
+    with pytest.raises(InputError, match=r"^runs\.custom_resent: not in params\.yaml; did you mean 'custom_resnet'\?$"):
+        loaded.run("custom_resent")
+    with pytest.raises(InputError, match=r"^tasks\.cifar11: not in params\.yaml; did you mean 'cifar10'\?$"):
+        loaded.task("cifar11")
+
+
+def test_a_run_whose_name_yaml_reads_as_a_number_is_an_input_error(plain: Project) -> None:
+    file = plain.folder / "params.yaml"
+    file.write_text(file.read_text().replace("  dilated_net:", "  2024:"))
+    with pytest.raises(InputError, match="2024"):
+        load_params().run("2025")
+
+
+def test_the_sample_block_is_laid_over_the_run_while_the_source_is_the_sample(plain: Project) -> None:
+    change(plain, {f"{RUN}.model": {"name": "custom_resnet", "width": 64, "dropout": 0.02}})
+    change(plain, {f"{RUN}.optimizer": {"name": "adam", "lr": "find", "momentum": 0.8}})
+    over = {
+        "model": {"width": 8},
+        "epochs": 2,
+        "optimizer": {"lr": 0.1},
+        "schedule": {"name": "constant"},
+        "batch_size": 512,
+    }
+    change(plain, {f"{RUN}.sample": over})
+    loaded = load_params()
+    run = loaded.run("custom_resnet")
+    assert run.model == {"name": "custom_resnet", "width": 8, "dropout": 0.02}
+    assert (run.epochs, run.batch_size, run.optimizer.lr, run.optimizer.momentum) == (2, 512, 0.1, 0.8)
+    assert run.schedule == Constant("constant")
+    lines = loaded.hidden["custom_resnet"]
+    changed = [f"{RUN}.{key}" for key in ("model.width", "epochs", "optimizer.lr", "schedule")]  # not batch_size: the same
+    assert [line.split(":")[0] for line in lines] == changed
+    assert lines[1] == f"{RUN}.epochs: 24 -> 2 (the sample block, since the source is sample)"
+
+
+@pytest.mark.parametrize("source", ["elsewhere.zip", ["sample.zip"], "./sample"])
+def test_the_sample_block_is_not_applied_to_another_source(plain: Project, source: Any) -> None:
+    change(plain, {f"{RUN}.sample": {"epochs": 2, "model": {"width": 8}}, f"{RUN}.model.width": 64})
+    change(plain, {"tasks.cifar10.source": source})
+    loaded = load_params()
+    assert (loaded.run("custom_resnet").epochs, loaded.run("custom_resnet").model["width"]) == (24, 64)
+    assert loaded.hidden["custom_resnet"] == []
+
+
+@pytest.mark.parametrize("source", ["sample", "elsewhere.zip"])
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"epoch": 2}, "epoch: unknown key; did you mean 'epochs'?"),
+        ({"epochs": 0}, "epochs: must be greater than 0, but is 0"),
+        ({"model": {"widht": 8}}, "model.widht: unknown key; did you mean 'width'?"),
+        ({"augment": {"flip": {"q": 1}}}, "augment.flip.q: unknown key"),
+        ({"schedule": {"name": "cosine_restarts"}}, "schedule.t_0: missing"),
+        ({"task": "cifar10"}, "task: cannot be changed by a sample block"),
+        ({"sample": {}}, "sample: cannot be changed by a sample block"),
+    ],
+)
+def test_a_slip_in_a_sample_block_is_found_there_whatever_the_source(
+    plain: Project, source: str, over: dict[str, Any], words: str
+) -> None:
+    change(plain, {f"{RUN}.augment.flip": {"p": 0.5}})
+    change(plain, {f"{RUN}.sample": over, "tasks.cifar10.source": source})
+    assert problem().startswith(f"{RUN}.sample.{words}")
+
+
+def test_the_top_level_overrides_every_run_after_its_sample_block(
+    plain: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(plain, {f"{RUN}.sample": {"epochs": 2}, "epochs": 3, "batch_size": 16})
+    loaded = load_params()
+    assert {(run.epochs, run.batch_size) for run in loaded.runs.values()} == {(3, 16)}
+    loaded.tell_hidden("custom_resnet")
+    assert capsys.readouterr().out.splitlines() == [
+        f"{RUN}.epochs: 24 -> 2 (the sample block, since the source is sample)",
+        f"{RUN}.epochs: 2 -> 3 (the top-level epochs)",
+        f"{RUN}.batch_size: 512 -> 16 (the top-level batch_size)",
+    ]
+
+
+def test_an_override_that_changes_nothing_has_no_line(plain: Project) -> None:
+    change(plain, {"epochs": 24})
+    assert load_params().hidden["custom_resnet"] == []
+
+
+def test_the_top_level_learning_rate_is_left_to_the_stage_that_decides_it(plain: Project) -> None:
+    change(plain, {"lr": 0.3, f"{RUN}.optimizer.lr": "find"})
+    loaded = load_params()
+    assert (loaded.lr, loaded.run("custom_resnet").optimizer.lr) == (0.3, "find")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"- a\n- list",
+        b"just text",
+        b"tasks: [",
+        b"\tlr: 1",
+        b"lr: 1\nlr: 2",
+        b"lr: *nowhere",
+        b"lr: !unknown 1",
+        b"\xff\xfe",
+        b"lr: \x00",
+        # ruamel.yaml leaves what Python raises for these as it is.
+        b"lr: !!int x",
+        b"lr: !!bool x",
+        b"lr: -_",
+        b"lr: 2024-13-45",
+        b'lr: "\\UFFFFFFFF"',
+        b"lr: " + 5000 * b"9",
+        b"lr: " + 1000 * b"[",
+    ],
+    ids=lambda content: repr(content[:20]),
+)
+def test_what_is_not_yaml_is_an_input_error_that_names_the_file(project: Project, content: bytes) -> None:
+    (project.folder / "params.yaml").write_bytes(content)
+    assert "params.yaml: " in problem()
+
+
+def test_a_missing_file_is_an_input_error(project: Project) -> None:
+    (project.folder / "params.yaml").unlink()
+    assert problem() == "params.yaml: no such file; run from the project's root"
+
+
+SNIPPETS = [
+    "\n",
+    "\n  ",
+    ": ",
+    "- ",
+    "? ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "#",
+    "'",
+    '"',
+    "|",
+    "&a ",
+    "*a",
+    "!!int ",
+    "<<: ",
+    "null",
+    "-1",
+]
+SNIPPETS += ["1e999", ".nan", ".inf", "true", "0x_", "2024-13-45", "sample", "find", "lr", "9" * 400]
+
+
+LAUGHS = ["x0: &x0 [ha]", *(f"x{line}: &x{line} [{', '.join([f'*x{line - 1}'] * 9)}]" for line in range(1, 12))]
+MERGED = [f"y{line}: &y{line} {{<<: [{', '.join([f'*y{line - 1}'] * 9)}]}}" for line in range(1, 12)]
+ALIASES = {
+    "a billion values of twelve lines": [*LAUGHS, "tasks: *x11", "runs: *x11"],
+    "a billion keys, merged": ["y0: &y0 {a: 1, b: 2}", *MERGED, "tasks: *y11", "runs: *y11"],
+    "a list that is in itself": ["tasks: &a {a: *a}", "runs: &b [*b, *b]"],
+}
+
+
+@pytest.mark.parametrize("lines", [*ALIASES.values()], ids=[*ALIASES])
+def test_aliases_that_make_too_much_of_a_page_are_refused_at_once(tmp_path: Path, lines: list[str]) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"params\.yaml: has aliases that make more than 100,000 values of it"):
+        load(path)
+
+
+def test_aliases_and_merges_stand_for_what_they_name(project: Project) -> None:
+    before = load_params()
+    text = Path("params.yaml").read_text().replace("\nlr:", "\nepochs: &few 7\nlr:", 1)
+    Path("params.yaml").write_text(re.sub(r"\nepochs: null.*", "", text).replace("batch_size: null", "batch_size: *few", 1))
+    changed = load_params()
+    assert changed.epochs == changed.batch_size == 7 != before.epochs
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    begin=st.integers(0, len(TEXT)),
+    length=st.sampled_from([0, 0, 1, 2, 5, 20, 200]),
+    new=st.text(max_size=4) | st.lists(st.sampled_from(SNIPPETS), max_size=3).map("".join),
+)
+def test_any_text_put_anywhere_loads_or_is_an_input_error(tmp_path: Path, begin: int, length: int, new: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT[:begin] + new + TEXT[begin + length :])
+    try:
+        assert isinstance(load(path), Params)
+    except InputError as error:
+        assert str(error)

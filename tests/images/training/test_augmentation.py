@@ -1,0 +1,347 @@
+"""Both forms of image augmentation against naive versions, and against each other."""
+
+from dataclasses import replace
+from typing import Any
+
+import albumentations
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.stats import ks_2samp, kstest
+from torchvision.transforms.v2 import functional as reference
+
+from stages.config.schema import ColorJitter, Crop, CutMix, Cutout, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate
+from stages.images.training import augmentation
+from stages.images.training.albumentations_steps import JitterColors
+from stages.tasks.cifar10.settings import Augment
+from stages.tasks.faces import settings as faces
+
+Block = Augment | faces.Augment
+NONE = Augment(crop=None, flip=None, shift_scale_rotate=None, cutout=None)
+MEAN = torch.tensor([125.0, 123.0, 114.0])
+EACH = [
+    replace(NONE, crop=Crop(padding=4)),
+    replace(NONE, flip=Flip(p=0.5)),
+    replace(NONE, cutout=Cutout(size=8, p=0.7)),
+    replace(NONE, shift_scale_rotate=ShiftScaleRotate(shift=0.1, scale=0.2, rotate=20, p=0.6)),
+]
+ALL = Augment(Crop(4), Flip(0.5), ShiftScaleRotate(0.1, 0.1, 15, 0.5), Cutout(16, 0.5))
+NO_FACES = faces.Augment(None, None, None, None, None, None, None)
+GRAYSCALE = replace(NO_FACES, grayscale=Grayscale(p=0.4))
+JITTER = replace(NO_FACES, color_jitter=ColorJitter(0.3, 0.4, 0.5))
+ERASING = replace(NO_FACES, erasing=Erasing(area=0.1, p=0.7))
+ALL_FACES = faces.Augment(
+    None, Flip(0.5), ShiftScaleRotate(0, 0, 12, 1), Grayscale(0.2), ColorJitter(0.2, 0.2, 0.2), Erasing(0.1, 0.5), None
+)
+BLOCKS = {
+    **dict(zip(("crop", "flip", "cutout", "shift_scale_rotate"), EACH, strict=True)),
+    "all": ALL,
+    "grayscale": GRAYSCALE,
+    "color_jitter": JITTER,
+    "erasing": ERASING,
+    "erasing half": replace(NO_FACES, erasing=Erasing(area=0.5, p=0.7)),
+    "all of faces": ALL_FACES,
+}
+
+
+def images(num: int, side: int = 32) -> np.ndarray:
+    """Smooth random images, so that interpolation is well defined."""
+    small = np.random.default_rng(0).integers(0, 256, (num, 6, 6, 3), np.uint8)
+    return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in small])
+
+
+def batched(block: Block, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
+    draws = augmentation.draw(block, len(pixels), pixels.shape[1], seed, epoch)
+    return augmentation.apply(block, torch.from_numpy(pixels), draws, MEAN).numpy()
+
+
+def in_worker(block: Block, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
+    transform = augmentation.worker_transform(block, MEAN.numpy(), pixels.shape[1])
+    results = []
+    for index, image in enumerate(pixels):
+        augmentation.reseed(transform, seed, epoch, index)
+        results.append(transform(image=image)["image"])
+    return np.stack(results)
+
+
+def test_a_crop_is_a_window_of_the_mirrored_image() -> None:
+    pixels, block = images(50), EACH[0]
+    draws = augmentation.draw(block, 50, 32, 0, 0)["crop"]
+    for image, (top, left), result in zip(pixels, draws.tolist(), batched(block, pixels), strict=True):
+        padded = np.pad(image, ((4, 4), (4, 4), (0, 0)), mode="reflect")
+        assert (result == padded[top : top + 32, left : left + 32]).all()
+
+
+def test_a_flip_mirrors_about_half_of_the_images() -> None:
+    pixels = images(400)
+    results = batched(EACH[1], pixels)
+    flipped = np.array([(result == image[:, ::-1]).all() for result, image in zip(results, pixels, strict=True)])
+    kept = np.array([(result == image).all() for result, image in zip(results, pixels, strict=True)])
+    assert (flipped ^ kept).all()
+    assert 150 < flipped.sum() < 250
+
+
+def test_a_cutout_is_one_whole_square_of_the_mean() -> None:
+    pixels = np.full((300, 32, 32, 3), 7, np.uint8)
+    holes = (batched(EACH[2], pixels) == MEAN.numpy()).all(3)
+    sizes = {int(hole.sum()) for hole in holes}
+    assert sizes == {0, 64}
+    for hole in holes[holes.any((1, 2))]:
+        rows, columns = np.where(hole)
+        assert np.ptp(rows) == np.ptp(columns) == 7
+
+
+@pytest.mark.parametrize(("shift", "scale", "angle"), [(4, 1.0, 0), (0, 1.25, 0), (0, 1.0, 17), (-3, 0.85, -12)])
+def test_the_affine_map_is_that_of_albumentations(shift: int, scale: float, angle: float) -> None:
+    """The same numbers give the same image, up to rounding."""
+    pixels = images(8)
+    reference = albumentations.Affine(
+        scale=(scale, scale),
+        translate_px=shift,
+        rotate=(angle, angle),
+        border_mode=cv2.BORDER_REFLECT_101,
+        p=1,
+    )
+    expected = np.stack([reference(image=image)["image"] for image in pixels]).astype(int)
+    draws = torch.tensor([[shift / 32, shift / 32, scale - 1, np.deg2rad(angle)]], dtype=torch.float32).expand(8, 4)
+    result = augmentation.apply(EACH[3], torch.from_numpy(pixels), {"shift_scale_rotate": draws}, MEAN).numpy().astype(int)
+    assert np.abs(result - expected).max() <= 1
+
+
+@pytest.mark.parametrize("side", [2, 32, 45])
+def test_the_affine_map_is_bilinear_and_mirrors_as_often_as_it_must(side: int) -> None:
+    """Against pixel by pixel in floating point, on images that are not smooth, mapped from far outside as well."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, side, side, 3), np.uint8)
+    random = torch.Generator().manual_seed(0)
+    draws = torch.rand(12, 4, generator=random) * torch.tensor([4.0, 4.0, 1.6, 6.0]) - torch.tensor([2.0, 2.0, 0.8, 3.0])
+    draws[::4] = 0  # those stay as they are
+    result = augmentation.apply(EACH[3], torch.from_numpy(pixels), {"shift_scale_rotate": draws}, MEAN).numpy()
+    assert (result[::4] == pixels[::4]).all()
+    whole = augmentation._affine(
+        augmentation._pack(torch.from_numpy(pixels)), draws
+    )  # as on a GPU, which does not pick images
+    assert (torch.stack(augmentation._unpack(whole), 3).numpy() == result).all()
+    for image, changed, (right, down, scale, angle) in zip(pixels, result, draws.double().tolist(), strict=True):
+        expected = naive_affine(image, right * side, down * side, 1 + scale, angle)
+        # 128 steps of a position and of a weight: two levels where neighbours are 255 apart, and rounding.
+        assert np.abs(changed - expected).max() <= 4
+        assert np.abs(changed - expected).mean() < 1
+
+
+def naive_affine(image: np.ndarray, right: float, down: float, scale: float, angle: float) -> np.ndarray:
+    """Each pixel from the four that surround the place where it comes from; the border mirrored at its pixels' centres."""
+    side = len(image)
+    result = np.empty(image.shape)
+    for row in range(side):
+        for column in range(side):
+            x, y = column - (side - 1) / 2 - right, row - (side - 1) / 2 - down
+            x, y = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
+            x, y = x / scale + (side - 1) / 2, y / scale + (side - 1) / 2
+            left, top = int(np.floor(x)), int(np.floor(y))
+            result[row, column] = sum(
+                (1 - abs(x - at_x)) * (1 - abs(y - at_y)) * image[mirrored(at_y, side), mirrored(at_x, side)]
+                for at_x in (left, left + 1)
+                for at_y in (top, top + 1)
+            )
+    return result
+
+
+def mirrored(index: int, side: int) -> int:
+    while not 0 <= index < side:
+        index = -index if index < 0 else 2 * (side - 1) - index
+    return index
+
+
+@pytest.mark.parametrize("form", [batched, in_worker])
+def test_grayscale_puts_the_luma_into_all_three_channels_of_some_images(form: Any) -> None:
+    pixels = images(300)
+    luma = (pixels @ np.array([0.299, 0.587, 0.114]))[..., None]
+    results = form(GRAYSCALE, pixels)
+    kept = (results == pixels).all((1, 2, 3))
+    assert 80 < (~kept).sum() < 160
+    assert (results[~kept] == results[~kept][..., :1]).all()
+    assert np.abs(results[~kept] - luma[~kept]).max() <= 1
+
+
+@pytest.mark.parametrize("factors", [(1.3, 1.0, 1.0), (0.7, 1.4, 1.0), (1.0, 0.6, 1.5), (1.2, 1.2, 1.2), (0.7, 0.6, 0.5)])
+@pytest.mark.parametrize("side", [32, 112])
+def test_colors_are_jittered_as_torchvision_does_it_in_the_fixed_order(factors: tuple[float, ...], side: int) -> None:
+    """In both forms. The reference is in float: on uint8 it truncates after each step, darker by up to three levels."""
+    pixels = images(6, side)
+    colors = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+    for change, factor in zip(("brightness", "contrast", "saturation"), factors, strict=True):
+        colors = getattr(reference, f"adjust_{change}")(colors, factor)
+    expected = colors.permute(0, 2, 3, 1).numpy() * 255
+    planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)  # in any memory
+    for kind in (torch.from_numpy(pixels), planes):
+        result = augmentation.apply(JITTER, kind, {"color_jitter": torch.tensor([factors] * 6)}, MEAN)
+        assert np.abs(result.numpy() - expected).max() <= 1
+    in_steps = np.stack([JitterColors(0, 0, 0).apply(image, list(factors)) for image in pixels])  # rounds thrice
+    assert np.abs(in_steps - expected).max() <= 2
+
+
+@pytest.mark.parametrize("form", [batched, in_worker])
+def test_jitter_draws_each_factor_evenly_and_on_its_own(form: Any) -> None:
+    """Brightness alone scales a grey image; saturation alone the distance of a channel from the grey."""
+    pixels = np.full((500, 8, 8, 3), 100, np.uint8)
+    pixels[..., 0] = 180
+    for jitter in (ColorJitter(0.3, 0, 0), ColorJitter(0, 0, 0.3)):
+        values = form(replace(NO_FACES, color_jitter=jitter), pixels)[:, 0, 0].astype(float)
+        factors = values[:, 1] / 100 if jitter.brightness else (values[:, 0] - values[:, 1]) / 80
+        assert kstest(factors, "uniform", (0.7, 0.6)).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("form", [batched, in_worker])
+@pytest.mark.parametrize(("area", "side"), [(0.1, 32), (0.1, 112), (0.6, 32), (0.001, 8)])
+def test_erasing_fills_one_whole_rectangle_of_the_share_and_of_random_proportions(form: Any, area: float, side: int) -> None:
+    pixels = np.full((400, side, side, 3), 7, np.uint8)
+    holes = (form(replace(NO_FACES, erasing=Erasing(area, 0.7)), pixels) == MEAN.numpy()).all(3)
+    assert (pixels == 7).all(), "the images given were changed"
+    holes = holes[holes.any((1, 2))]
+    assert 240 < len(holes) < 320
+    rows, columns = holes.any(2), holes.any(1)
+    assert (holes == rows[:, :, None] & columns[:, None, :]).all()
+    heights, widths = rows.sum(1), columns.sum(1)
+    for size, line in ((heights, rows), (widths, columns)):  # without a gap: from the first to the last there are so many
+        assert (size == side - line.argmax(1) - line[:, ::-1].argmax(1)).all()
+    if area * side**2 < 1:
+        assert holes.sum() == len(holes)
+        return
+    assert (np.abs(heights * widths - area * side**2) <= 0.5 * (heights + widths) + 0.25).all()
+    low, high = np.log(max(0.3, area)), np.log(min(3.3, 1 / area))
+    # Whole pixels: that many steps coarse is the distribution of the ratio, so the even one is rounded likewise.
+    root = np.exp(np.random.default_rng(0).uniform(low, high, 4000) / 2)
+    even = np.rint(side * np.sqrt(area) * root) / np.rint(side * np.sqrt(area) / root)
+    assert ks_2samp(widths / heights, even).pvalue > 1e-4
+
+
+def test_a_new_step_does_not_change_the_draws_of_those_before_it() -> None:
+    """Metrics are committed: a declaration's numbers must stay what they are."""
+    draws = augmentation.draw(ALL, 2, 32, 0, 0)
+    assert draws["crop"].tolist() == [[1, 6], [3, 0]]
+    assert draws["cutout"].tolist() == [[2, 1], [15, 10]]
+    more = augmentation.draw(replace(ALL_FACES, mix=MixUp("mixup", 0.2, 1.0)), 2, 32, 0, 0)
+    assert [*more] == ["flip", "shift_scale_rotate", "grayscale", "color_jitter", "erasing"]
+    assert all((more[name] == values).all() for name, values in augmentation.draw(ALL_FACES, 2, 32, 0, 0).items())
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_both_forms_draw_from_the_same_distribution(block: Block) -> None:
+    """Kolmogorov-Smirnov on random projections of the augmented image, which sees joint distributions too."""
+    num = 1500
+    pixels = np.repeat(images(1), num, 0)
+    projection = np.random.default_rng(1).standard_normal((32 * 32 * 3, 24))
+    first, second = ((form(block, pixels).reshape(num, -1) @ projection).T for form in (batched, in_worker))
+    p_values = [ks_2samp(one, other).pvalue for one, other in zip(first, second, strict=True)]
+    assert min(p_values) > 1e-4, p_values
+
+
+def test_the_comparison_of_distributions_can_tell_a_difference() -> None:
+    num = 1500
+    pixels = np.repeat(images(1), num, 0)
+    projection = np.random.default_rng(1).standard_normal((32 * 32 * 3, 24))
+    first = (batched(replace(NONE, crop=Crop(4)), pixels).reshape(num, -1) @ projection).T
+    second = (in_worker(replace(NONE, crop=Crop(3)), pixels).reshape(num, -1) @ projection).T
+    assert min(ks_2samp(one, other).pvalue for one, other in zip(first, second, strict=True)) < 1e-4
+
+
+@pytest.mark.parametrize("form", [batched, in_worker])
+@pytest.mark.parametrize("block", [replace(ALL, shift_scale_rotate=ShiftScaleRotate(0.1, 0.1, 15, 1.0)), ALL_FACES, JITTER])
+def test_epochs_and_seeds_do_not_repeat_each_other(form: Any, block: Block) -> None:
+    pixels = np.repeat(images(1), 64, 0)
+    results = [form(block, pixels, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    assert len(np.unique(np.concatenate(results).reshape(192, -1), axis=0)) == 192
+    assert (form(block, pixels, 0, 0) == results[0]).all()
+
+
+def test_steps_of_one_image_are_drawn_independently() -> None:
+    """albumentations' set_random_seed would start every step with the same numbers: left crops always flipped."""
+    block = replace(NONE, crop=Crop(4), flip=Flip(0.5))
+    ramp = np.repeat(np.arange(32, dtype=np.uint8)[None, None, :, None] * 4, 400, 0).repeat(32, 1).repeat(3, 3)
+    results = in_worker(block, ramp)[:, 0, :, 0].astype(int)
+    flipped = results[:, 8] > results[:, 24]
+    offset = np.where(flipped, results[:, 16], results[:, 15]) // 4
+    low, high = flipped[offset < 15], flipped[offset > 16]
+    assert min(len(low), len(high)) > 100
+    assert abs(low.mean() - high.mean()) < 0.2
+
+
+def test_brightness_and_holes_of_one_image_are_drawn_independently() -> None:
+    block = replace(NO_FACES, color_jitter=ColorJitter(0.4, 0, 0), erasing=Erasing(0.02, 1.0))
+    for form in (batched, in_worker):
+        results = form(block, np.full((600, 32, 32, 3), 90, np.uint8))[..., 0].astype(int)
+        brightness = np.median(results, (1, 2))
+        tops = (results == MEAN[0].item()).any(2).argmax(1)
+        assert abs(np.corrcoef(brightness, tops)[0, 1]) < 0.2
+
+
+def batch(num: int = 12, side: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
+    """A normalised batch in channels-last memory, with the place of each image as its target."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(num, side, side, 3, generator=generator).permute(0, 3, 1, 2), torch.arange(num)
+
+
+def test_mixup_is_the_weighted_mean_of_an_image_and_its_partner() -> None:
+    images, targets = batch()
+    before = images.clone()
+    shares = []
+    for number in range(400):
+        mixed, partners, share = augmentation.mix(MixUp("mixup", 0.4, 1.0), images, targets, seed=0, epoch=0, number=number)
+        assert partners.sort().values.equal(targets)
+        assert share.shape == ()
+        torch.testing.assert_close(mixed, share * images + (1 - share) * images[partners])
+        shares.append(share.item())
+    assert images.equal(before)
+    assert mixed.stride() == images.stride()
+    assert kstest(shares, "beta", (0.4, 0.4)).pvalue > 1e-4
+
+
+def test_cutmix_takes_one_box_from_the_partner_and_keeps_the_exact_share() -> None:
+    images, targets = batch()
+    before = images.clone()
+    shares = []
+    for number in range(400):
+        mixed, partners, share = augmentation.mix(
+            CutMix("cutmix", 1.0, 1.0), images, targets, seed=0, epoch=0, number=number
+        )
+        assert (mixed == images).all(1).logical_xor((mixed == images[partners]).all(1)).all()
+        taken = (mixed != images).all(1)
+        assert (taken == taken[0]).all()
+        rows, columns = taken[0].any(1), taken[0].any(0)
+        assert taken[0].equal(rows[:, None] & columns)
+        assert all(line.nonzero().diff(dim=0).eq(1).all() for line in (rows, columns))
+        assert share.item() == pytest.approx(1 - taken[0].float().mean().item())
+        shares.append(share.item())
+    assert images.equal(before)
+    expected = [naive_share(np.random.default_rng(number), 20) for number in range(4000)]
+    assert ks_2samp(shares, expected).pvalue > 1e-4
+
+
+def naive_share(rng: np.random.Generator, side: int) -> float:
+    """What a CutMix box with an even weight leaves, counted pixel by pixel."""
+    length = int(side * np.sqrt(1 - rng.uniform()))
+    kept = [[True] * side for _ in range(side)]
+    top, left = (int(rng.integers(side)) - length // 2 for _ in range(2))
+    for row in range(top, top + length):
+        for column in range(left, left + length):
+            if 0 <= row < side and 0 <= column < side:
+                kept[row][column] = False
+    return float(np.mean(kept))
+
+
+@pytest.mark.parametrize("kind", [MixUp("mixup", 0.4, 0.3), CutMix("cutmix", 1.0, 0.3)])
+def test_mixing_happens_with_its_probability_and_depends_on_seed_epoch_and_number(kind: MixUp | CutMix) -> None:
+    images, targets = batch()
+    places = [(seed, epoch, number) for seed in range(3) for epoch in range(10) for number in range(10)]
+    shares = []
+    for seed, epoch, number in places:
+        settings = {"seed": seed, "epoch": epoch, "number": number}
+        mixed, _, share = augmentation.mix(kind, images, targets, **settings)
+        again = augmentation.mix(kind, images[:5], targets[:5], **settings)[2]
+        assert share == again
+        assert (share == 1) == mixed.equal(images)
+        shares.append(share.item())
+    changed = [share for share in shares if share != 1]
+    assert 55 < len(changed) < 125
+    assert len(set(changed)) > (0.9 if isinstance(kind, MixUp) else 0.4) * len(changed)

@@ -1,0 +1,427 @@
+"""The training loop on a tiny network: it learns, repeats itself bit for bit, resumes, stops, and tells what went wrong."""
+
+import copy
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import stages
+from stages.compute.device import Compute, choose, seed_torch
+from stages.config.schema import Constant, Cutout, EarlyStopping, Flip, Optimizer, Plateau, RangeTest, Run
+from stages.core.errors import InputError, Interrupted
+from stages.data import checkpoint
+from stages.images.training.batches import DeviceBatches, ImageBatch
+from stages.tasks.cifar10 import training
+from stages.tasks.cifar10.settings import Augment, Evaluate, Loss
+from stages.training import compiling, loop, optimizers
+from stages.training.recorder import Recorder, write_timing
+from stages.tuning import range_test
+
+AUGMENT = Augment(crop=None, flip=Flip(0.5), shift_scale_rotate=None, cutout=Cutout(4))
+STATS = {"classes": range(10)}
+CPU = Compute(torch.device("cpu"), "fp32")
+RUN = Run(
+    task="cifar10",
+    model={"name": "custom_resnet", "width": 2, "dropout": 0.1},
+    optimizer=Optimizer("adam", lr=0.01),
+    range_test=RangeTest(steps=30, start=1e-5, end=1.0),
+    schedule=Constant("constant"),
+    epochs=4,
+    batch_size=10,
+    loading="device",
+    augment=AUGMENT,
+    loss=Loss(label_smoothing=0.0),
+    ema=None,
+    clip_norm=None,
+    early_stopping=None,
+    evaluate=Evaluate(weights="last", flip_average=False),
+    sample={},
+)
+
+
+class Data(DeviceBatches):
+    """40 random images of four classes; `before_step` is called with (epoch, number of the batch)."""
+
+    def __init__(self, augment: Any = AUGMENT, before_step: Any = None) -> None:
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+        settings = dict(batch_size=10, device=CPU.device, mean=[127.0] * 3, std=[74.0] * 3, seed=1, augment=augment)
+        super().__init__(pixels, np.arange(40) % 4, [f"item{i}" for i in range(40)], **settings)
+        self.before_step = before_step
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[ImageBatch]:
+        for number, batch in enumerate(super().epoch(epoch, first), start=first):
+            if self.before_step is not None:
+                self.before_step(epoch, number)
+            yield batch
+
+
+def train(folder: Path, run: Run = RUN, compute: Compute = CPU, **settings: Any) -> dict[str, Any]:
+    seed_torch(3)
+    model = compute.place(training.build_model(run, STATS))
+    with (
+        checkpoint.resuming(folder / "resume") as resume,
+        Recorder(folder / "live", "test", run.epochs, 4) as recorder,
+    ):
+        arguments: dict[str, Any] = dict(lr=0.01, batches=Data(), dev=Data(augment=None), seed=7, minutes_between_saves=1.0)
+        arguments |= settings
+        return loop.train(model, task=training, run=run, compute=compute, recorder=recorder, resume=resume, **arguments)
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one["history"] == other["history"] and all(
+        checkpoint.weights_hash(first) == checkpoint.weights_hash(second)
+        for first, second in ((one["weights"], other["weights"]), (one["best"]["weights"], other["best"]["weights"]))
+    )
+
+
+@pytest.fixture(autouse=True)
+def in_a_scratch_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.use_deterministic_algorithms(True)
+
+
+def test_it_learns_forty_images_by_heart(tmp_path: Path) -> None:
+    run = replace(RUN, epochs=30, model=RUN.model | {"width": 8, "dropout": 0.0})
+    state = train(tmp_path, run, batches=Data(augment=None))
+    assert state["history"][-1]["train/accuracy"] > 0.95 > 0.6 > state["history"][0]["train/accuracy"]
+
+
+def test_one_step_is_that_of_a_plain_loop() -> None:
+    seed_torch(0)
+    first, second = training.build_model(RUN, STATS), training.build_model(RUN, STATS)
+    second.load_state_dict(first.state_dict())
+    batch = next(Data().epoch(0))
+    run = replace(RUN, optimizer=Optimizer("sgd", lr=1.0), clip_norm=0.5, loss=Loss(label_smoothing=0.1))
+    ours = optimizers.build_optimizer(run.optimizer, first, 123.0)
+    seed_torch(1)
+    loop.take_step(first, ours, CPU.grad_scaler(first), batch, training, run, CPU, 0.02)
+
+    theirs = torch.optim.SGD(second.parameters(), lr=0.02, momentum=0.9)
+    seed_torch(1)
+    nn.CrossEntropyLoss(label_smoothing=0.1)(second(batch.inputs), batch.targets).backward()
+    nn.utils.clip_grad_norm_(second.parameters(), 0.5)
+    theirs.step()
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_mean_loss_is_over_items_not_batches() -> None:
+    seed_torch(0)
+    model, data = training.build_model(RUN, STATS), Data(augment=None)
+    data.batch_size = 16  # 16 + 16 + 8
+    loss, score = loop.measure(model, data, training, RUN, CPU)
+    data.batch_size = 40
+    everything = next(data.epoch(0))
+    with torch.no_grad():
+        logits = model(everything.inputs)
+    assert loss == pytest.approx(nn.functional.cross_entropy(logits, everything.targets).item(), rel=1e-5)
+    assert score == pytest.approx((logits.argmax(1) == everything.targets).float().mean().item())
+
+
+def test_the_same_run_twice_is_the_same_bit_for_bit(tmp_path: Path) -> None:
+    first, second = train(tmp_path / "a"), train(tmp_path / "b")
+    assert same(first, second)
+    assert not same(first, train(tmp_path / "c", seed=8))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"ema": 0.9, "schedule": Plateau("plateau", patience=0)}], ids=["plain", "ema+plateau"]
+)
+def test_an_interrupted_run_continues_bit_for_bit(tmp_path: Path, precision: str, settings: dict[str, Any]) -> None:
+    run, compute = replace(RUN, **settings), Compute(CPU.device, precision)
+    whole = train(tmp_path / "whole", run, compute)
+    for epoch, number in ((0, 1), (1, 0), (2, 3), (3, 2)):
+        with pytest.raises(Interrupted, match=f"after step {number + 1} of epoch {epoch + 1} of 4"):
+            train(tmp_path / "parts", run, compute, batches=Data(before_step=interrupt_at(epoch, number)))
+    parts = train(tmp_path / "parts", run, compute)
+    assert same(whole, parts)
+    table = "live/plots/metrics/dev/accuracy.tsv"
+    assert (tmp_path / "whole" / table).read_text() == (tmp_path / "parts" / table).read_text()
+
+
+def interrupt_at(epoch: int, number: int) -> Any:
+    def act(*now: int) -> None:
+        if now == (epoch, number):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return act
+
+
+def test_a_killed_run_continues_bit_for_bit_from_the_state_saved_last(tmp_path: Path) -> None:
+    """Saved after every step, and between epochs; here an exception that nothing handles stands for a kill."""
+
+    class Killed(Exception):
+        pass
+
+    def kill_at(*when: int) -> Any:
+        def act(*now: int) -> None:
+            if now == when:
+                raise Killed
+
+        return act
+
+    run = replace(RUN, ema=0.9, schedule=Plateau("plateau", patience=0))
+    whole = train(tmp_path / "whole", run)
+    for when in ((0, 0), (0, 2), (1, 0), (3, 3)):
+        with pytest.raises(Killed):
+            train(tmp_path / "parts", run, batches=Data(before_step=kill_at(*when)), minutes_between_saves=1e-9)
+    seen: list[tuple[int, int]] = []
+    data = Data(before_step=lambda *now: seen.append(now))
+    assert same(whole, train(tmp_path / "parts", run, batches=data, minutes_between_saves=1e-9))
+    assert seen == [(3, 3)], "nothing is done twice"
+
+
+def test_a_resumed_training_leaves_the_state_it_began_with_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several processes it is saved again if they are interrupted before the next epoch ends."""
+    with pytest.raises(Interrupted):
+        train(tmp_path, batches=Data(before_step=interrupt_at(1, 2)))
+    with checkpoint.resuming(tmp_path / "resume") as resume:
+        loaded = resume.load()
+    assert loaded is not None
+    before = copy.deepcopy(loaded)
+    monkeypatch.setattr(checkpoint.Resume, "load", lambda _: loaded)
+    train(tmp_path)
+    for name in ("model", "optimizer", "scaler", "unfinished"):
+        torch.testing.assert_close(loaded[name], before[name], rtol=0, atol=0)
+
+
+def test_a_process_whose_dvc_was_killed_saves_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    parents = [7, 7, 1]
+    monkeypatch.setattr(stages, "PARENT", 7)
+    monkeypatch.setattr(os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
+    with pytest.raises(Interrupted, match="after step 3 of epoch 1"):
+        train(tmp_path)
+    monkeypatch.delenv("DVC_ROOT")
+    assert same(train(tmp_path), train(tmp_path / "whole"))
+
+
+def test_the_handlers_of_signals_are_given_back(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    train(tmp_path, replace(RUN, epochs=1))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_trainer_of_the_same_run_waits_and_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "POLL", 0.01)
+    monkeypatch.setattr(checkpoint, "PATIENCE", 0.1)
+    with checkpoint.resuming(tmp_path / "resume"), pytest.raises(ValueError, match=f"process {os.getpid()} is training"):
+        train(tmp_path)
+
+
+def test_divergence_names_the_step_the_rate_and_the_items_and_keeps_the_last_good_epoch(tmp_path: Path) -> None:
+    good = train(tmp_path / "good", replace(RUN, epochs=2))
+    data = Data()
+
+    def poison(epoch: int, number: int) -> None:
+        if (epoch, number) == (2, 1):
+            data.mean.fill_(float("nan"))
+
+    data.before_step = poison
+    # The generator has made the inputs of batch 1 by then, so batch 2 is the first bad one.
+    with pytest.raises(loop.Diverged, match=r"not finite at step 10 \(epoch 3, learning rate 0.01, items item") as caught:
+        train(tmp_path / "bad", batches=data)
+    assert str(caught.value).count("item") >= 9
+    assert checkpoint.weights_hash(caught.value.state["weights"]) == checkpoint.weights_hash(good["weights"])
+    assert len(caught.value.state["history"]) == 2
+
+
+def test_a_loss_that_is_not_finite_from_the_first_step_is_told_too(tmp_path: Path) -> None:
+    data = Data()
+    data.mean.fill_(float("nan"))
+    with pytest.raises(loop.Diverged, match=r"not finite at step 0 \(epoch 1, learning rate 0.01, items item"):
+        train(tmp_path, batches=data)
+
+
+def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_path: Path) -> None:
+    with pytest.raises(
+        loop.Diverged, match=r"the loss grew from \d\..* in the mean of epoch 1 \(learning rate 3\).*smaller lr"
+    ) as caught:
+        train(tmp_path, lr=3.0)
+    seed_torch(3)
+    untrained = CPU.place(training.build_model(RUN, STATS)).state_dict()
+    assert checkpoint.weights_hash(caught.value.state["weights"]) == checkpoint.weights_hash(untrained)
+    assert caught.value.state["history"] == []
+
+
+def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
+    state = train(tmp_path, replace(RUN, epochs=8))
+    scores = [row["dev/accuracy"] for row in state["history"]]
+    assert state["best"]["epoch"] == 1 + int(np.argmax(scores))
+    assert state["best"]["score"] == max(scores)
+    shorter = train(tmp_path / "short", replace(RUN, epochs=state["best"]["epoch"]))
+    assert checkpoint.weights_hash(shorter["weights"]) == checkpoint.weights_hash(state["best"]["weights"])
+
+
+def test_early_stopping_waits_for_its_patience(tmp_path: Path) -> None:
+    state = train(tmp_path, replace(RUN, epochs=50, early_stopping=EarlyStopping(patience=2)), lr=1e-9)
+    assert len(state["history"]) == state["best"]["epoch"] + 2 < 50
+
+
+def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> None:
+    """Against a naive average kept by hand over the weights of every step."""
+    seen: list[torch.Tensor] = []
+    run = replace(RUN, epochs=2, ema=0.8)
+    seed_torch(3)
+    model = CPU.place(training.build_model(run, STATS))
+    head = dict(model.named_parameters())["head.weight"]
+    data = Data(before_step=lambda *_: seen.append(head.detach().clone()))
+    with checkpoint.resuming(tmp_path / "r") as resume, Recorder(tmp_path / "live", "test", 2, 4) as recorder:
+        state = loop.train(
+            model, task=training, run=run, lr=0.01, batches=data, dev=Data(None), compute=CPU, seed=7,
+            recorder=recorder, resume=resume, minutes_between_saves=1.0,
+        )  # fmt: skip
+    seen.append(head.detach().clone())
+    average = seen[1]  # the average starts with the weights after the first step
+    for weights in seen[2:]:
+        average = 0.8 * average + 0.2 * weights
+    torch.testing.assert_close(state["weights"]["head.weight"], average)
+
+
+def test_plateau_lowers_the_rate(tmp_path: Path) -> None:
+    run = replace(RUN, epochs=6, schedule=Plateau("plateau", factor=0.5, patience=0))
+    state = train(tmp_path, run, lr=1e-9)
+    rates = [row["lr"] for row in state["history"]]
+    assert rates[0] == 1e-9 and rates[-1] < 0.2e-9
+
+
+def test_dvclive_holds_every_epoch(tmp_path: Path) -> None:
+    state = train(tmp_path)
+    rows = (tmp_path / "live/plots/metrics/dev/accuracy.tsv").read_text().splitlines()
+    assert [float(row.split("\t")[1]) for row in rows[1:]] == [row["dev/accuracy"] for row in state["history"]]
+    metrics = json.loads((tmp_path / "live/metrics.json").read_text())
+    assert metrics["dev"]["accuracy"] == state["history"][-1]["dev/accuracy"] and metrics["step"] == 4
+
+
+def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
+    seed_torch(3)
+    model = CPU.place(training.build_model(RUN, STATS))
+    before, random = checkpoint.weights_hash(model.state_dict()), torch.get_rng_state()
+    rates, losses = range_test.range_test(model, task=training, run=RUN, batches=Data(), compute=CPU, seed=7)
+    assert checkpoint.weights_hash(model.state_dict()) == before
+    assert torch.equal(torch.get_rng_state(), random)
+    assert len(rates) == len(losses) <= 30 and rates[0] == 1e-5
+    assert (rates, losses) == range_test.range_test(model, task=training, run=RUN, batches=Data(), compute=CPU, seed=7)
+
+
+def test_a_range_test_stops_when_the_loss_explodes() -> None:
+    seed_torch(3)
+    model = training.build_model(RUN, STATS)
+    run = replace(RUN, optimizer=Optimizer("sgd", lr="find"), range_test=RangeTest(steps=200, start=1e-3, end=1e9))
+    rates, losses = range_test.range_test(model, task=training, run=run, batches=Data(), compute=CPU, seed=7)
+    assert len(rates) < 200 and np.isfinite(losses).all()
+
+
+def test_a_device_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ValueError, match="device: 'nonsense' cannot be used here"):
+        choose("nonsense", "auto", False)
+    assert choose("cpu", "fp16", True).precision == "fp16"
+
+
+class Means(nn.Module):
+    """A network that the compiler takes seconds for, not minutes: of the colours' means, with batch norm and dropout."""
+
+    def __init__(self, layer: nn.Module | None = None) -> None:
+        super().__init__()
+        self.norm, self.layer, self.head = nn.BatchNorm1d(3), layer, nn.Linear(3, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.dropout(self.norm(x.mean((2, 3))), 0.1, self.training)
+        return self.head(x if self.layer is None else self.layer(x))
+
+
+COMPILED = Compute(CPU.device, "fp32", compile=True)
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """PyTorch's counters of what it compiles, from zero, for networks that are Means."""
+    from torch._dynamo.utils import counters
+
+    monkeypatch.setattr(training, "build_model", lambda run, stats: Means())
+    counters.clear()
+    yield counters
+    torch.compiler.set_stance("default")
+    torch.compiler.reset()
+
+
+def test_a_compiled_training_is_compiled_once_and_continues_bit_for_bit(tmp_path: Path, compiler: Any) -> None:
+    """Batches of 16, 16 and 8 images, the last of which the code is not for."""
+    run = replace(RUN, ema=0.9, clip_norm=1.0)
+
+    def data(**settings: Any) -> Data:
+        made = Data(**settings)
+        made.batch_size = 16
+        return made
+
+    whole = train(tmp_path / "whole", run, COMPILED, batches=data())
+    assert compiler["stats"]["unique_graphs"] == 1 and whole["compile_seconds"] > 0
+    for epoch, number in ((0, 2), (2, 1)):
+        with pytest.raises(Interrupted, match=f"after step {number + 1} of epoch {epoch + 1} of 4"):
+            train(tmp_path / "parts", run, COMPILED, batches=data(before_step=interrupt_at(epoch, number)))
+    assert same(whole, train(tmp_path / "parts", run, COMPILED, batches=data()))
+    assert compiler["stats"]["unique_graphs"] == 4, "once a beginning"
+    eager = train(tmp_path / "eager", run, CPU, batches=data())
+    assert "compile_seconds" not in eager
+    assert [*whole["weights"]] == [*eager["weights"]] == [*Means().state_dict()]
+
+
+def test_compiling_leaves_the_network_and_its_gradients_as_they_were(compiler: Any) -> None:
+    from torch._inductor import config, cpu_vec_isa
+
+    model = Means()
+    before = checkpoint.weights_hash(model.state_dict())
+    network, seconds = compiling.compiled(model, training, RUN, Data(), COMPILED)
+    assert checkpoint.weights_hash(model.state_dict()) == before and seconds is not None
+    assert all(weight.grad is None for weight in model.parameters())
+    images = next(Data().epoch(0)).inputs
+    torch.testing.assert_close(network.eval()(images), model.eval()(images))
+    # By these settings compiled code is kept on disk, and another processor would take it for its own without the width.
+    assert config.save_config_portable()["cpp.simdlen"] == cpu_vec_isa.pick_vec_isa().bit_width()
+
+
+def test_a_network_of_sequences_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    model, batch = Means(), SimpleNamespace(lengths=torch.tensor([2]))
+    batches: Any = SimpleNamespace(epoch=lambda epoch: iter([batch]))
+    assert compiling.compiled(model, training, RUN, batches, COMPILED) == (model, None)
+    assert capsys.readouterr().out == "custom_resnet is not compiled, for its batches are of many lengths\n"
+
+
+def test_a_network_that_cannot_be_compiled_is_an_error_that_names_the_key(compiler: Any) -> None:
+    class Foreign(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x  # the graph would depend on the numbers
+
+    with pytest.raises(InputError, match=r"^compile: custom_resnet cannot be compiled here \(.+\); set it to false$"):
+        compiling.compiled(Means(Foreign()), training, RUN, Data(), COMPILED)
+
+
+def test_a_machine_without_a_compiler_is_told_so(compiler: Any) -> None:
+    from torch._inductor import config
+
+    with (
+        config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}),
+        pytest.raises(InputError, match=r"^compile: custom_resnet cannot be compiled here \(.*[Cc]ompiler.*\); set it to"),
+    ):
+        compiling.compiled(Means(), training, RUN, Data(), COMPILED)
+
+
+@pytest.mark.parametrize("seconds", [None, 12.34])
+def test_the_time_that_compiling_took_is_told_apart(tmp_path: Path, seconds: float | None) -> None:
+    write_timing(tmp_path / "timing.json", [1.0, 3.0, 2.0], 40, CPU, seconds)
+    timing = json.loads((tmp_path / "timing.json").read_text())
+    assert (timing["train_seconds"], timing["epoch_seconds"], timing["items_per_second"]) == (6.0, 2.0, 20.0)
+    assert timing.get("compile_seconds") == (None if seconds is None else 12.3)

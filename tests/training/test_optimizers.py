@@ -1,0 +1,130 @@
+"""Schedules against PyTorch's own, and the learning-rate suggestion on curves whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+from stages.config import schema
+from stages.config.schema import Constant, Cosine, CosineRestarts, OneCycle, Plateau, RangeTest
+from stages.training import optimizers, schedules
+from stages.tuning import range_test
+
+STEPS, EPOCHS = 10, 24
+
+
+def factors(schedule: schema.Schedule, steps: int = STEPS, epochs: int = EPOCHS) -> list[float]:
+    return [schedules.lr_factor(schedule, step, steps, epochs) for step in range(steps * epochs)]
+
+
+def reference(make: type, num: int, **settings: float) -> list[float]:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = make(optimizer, **settings)
+    rates = []
+    for _ in range(num):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize(("pct_start", "div", "final_div"), [(5 / 24, 25.0, 1.0), (0.3, 10.0, 1000.0)])
+def test_one_cycle_is_pytorchs(pct_start: float, div: float, final_div: float) -> None:
+    ours = factors(OneCycle("one_cycle", pct_start, initial=1 / div, final=1 / div / final_div))
+    theirs = reference(
+        lr_scheduler.OneCycleLR,
+        STEPS * EPOCHS - 1,
+        max_lr=1.0,
+        total_steps=STEPS * EPOCHS,
+        pct_start=pct_start,
+        anneal_strategy="linear",  # type: ignore[arg-type]
+        div_factor=div,
+        final_div_factor=final_div,
+    )
+    np.testing.assert_allclose(ours[:-1], theirs, rtol=1e-9)
+    assert ours[-1] == pytest.approx(1 / div / final_div)
+
+
+def test_one_cycle_peaks_in_the_last_step_of_epoch_5_and_ends_where_it_began() -> None:
+    ours = factors(OneCycle("one_cycle", 0.20833333333333334, initial=0.04, final=0.04))
+    assert int(np.argmax(ours)) == 5 * STEPS - 1
+    assert max(ours) == pytest.approx(1)
+    assert ours[0] == pytest.approx(0.04) == ours[-1]
+
+
+@pytest.mark.parametrize(("t_0", "t_mult"), [(10, 2), (3, 1)])
+def test_cosine_restarts_are_pytorchs(t_0: int, t_mult: int) -> None:
+    ours = factors(CosineRestarts("cosine_restarts", t_0, t_mult), steps=1, epochs=60)
+    theirs = reference(lr_scheduler.CosineAnnealingWarmRestarts, 60, T_0=t_0, T_mult=t_mult)
+    np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_restarts_end_at_epochs_10_30_and_70() -> None:
+    ours = factors(CosineRestarts("cosine_restarts", 10, 2), steps=1, epochs=80)
+    assert [epoch for epoch in range(80) if ours[epoch] == 1.0] == [0, 10, 30, 70]
+
+
+def test_cosine_warms_up_and_falls_to_nearly_nothing() -> None:
+    ours = np.array(factors(Cosine("cosine", warmup_epochs=2)))
+    assert (np.diff(ours[: 2 * STEPS]) > 0).all() and (np.diff(ours[2 * STEPS :]) < 0).all()
+    assert ours.max() == 1.0 and ours[-1] < 1e-3
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [Constant("constant"), OneCycle("one_cycle", 0.2), Cosine("cosine", 1), CosineRestarts("cosine_restarts", 10)],
+)
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 1)])
+def test_the_shortest_runs_have_a_rate_too(schedule: schema.Schedule, size: tuple[int, int]) -> None:
+    assert all(0 <= factor <= 1 for factor in factors(schedule, *size))
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_plateau_is_pytorchs(higher_is_better: bool) -> None:
+    scores = np.random.default_rng(0).standard_normal(60).round(1).tolist()
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    mode = "max" if higher_is_better else "min"
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=2, threshold=0, eps=0)  # type: ignore[arg-type]
+    state = schedules.PlateauState()
+    for score in scores:
+        scheduler.step(score)
+        state.update(Plateau("plateau", factor=0.5, patience=2), score, higher_is_better)
+        assert state.scale == optimizer.param_groups[0]["lr"]
+
+
+def test_a_sweep_goes_from_start_to_end_in_equal_ratios() -> None:
+    rates = [range_test.sweep_lr(RangeTest(steps=5, start=1e-4, end=1.0), step) for step in range(5)]
+    np.testing.assert_allclose(rates, [1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_the_suggestion_is_where_the_loss_falls_most_steeply(noise: float) -> None:
+    rates = np.logspace(-6, 1, 200)
+    losses = 2.3 - 1.5 / (1 + np.exp(-6 * (np.log10(rates) + 2.5))) + np.where(rates > 0.1, rates * 3, 0)
+    losses += noise * np.random.default_rng(0).standard_normal(200)
+    assert range_test.suggest_lr(rates.tolist(), losses.tolist()) == pytest.approx(10**-2.5, rel=0.5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_where_the_loss_falls_evenly_noise_cannot_choose_a_rate_far_below_the_minimum(seed: int) -> None:
+    rates = np.logspace(-5, 0, 100)
+    losses = 3 - 0.45 * np.log10(rates / 1e-5) + 60 * np.maximum(rates - 0.02, 0)
+    losses += 0.1 * np.random.default_rng(seed).standard_normal(100)
+    assert 0.001 < range_test.suggest_lr(rates.tolist(), losses.tolist()) < 0.02
+
+
+def test_a_loss_that_never_falls_has_no_suggestion() -> None:
+    with pytest.raises(ValueError, match="never fell"):
+        range_test.suggest_lr(np.logspace(-6, 1, 50).tolist(), np.linspace(1, 2, 50).tolist())
+    with pytest.raises(ValueError, match="never fell"):
+        range_test.suggest_lr([0.1], [1.0])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_optimizers_are_what_they_are_called(name: str) -> None:
+    settings = schema.Optimizer(name, lr=0.1, weight_decay=0.01, momentum=0.8)  # type: ignore[arg-type]
+    optimizer = optimizers.build_optimizer(settings, torch.nn.Linear(2, 2), 0.5)
+    assert type(optimizer).__name__.lower() == name
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.01)
+    assert (group["momentum"] if name == "sgd" else group["betas"][0]) == 0.8
