@@ -20,7 +20,10 @@ SECONDS_PER_LINE = 30.0
 
 
 class DownloadProgress:
-    """How far a download is, with speed and time left. Shows while it is open. title: what is downloaded. In a terminal, lines that others print appear above its bar."""
+    """How far a download is, with speed and time left, while it is open.
+
+    title: what is downloaded. In a terminal, lines that others print appear above its bar.
+    """
 
     def __init__(self, title: str) -> None:
         self._bar = Progress(

@@ -7,8 +7,8 @@
                   not matter and no two workers or epochs repeat each other.
 
 Images are square: (N, H, W, C) uint8 in the batched form and (H, W, C) uint8 in the other. Both forms draw from the same
-distribution (tests/images/training/test_augmentation.py). MixUp and CutMix, too, are declared there, but are no steps for one image:
-`mix` changes whole batches after normalisation, wherever the images were augmented.
+distribution (tests/images/training/test_augmentation.py). MixUp and CutMix, too, are declared there, but are no steps for
+one image: `mix` changes whole batches after normalisation, wherever the images were augmented.
 """
 
 import dataclasses
