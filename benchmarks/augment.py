@@ -4,7 +4,8 @@
 
 The usual way: a Dataset that augments, normalises and turns into a tensor one image at a time, and a DataLoader that stacks
 them; in this process, without workers. Both sides draw from the same distribution:
-tests/images/training/test_augmentation.py holds it for these very transforms, and here the means and deviations of what comes out are compared. One thread, in turn.
+tests/images/training/test_augmentation.py holds it for these very transforms, and here the means
+and deviations of what comes out are compared. One thread, in turn.
 """
 
 import os

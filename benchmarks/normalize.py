@@ -28,6 +28,7 @@ import torchaudio.transforms
 from benchmarks.compare import Result, compare
 from stages.data.archive import Archive, pack_folder
 from stages.data.packed import RaggedArray
+from stages.sequences.raw import normalization
 from stages.tasks import load_params
 from stages.tasks.faces import raw as faces
 from stages.tasks.speech import raw as speech
@@ -142,7 +143,7 @@ def measure_speech(folder: Path) -> list[Result]:
         archive = folder / f"{kind}.zip"
         (folder / "of" / kind).mkdir(parents=True)
         speech.pack([Archive(archive)], folder / "of" / kind, settings, 0)
-        expected = speech.normalize(mfcc(soundfile.read(io.BytesIO(files[kind][0]), dtype="float32")[0]))
+        expected = normalization.normalize(mfcc(soundfile.read(io.BytesIO(files[kind][0]), dtype="float32")[0]))
         np.testing.assert_allclose(RaggedArray(folder / "of" / kind / "train/mfcc")[0], expected, atol=1e-3)
         ours = partial(normalize, speech.pack, archive, settings, hours)
         results.append(compare(f"normalize, MFCC of {kind}", "hours", ours, floor, against, 0.85))

@@ -32,6 +32,7 @@ STATS = {"classes": range(10)}
 CPU = Compute(torch.device("cpu"), "fp32")
 RUN = Run(
     task="cifar10",
+    inputs="images",
     model={"name": "custom_resnet", "width": 2, "dropout": 0.1},
     optimizer=Optimizer("adam", lr=0.01),
     range_test=RangeTest(steps=30, start=1e-5, end=1.0),

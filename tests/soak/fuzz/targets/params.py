@@ -6,8 +6,8 @@ from random import Random
 
 from stages.config.schema import Params
 from stages.tasks import load_params
+from tests.config.test_params import SNIPPETS
 from tests.conftest import ROOT
-from tests.engine.test_params import SNIPPETS
 
 TEXT = (ROOT / "params.yaml").read_text()
 ANCHORS = [

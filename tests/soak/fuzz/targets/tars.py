@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
-from tests.engine.test_archive import MEMBERS, tar_bytes
+from tests.data.test_archive import MEMBERS, tar_bytes
 from tests.soak.fuzz.mutate import change
 from tests.soak.fuzz.targets import zips
 

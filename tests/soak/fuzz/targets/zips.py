@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from stages.data.archive import Archive
-from tests.engine.test_archive import MEMBERS, zip_bytes
+from tests.data.test_archive import MEMBERS, zip_bytes
 from tests.soak.fuzz.mutate import EDGES
 
 MAX_BYTES = 10**6
