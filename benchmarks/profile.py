@@ -20,7 +20,8 @@ from stages.compute.device import Compute
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.tasks import load_params, part
-from stages.training import loop, optimizers
+from stages.training import optimizers
+from stages.training.step import take_step
 
 LR = 1e-4
 WARM_UP = 3  # steps before the clock counts
@@ -85,7 +86,7 @@ def profile(name: str, steps: int) -> dict[str, float]:
     while taken < WARM_UP + steps:
         for batch in batches.epoch(epoch):
             clock.end("data")
-            loop.take_step(model, optimizer, scaler, batch, task, run, place, LR)
+            take_step(model, optimizer, scaler, batch, task, run, place, LR)
             clock.end("other")
             taken += 1
             if taken == WARM_UP:

@@ -40,7 +40,8 @@ from stages.sequences.training.batches import SequenceBatch
 from stages.tasks import load_params, part
 from stages.tasks.faces.evaluation import verification
 from stages.tasks.speech import NUM_CLASSES, evaluation
-from stages.training import loop, optimizers
+from stages.training import optimizers
+from stages.training.step import take_step
 
 TIMES, ROUNDS = (1, 4, 16), 3
 # Items at one time, and the stages to measure: `normalize` takes more of them, for it is the quickest.
@@ -175,7 +176,7 @@ def steps(task: str, run: Any, batch: int, out: Path) -> None:
     times = []
     for _ in range(2):
         began = time.process_time()
-        loop.take_step(model, optimizer, compute.grad_scaler(model), inputs, module, run, compute, 1e-4)
+        take_step(model, optimizer, compute.grad_scaler(model), inputs, module, run, compute, 1e-4)
         times.append(time.process_time() - began)
     began = time.process_time()
     model.eval()

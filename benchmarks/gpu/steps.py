@@ -16,7 +16,8 @@ from stages.compute.device import DTYPES, Compute, seed_torch
 from stages.compute.device import choose as choose_device
 from stages.config.schema import Params
 from stages.tasks import part
-from stages.training import compiling, loop, optimizers
+from stages.training import compiling, optimizers
+from stages.training.step import take_step
 
 LR = 1e-4
 
@@ -49,7 +50,7 @@ class Trainer:
 
     def step(self, batch: Any) -> None:
         seed_torch(self.seed, self.steps)
-        loop.take_step(self.network, self.optimizer, self.scaler, batch, self.task, self.run, self.place, LR)
+        take_step(self.network, self.optimizer, self.scaler, batch, self.task, self.run, self.place, LR)
         self.steps += 1
 
     def endless(self) -> Iterator[Any]:

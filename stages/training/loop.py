@@ -1,4 +1,4 @@
-"""The one training loop, for every task; the learning-rate range test (range_test.py) takes the same steps.
+"""The one training loop, for every task; the learning-rate range test takes the same steps (step.py).
 
 A task enters through its batches and a few names in its module: `forward(model, batch)` -> float32 output,
 `loss(output, batch, settings)` -> (N,), `score(output, batch)` -> (N,) and `SCORE`, which says what the score is, and
@@ -28,6 +28,7 @@ from stages.data.checkpoint import Resume
 from stages.training import compiling, optimizers, schedules
 from stages.training.protocol import Batches, Score
 from stages.training.recorder import Recorder, Silence
+from stages.training.step import take_step
 
 RUNAWAY = 2.0  # an epoch whose mean loss is this many times the untrained network's has learnt nothing it could build on
 NEVER = 2**62  # a step that is not reached
@@ -219,33 +220,6 @@ def train(
                 resume.save(state)
                 saved = time.monotonic()
     return state if compile_seconds is None else state | {"compile_seconds": compile_seconds}
-
-
-def take_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    batch: Any,
-    task: ModuleType,
-    run: Run,
-    compute: Compute,
-    lr: float,
-) -> tuple[Tensor, Tensor]:
-    """One step of gradient descent at the rate `lr`: the items' losses and training metrics, (N,) each."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    with compute.autocast():
-        output = task.forward(model, batch)
-    losses: Tensor = task.loss(output, batch, run.loss)
-    optimizer.zero_grad(set_to_none=True)
-    scaler.scale(distributed.mean_loss(losses)).backward()
-    if run.clip_norm is not None:
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(model.parameters(), run.clip_norm)
-    scaler.step(optimizer)
-    scaler.update()
-    with torch.no_grad():
-        return losses.detach(), task.train_metric(output, batch)
 
 
 @torch.no_grad()

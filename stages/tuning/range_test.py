@@ -14,8 +14,8 @@ from stages.compute.device import Compute, seed_torch
 from stages.config import schema
 from stages.config.schema import RangeTest, Run
 from stages.training import compiling, optimizers
-from stages.training.loop import take_step
 from stages.training.protocol import Batches
+from stages.training.step import take_step
 
 
 def range_test(

@@ -156,7 +156,7 @@ def test_ctrl_c_while_waiting_says_how_to_continue(
         monkeypatch.context() as patched,
         pytest.raises(Interrupted, match=r"^submission 1000 to cifar-10: the same command"),
     ):
-        patched.setattr(submit._Submission, "_state", stop)
+        patched.setattr(kaggle_submit._Submission, "_state", stop)
         submit()
     assert submit() == SCORED
     assert len(server.submissions) == 1
@@ -194,7 +194,7 @@ def test_without_a_receipt_the_file_is_looked_for_in_kaggles_list(server: Kaggle
 def test_a_process_that_dies_before_it_notes_the_reference_does_not_submit_twice(
     state: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = submit._Receipt.add
+    add = kaggle_submit._Receipt.add
 
     def die(self: Any, **facts: Any) -> None:
         if "reference" in facts:
@@ -202,7 +202,7 @@ def test_a_process_that_dies_before_it_notes_the_reference_does_not_submit_twice
         add(self, **facts)
 
     with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(submit._Receipt, "add", die)
+        patched.setattr(kaggle_submit._Receipt, "add", die)
         submit()
     server.submission_states = [state, "ERROR" if state == "ERROR" else "COMPLETE"]
     if state == "ERROR":

@@ -15,7 +15,7 @@ TASKS = [folder.parent.name for folder in sorted((ROOT / "stages/tasks").glob("*
 FUNCTIONS = {
     "sample": {"make": ["out", "settings", "seed"]},
     "raw": {"pack": ["archives", "out", "settings", "seed"]},
-    "task": {
+    "training": {
         "build_model": ["run", "stats"],
         "example": ["stats"],
         "train_batches": ["features", "run", "compute", "seed"],
@@ -45,10 +45,10 @@ def test_a_room_has_every_function(task: str) -> None:
             found = getattr(part(task, name), function)
             assert list(inspect.signature(found).parameters) == arguments, f"{task}.{name}.{function}"
             assert found.__doc__, f"{task}.{name}.{function} has no docstring"
-    face = part(task)
-    assert issubclass(face.Settings, TaskSettings)
-    assert all(url.startswith("https://") and ":" in checksum for url, checksum in face.PUBLIC.values())
-    assert all(hasattr(face, name) for name in ("BatchSize", "Augment", "Loss", "Evaluate"))
+    settings = part(task, "settings")
+    assert issubclass(settings.Settings, TaskSettings)
+    assert all(url.startswith("https://") and ":" in checksum for url, checksum in part(task, "public").PUBLIC.values())
+    assert all(hasattr(settings, name) for name in ("BatchSize", "Augment", "Loss", "Evaluate"))
     assert isinstance(part(task, "training").SCORE, Score)
 
 

@@ -25,6 +25,7 @@ from stages.tasks.cifar10 import training
 from stages.tasks.cifar10.settings import Augment, Evaluate, Loss
 from stages.training import compiling, loop, optimizers
 from stages.training.recorder import Recorder, write_timing
+from stages.training.step import take_step
 from stages.tuning import range_test
 
 AUGMENT = Augment(crop=None, flip=Flip(0.5), shift_scale_rotate=None, cutout=Cutout(4))
@@ -105,7 +106,7 @@ def test_one_step_is_that_of_a_plain_loop() -> None:
     run = replace(RUN, optimizer=Optimizer("sgd", lr=1.0), clip_norm=0.5, loss=Loss(label_smoothing=0.1))
     ours = optimizers.build_optimizer(run.optimizer, first, 123.0)
     seed_torch(1)
-    loop.take_step(first, ours, CPU.grad_scaler(first), batch, training, run, CPU, 0.02)
+    take_step(first, ours, CPU.grad_scaler(first), batch, training, run, CPU, 0.02)
 
     theirs = torch.optim.SGD(second.parameters(), lr=0.02, momentum=0.9)
     seed_torch(1)
