@@ -1,5 +1,6 @@
 """The graph: every stage's deps cover the modules it imports, and its params the keys it uses."""
 
+import ast
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,12 @@ def closure(modules: list[str]) -> set[str]:
             waiting += [module.rpartition(".")[0]] if "." in module else []
             waiting += imports(file_of(module))
     files = {file_of(module).relative_to(ROOT).as_posix() for module in seen}
-    return {file for file in files if len((ROOT / file).read_text().splitlines()) > 1}
+    return {file for file in files if holds_code(ROOT / file)}
+
+
+def holds_code(file: Path) -> bool:
+    """Whether a module holds more than a docstring."""
+    return any(not isinstance(node, ast.Expr) for node in ast.parse(file.read_text()).body)
 
 
 def covers(dep: str, file: str) -> bool:
