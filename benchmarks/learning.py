@@ -3,8 +3,8 @@
     python -m benchmarks.learning
 
 Each run's own training (`stages.training.loop`), after `dvc repro` of the sample data. Fast: bf16, images augmented in
-batches on the device, sequences half long and half short, dropout of 16 bits, the optimizer fused. Plain: float32,
-albumentations in processes, batches drawn at random, PyTorch's dropout, its optimizer one tensor after the other.
+batches on the device, batches half of long and half of short sequences. Plain: float32, albumentations in processes,
+batches drawn at random.
 Welch's t of the two means: below 2 or so, what lies between them is no more than what lies between seeds.
 
 Half an hour on two cores; writes benchmarks/results/speed/learning.json and prints the table of docs/PERFORMANCE.md.
@@ -13,27 +13,20 @@ Half an hour on two cores; writes benchmarks/results/speed/learning.json and pri
 import json
 import math
 import statistics
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
-import torch
-from torch import nn
 
 from benchmarks.__main__ import machine
 from stages.compute import device
-from stages.compute.dropout import Dropout
 from stages.config.schema import Run
 from stages.core import paths
 from stages.data.checkpoint import Resume
 from stages.sequences.training.batches import SequenceBatches
 from stages.tasks import load_params, part
-from stages.training import loop, optimizers
-from stages.training.optimizers import build_optimizer
+from stages.training import loop
 from stages.training.recorder import Silence
 
 SEEDS = range(5)
@@ -67,20 +60,6 @@ class Comparison:
     def __str__(self) -> str:
         cells = [f"{statistics.mean(side):.4f} ± {statistics.stdev(side):.4f}" for side in (self.fast, self.plain)]
         return f"| {self.run} | {self.score} | {cells[0]} | {cells[1]} | {self.t:+.1f} |"
-
-
-def plain_optimizer(*arguments: Any) -> torch.optim.Optimizer:
-    optimizer = build_optimizer(*arguments)
-    for group in optimizer.param_groups:
-        group |= {"fused": False, "foreach": False}
-    return optimizer
-
-
-@contextmanager
-def plainly() -> Iterator[None]:
-    """Where the engine leaves no choice."""
-    with patch.object(optimizers, "build_optimizer", plain_optimizer), patch.object(Dropout, "forward", nn.Dropout.forward):
-        yield
 
 
 def learn(run: Run, place: device.Compute, seed: int, lr: float, batches_of: type[SequenceBatches] | None = None) -> float:
@@ -121,8 +100,7 @@ def compare(name: str) -> Comparison:
     scores: list[list[float]] = [[], []]
     for seed in SEEDS:
         for side in (0, 1):
-            with plainly() if side else nullcontext():
-                scores[side].append(learn(runs[side], places[side], seed, lr, kinds[side]))
+            scores[side].append(learn(runs[side], places[side], seed, lr, kinds[side]))
             print(f"{name}, seed {seed}, {('fast', 'plain')[side]}: {scores[side][-1]:.4f}", flush=True)
     return Comparison(name, part(run.task, "training").SCORE.name, *scores)
 

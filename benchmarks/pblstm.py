@@ -101,7 +101,7 @@ def copy_weights(ours: pblstm.Model, usual: Usual) -> None:
         values = mine.state_dict().values()
         plain.load_state_dict(dict(zip(plain.state_dict(), values, strict=True)))
     for pyramid, other in ((ours.pyramid1, usual.pyramid1), (ours.pyramid2, usual.pyramid2)):
-        layers = [(ahead, back) for ahead, back in zip(pyramid.lstm.ahead, pyramid.lstm.back, strict=True)]
+        layers = [(ahead, back) for ahead, back in zip(pyramid.lstm.forwards, pyramid.lstm.backwards, strict=True)]
         values = [value for layer in layers for one_way in layer for value in one_way.state_dict().values()]
         other.lstm.load_state_dict(dict(zip(other.lstm.state_dict(), values, strict=True)))
 

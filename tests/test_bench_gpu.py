@@ -85,7 +85,7 @@ def test_packed_two_way_lstms_in_the_place_of_ours_give_the_same_losses(params: 
     assert isinstance(one, pblstm.Model) and isinstance(other, pblstm.Model)
     other.load_state_dict({key: value for key, value in one.state_dict().items() if ".lstm." not in key}, strict=False)
     for mine, theirs in ((one.pyramid1, other.pyramid1), (one.pyramid2, other.pyramid2)):
-        layers = [(ahead, back) for ahead, back in zip(mine.lstm.ahead, mine.lstm.back, strict=True)]
+        layers = [(ahead, back) for ahead, back in zip(mine.lstm.forwards, mine.lstm.backwards, strict=True)]
         values = [value for layer in layers for one_way in layer for value in one_way.state_dict().values()]
         theirs.lstm.load_state_dict(dict(zip(theirs.lstm.state_dict(), values, strict=True)))
     batch = next(ours.endless())

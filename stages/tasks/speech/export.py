@@ -52,7 +52,7 @@ class OnnxLSTM(nn.Module):
 
     def __init__(self, lstm: BidirectionalLSTM) -> None:
         super().__init__()
-        layers: Any = list(zip(lstm.ahead, lstm.back, strict=True))
+        layers: Any = list(zip(lstm.forwards, lstm.backwards, strict=True))
         self.hidden, self.num_layers = int(layers[0][0].hidden_size), len(layers)
         for number, layer in enumerate(layers):
             self.register_buffer(f"w{number}", torch.stack([_gates(way.weight_ih_l0) for way in layer]))

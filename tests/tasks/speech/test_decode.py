@@ -61,12 +61,9 @@ def textbook(log_probs: np.ndarray, beam: int) -> list[tuple[str, float]]:
     extra=st.integers(0, 3),
     classes=st.integers(2, NUM_CLASSES),
     sharpness=st.sampled_from([0.2, 1.0, 3.0]),
-    at_once=st.sampled_from([1, 5, decode.AT_ONCE]),
 )
 @settings(max_examples=100, deadline=None)
-def test_greedy_is_the_naive_loop(
-    seed: int, lengths: list[int], extra: int, classes: int, sharpness: float, at_once: int
-) -> None:
+def test_greedy_is_the_naive_loop(seed: int, lengths: list[int], extra: int, classes: int, sharpness: float) -> None:
     rng = np.random.default_rng(seed)
     # Whole numbers up to 3 make repeats, and classes that share the maximum, frequent.
     logits = rng.integers(4, size=(len(lengths), max(lengths) + extra, classes)).astype(np.float32)
@@ -80,9 +77,7 @@ def test_greedy_is_the_naive_loop(
                 text += CHARACTERS[best]
             before = best
         expected.append(text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decode, "AT_ONCE", at_once)
-        assert decode.greedy(log_probs, torch.tensor(lengths)) == expected
+    assert decode.greedy(log_probs, torch.tensor(lengths)) == expected
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

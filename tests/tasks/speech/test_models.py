@@ -135,8 +135,10 @@ def test_the_bidirectional_lstm_is_pytorchs_on_packed_sequences(
     pairs = []  # (ours, theirs)
     for layer in range(num_layers):
         for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            pairs.append((ours.ahead[layer].get_parameter(f"{part}_l0"), packed.get_parameter(f"{part}_l{layer}")))
-            pairs.append((ours.back[layer].get_parameter(f"{part}_l0"), packed.get_parameter(f"{part}_l{layer}_reverse")))
+            pairs.append((ours.forwards[layer].get_parameter(f"{part}_l0"), packed.get_parameter(f"{part}_l{layer}")))
+            pairs.append(
+                (ours.backwards[layer].get_parameter(f"{part}_l0"), packed.get_parameter(f"{part}_l{layer}_reverse"))
+            )
     with torch.no_grad():
         for mine, theirs in pairs:
             mine.copy_(theirs)

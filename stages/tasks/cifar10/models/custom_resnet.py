@@ -2,8 +2,6 @@
 
 from torch import Tensor, nn
 
-from stages.compute.dropout import Dropout
-
 
 def block(inputs: int, outputs: int, dropout: float, *, pool: bool = False) -> nn.Sequential:
     """Convolution 3x3 -> [max pooling 2] -> batch norm -> ReLU -> dropout."""
@@ -12,7 +10,7 @@ def block(inputs: int, outputs: int, dropout: float, *, pool: bool = False) -> n
         nn.MaxPool2d(2) if pool else nn.Identity(),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
-        Dropout(dropout),
+        nn.Dropout(dropout),
     )
 
 

@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.compute.dropout import Dropout
 from stages.sequences.training import layers
 from stages.sequences.training.batch_norm import MaskedBatchNorm
 from stages.sequences.training.layers import BidirectionalLSTM
@@ -43,7 +42,7 @@ class Model(nn.Module):
         self.conv = nn.Conv1d(self.features, hidden, 3, stride=2, padding=1, bias=False)
         self.norm = MaskedBatchNorm(hidden)
         self.residual = Residual(hidden)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.lstm = BidirectionalLSTM(hidden, hidden, num_layers, dropout)
         self.head = nn.Sequential(nn.Linear(2 * hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, num_classes))
         if kaiming:

@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.compute.dropout import Dropout
 from stages.sequences.training import layers
 from stages.sequences.training.batch_norm import MaskedBatchNorm
 from stages.sequences.training.layers import BidirectionalLSTM
@@ -17,7 +16,7 @@ class Block(nn.Module):
         self.conv = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2, bias=kernel == 1)
         self.norm = MaskedBatchNorm(outputs)
         self.pool = nn.MaxPool1d(2)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, C, T), T even -> (N, C, T/2)
         x = F.leaky_relu(self.norm(self.conv(x), layers.mask(lengths, x.shape[2])))

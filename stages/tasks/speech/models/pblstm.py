@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.compute.dropout import Dropout
 from stages.sequences.training import layers
 from stages.sequences.training.batch_norm import MaskedBatchNorm
 from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout
@@ -32,7 +31,7 @@ class Decoder(nn.Module):
         self.norm1 = MaskedBatchNorm(width)
         self.linear2 = nn.Linear(width, width)
         self.norm2 = MaskedBatchNorm(width)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # (N, T, F) -> (N, T, K)
