@@ -23,11 +23,11 @@ from benchmarks.__main__ import machine
 from stages.compute import device
 from stages.config.schema import Run
 from stages.core import paths
-from stages.data.checkpoint import Resume
 from stages.sequences.training.batches import SequenceBatches
 from stages.tasks import load_params, part
-from stages.training import loop
+from stages.training.loop import Trainer
 from stages.training.recorder import Silence
+from stages.training.resume import Resume
 
 SEEDS = range(5)
 RUNS = ("custom_resnet", "dilated_net", "resnet50", "pblstm", "bilstm")
@@ -73,21 +73,11 @@ def learn(run: Run, place: device.Compute, seed: int, lr: float, batches_of: typ
         batches.__class__ = batches_of  # over the same features, masked alike
     device.seed_torch(seed)
     model = place.place(task.build_model(run, stats))
-    state = loop.train(
-        model,
-        task=task,
-        run=run,
-        lr=lr,
-        batches=batches,
-        dev=task.eval_batches(features, "dev", run, place),
-        compute=place,
-        seed=seed,
-        recorder=Silence(),
-        resume=Resume(None),
-        minutes_between_saves=math.inf,
-    )
-    last: float = state["history"][-1][f"dev/{task.SCORE.name}"]
-    best: float = state["best"]["score"]
+    dev = task.eval_batches(features, "dev", run, place)
+    state = Trainer(task, run, lr, batches, dev, place, seed, Silence(), Resume(None)).train(model)
+    assert state.best is not None
+    last: float = state.history[-1][f"dev/{task.SCORE.name}"]
+    best: float = state.best.score
     return best if run.evaluate.weights == "best" else last
 
 

@@ -4,7 +4,6 @@ Not a stage: what it makes follows from a run's outputs, and nothing in the pipe
 """
 
 import dataclasses
-import hashlib
 import json
 import re
 import sys
@@ -15,6 +14,7 @@ from torch import nn
 from stages.config.schema import Run
 from stages.core import paths
 from stages.core.errors import InputError, run_stage
+from stages.core.hashes import file_hash
 from stages.data import checkpoint
 from stages.exporting import onnx_graph
 from stages.exporting.card import Card, render
@@ -55,7 +55,7 @@ def main(name: str) -> None:
             graph=graph,
             trials=trials,
             weights_sha256=digest,
-            file_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+            file_sha256=file_hash(file),
         )
         (out / "README.md").write_text(render(card))
     worst = max(trial.difference for trial in trials)

@@ -5,7 +5,6 @@ was given up, nothing will: it only fills the disk.
 """
 
 import argparse
-import fcntl
 import shutil
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from stages.config.check import nearest
 from stages.core import paths
 from stages.core.errors import InputError, run_command
+from stages.core.locks import Locked, locked
 
 
 def main() -> None:
@@ -34,17 +34,16 @@ def _tell(lock: Path, remove: bool) -> None:
     state = lock.with_suffix("")
     size = sum(file.stat().st_size for file in state.rglob("*") if file.is_file())
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(state, lock, key=_changed).stat().st_mtime))
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{state}  {size / 1e6:.1f} MB  in use by process {file.read()}")
-            return
-        if remove:
-            shutil.rmtree(state, ignore_errors=True)
-            lock.unlink()
-        if size:  # of a training that ended only its lock is left
-            print(f"{state}  {size / 1e6:.1f} MB  of {since}{'  removed' if remove else ''}")
+    try:
+        with locked(lock):
+            if remove:
+                shutil.rmtree(state, ignore_errors=True)
+                lock.unlink()
+    except Locked as holder:
+        print(f"{state}  {size / 1e6:.1f} MB  in use by process {holder}")
+        return
+    if size:  # a training that ended leaves only its lock
+        print(f"{state}  {size / 1e6:.1f} MB  of {since}{'  removed' if remove else ''}")
 
 
 def _changed(path: Path) -> float:

@@ -4,12 +4,12 @@ metrics/<run>/submission.json then holds, for each file, what was submitted and 
 `dvc metrics diff`.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
 from stages.core import checksums, paths
 from stages.core.errors import InputError, run_stage
+from stages.core.hashes import file_hash
 from stages.sources.kaggle import submit as kaggle
 from stages.tasks import load_params, part
 
@@ -53,7 +53,7 @@ def main(name: str) -> None:
 
 def _describe(file: Path, rows: int, competitions: dict[str, str]) -> dict[str, str | int | float]:
     named = {"competition": competitions[file.stem]} if file.stem in competitions else {}
-    return {**named, "rows": rows, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    return {**named, "rows": rows, "sha256": file_hash(file)}
 
 
 if __name__ == "__main__":

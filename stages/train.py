@@ -20,8 +20,10 @@ from stages.core.errors import run_stage
 from stages.data import checkpoint
 from stages.results import summary
 from stages.tasks import load_params, part
-from stages.training import loop
+from stages.training.loop import Diverged, Trainer
 from stages.training.recorder import Recorder, Silence, write_timing
+from stages.training.resume import Resume, resuming
+from stages.training.state import TrainState
 
 
 def main(name: str) -> None:
@@ -37,16 +39,17 @@ def main(name: str) -> None:
     fingerprint = _fingerprint(name, settings, run, computed)
     with distributed.processes(place.device):
         if distributed.rank() == 0:
-            with checkpoint.resuming(paths.resume(name) / f"{fingerprint}-{distributed.size()}") as resume:
+            folder = paths.resume(name) / f"{fingerprint}-{distributed.size()}"
+            with resuming(folder, params.checkpoint_minutes) as resume:
                 params.tell_hidden(name)
                 _train(name, run, params, place, settings, resume)
-        else:  # it computes its share, and writes nothing
+        else:  # it computes its part of each batch, and writes nothing
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
                 _train(name, run, params, place, settings, None)
 
 
 def _train(
-    name: str, run: Run, params: Params, place: device.Compute, settings: dict[str, Any], resume: checkpoint.Resume | None
+    name: str, run: Run, params: Params, place: device.Compute, settings: dict[str, Any], resume: Resume | None
 ) -> None:
     task, stats, lr = part(run.task, "training"), settings["stats"], settings["lr"]
     batches = task.train_batches(paths.features(run.task), run, place, params.seed)
@@ -56,30 +59,28 @@ def _train(
     where = f"{place.name}, {place.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
     recorder = Recorder(paths.history(name), name, run.epochs, len(batches)) if resume else Silence()
+    trainer = Trainer(task, run, lr, batches, dev, place, params.seed, recorder, resume or Resume(None))
     try:
         with recorder:
-            state = loop.train(
-                model, task=task, run=run, lr=lr, batches=batches, dev=dev, compute=place, seed=params.seed,
-                recorder=recorder, resume=resume or checkpoint.Resume(None), minutes_between_saves=params.checkpoint_minutes,
-            )  # fmt: skip
-    except loop.Diverged as diverged:
+            state = trainer.train(model)
+    except Diverged as diverged:
         if resume:
             _save(name, diverged.state, settings)
-        distributed.ask(lambda: True)()  # that it is saved: torchrun ends all processes when the first ends
+        distributed.any_process(lambda: True)()  # wait until it is saved: torchrun ends all processes when one ends
         raise
     if resume:
         _save(name, state, settings)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
-        write_timing(paths.timing(name), state["seconds"], batches.num_items, place, state.get("compile_seconds"))
+        write_timing(paths.timing(name), state.seconds, batches.num_items, place, state.compile_seconds)
         resume.discard()
 
 
-def _save(name: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
-    """last.pt, and best.pt where an epoch was finished."""
-    settings = settings | {"history": state["history"]}
-    checkpoint.save(paths.model(name) / "last.pt", settings | {"epoch": len(state["history"]), "weights": state["weights"]})
-    if state["best"] is not None:
-        checkpoint.save(paths.model(name) / "best.pt", settings | state["best"])
+def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
+    """Write last.pt, and best.pt if an epoch was finished."""
+    settings = settings | {"history": state.history}
+    checkpoint.save(paths.model(name) / "last.pt", settings | {"epoch": len(state.history), "weights": state.weights})
+    if state.best is not None:
+        checkpoint.save(paths.model(name) / "best.pt", settings | vars(state.best))
 
 
 def _fingerprint(name: str, settings: dict[str, Any], run: Run, computed: list[Any]) -> str:

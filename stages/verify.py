@@ -5,7 +5,6 @@ is its MD5. Where the workspace still has a good copy, that takes its place. Out
 `dvc repro` makes them anew, `dvc pull` fetches them.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -17,6 +16,7 @@ from rich.progress import track
 
 from stages.core import paths
 from stages.core.errors import InputError, run_command
+from stages.core.hashes import file_hash
 
 NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")  # below a folder of two digits; others are on their way in
 
@@ -33,7 +33,7 @@ def main() -> None:
         parts = _parts(cache, out)
         if damaged.keys() & parts.values():
             path = Path(out.fs_path)
-            bad = {file for file, name in parts.items() if name in damaged and file.is_file() and _md5(file) != name}
+            bad = {file for file, name in parts.items() if name in damaged and file.is_file() and file_hash(file) != name}
             for file, name in parts.items():
                 if name in damaged and file.is_file() and file not in bad:
                     with paths.replacing(damaged[name]) as partial:
@@ -52,13 +52,8 @@ def main() -> None:
     print(f"{len(files)} files, all as they were" if not damaged else f"{len(files)} files, all as they were again")
 
 
-def _md5(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "md5").hexdigest()
-
-
 def _is_whole(file: Path) -> bool:
-    return _md5(file) == (file.parent.name + file.name).removesuffix(".dir")
+    return file_hash(file) == (file.parent.name + file.name).removesuffix(".dir")
 
 
 def _parts(cache: Path, out: Output) -> dict[Path, str]:

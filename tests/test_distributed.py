@@ -94,7 +94,7 @@ from stages.compute import distributed
 attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]
 time.sleep(float(rank) if attempt == "1" else 0)
 with distributed.processes(torch.device("cpu")):
-    distributed.total(torch.ones(1))
+    distributed.all_reduce_sum(torch.ones(1))
     if attempt == "0":
         os._exit(1)
     os.write(1, f"process {rank} of {distributed.size()}\\n".encode())  # at once: `print` may write text and end apart
@@ -146,7 +146,7 @@ def test_a_share_is_every_item_of_a_batch_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(distributed, "size", lambda: 4)
     for rank in range(4):
         monkeypatch.setattr(distributed, "rank", partial(int, rank))
-        shares.append(distributed.share(places))
+        shares.append(distributed.shard(places))
     assert sorted(torch.cat(shares).tolist()) == places.tolist()
     assert {len(share) for share in shares} == {2, 3}
 
@@ -174,7 +174,7 @@ def test_batches_are_of_the_size_asked_for_but_a_small_rest_joins_the_last(
     num: int, size: int, processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distributed, "size", lambda: processes)
-    sizes = np.diff(distributed.cut(num, size), prepend=0).tolist()
+    sizes = np.diff(distributed.batch_ends(num, size), prepend=0).tolist()
     assert sum(sizes) == num
     assert all(batch == size for batch in sizes[:-1])
     assert sizes[-1] < size + max(8, processes)

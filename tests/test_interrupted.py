@@ -13,7 +13,7 @@ import pytest
 from stages import interrupted
 from stages.core import paths
 from stages.core.errors import InputError
-from stages.data import checkpoint
+from stages.training.resume import resuming
 from tests.conftest import Project
 
 
@@ -26,7 +26,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
 def leave(name: str, fingerprint: str) -> Path:
     """A state that no process holds any more."""
     folder = paths.resume(name) / fingerprint
-    with checkpoint.resuming(folder) as resume:
+    with resuming(folder) as resume:
         resume.save({"history": []})
     return folder
 
@@ -36,7 +36,7 @@ def test_states_are_listed_and_removed_unless_in_use(
 ) -> None:
     assert run(capsys, monkeypatch) == []
     dead, other = leave("bilstm", "aaa"), leave("pblstm", "bbb")
-    with checkpoint.resuming(paths.resume("pblstm") / "ccc") as resume:
+    with resuming(paths.resume("pblstm") / "ccc") as resume:
         resume.save({"history": []})
         lines = run(capsys, monkeypatch)
         assert [line.split()[0] for line in lines] == [str(dead), str(other), ".resume/pblstm/ccc"]
@@ -44,7 +44,7 @@ def test_states_are_listed_and_removed_unless_in_use(
         assert run(capsys, monkeypatch, "pblstm", "--remove")[0].endswith("removed")
         assert dead.is_dir() and not other.exists() and resume.load() == {"history": []}
     assert [line.split()[0] for line in run(capsys, monkeypatch)] == [str(dead), ".resume/pblstm/ccc"]
-    with checkpoint.resuming(paths.resume("pblstm") / "ddd") as resume:
+    with resuming(paths.resume("pblstm") / "ddd") as resume:
         resume.save({"history": []})
         resume.discard()
     assert len(run(capsys, monkeypatch)) == 2, "a training that ended has left nothing to tell"
@@ -69,7 +69,7 @@ def test_a_lock_that_is_removed_while_a_trainer_waits_for_it_is_not_trusted(proj
         fcntl.flock(held, fcntl.LOCK_EX)
 
         def train() -> tuple[float, float]:
-            with checkpoint.resuming(folder) as resume:
+            with resuming(folder) as resume:
                 began = time.monotonic()
                 resume.save({"history": []})
                 time.sleep(1)

@@ -19,10 +19,10 @@ from benchmarks.gpu.sizes import Sizes, at_size
 from stages.compute import device
 from stages.config.schema import Params
 from stages.core import paths
-from stages.data import checkpoint
 from stages.tasks.cifar10 import training
-from stages.training import loop
+from stages.training.loop import Trainer
 from stages.training.recorder import Silence
+from stages.training.resume import Resume
 from stages.tuning import range_test
 
 RUN = "custom_resnet"
@@ -116,16 +116,14 @@ def _train(params: Params, place: device.Compute, data: Path, lr: float) -> dict
     device.seed_torch(params.seed)
     model = place.place(training.build_model(run, {"classes": range(10)}))
     began = time.perf_counter()
-    state = loop.train(
-        model, task=training, run=run, lr=lr, batches=batches, dev=dev, compute=place, seed=params.seed,
-        recorder=Silence(), resume=checkpoint.Resume(None), minutes_between_saves=60.0,
-    )  # fmt: skip
+    trainer = Trainer(training, run, lr, batches, dev, place, params.seed, Silence(), Resume(None))
+    state = trainer.train(model)
     place.synchronize()
     return {
         "seed": params.seed,
-        "seconds": sum(state["seconds"]),
+        "seconds": sum(state.seconds),
         "seconds with evaluation and compilation": time.perf_counter() - began,
-        "epoch_seconds": state["seconds"],
-        "compile_seconds": state.get("compile_seconds"),
-        "accuracy": state["history"][-1]["dev/accuracy"],
+        "epoch_seconds": state.seconds,
+        "compile_seconds": state.compile_seconds,
+        "accuracy": state.history[-1]["dev/accuracy"],
     }

@@ -14,7 +14,7 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def _normalize(self, x: Tensor, keep: Tensor) -> Tensor:
         """While training. x (N, C, L); keep (N, 1, L) float32, 1 where a position counts, else 0. Zero where `keep` is."""
-        count = distributed.total(keep.sum()).clamp(min=1)
+        count = distributed.all_reduce_sum(keep.sum()).clamp(min=1)
         kept = x.to(keep.dtype) * keep
         mean = distributed.differentiable_sum(kept.sum((0, 2))) / count
         centred = (kept - mean[:, None]) * keep

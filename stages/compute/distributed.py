@@ -1,13 +1,12 @@
-"""Several processes, as torchrun starts them, which together take the steps that one process would take.
+"""Several processes, started by torchrun, that together take the steps that one process would take.
 
-Every batch is shared out, each item to one process; DistributedDataParallel averages the gradients; batch norm takes its
-statistics over all shares (batch_norm.py); sums are over all processes. What is drawn for an item, such as its augmentation,
-is the same wherever the item goes. Dropout draws differ between processes, and MixUp and CutMix mix within a share.
-In a process of its own, without torchrun, only `cut` does anything here.
+Each item of a batch goes to one process. DistributedDataParallel averages the gradients, batch norm takes its statistics
+over the whole batch (batch_norm.py), and sums are over all processes. The random draws of an item, such as its augmentation,
+do not depend on the process that gets it. Dropout differs between processes, and MixUp and CutMix mix within a shard.
+Without torchrun these functions leave everything as it is, except `batch_ends`.
 """
 
 import inspect
-import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,24 +26,24 @@ MIN_LAST = 8  # items of the last batch of an epoch
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[None]:
-    """Within the block the processes that torchrun started know each other: through gloo, and NCCL where there are GPUs."""
+    """The process group of the block: gloo, and NCCL for GPUs. Nothing without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
     store, rank, size = next(rendezvous("env://"))
     if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
-        # torchrun gives processes that it starts again the store of those that have gone, with their addresses in it
-        # (github.com/pytorch/pytorch/issues/135712). Of several hosts each counts restarts for itself.
+        # torchrun gives restarted processes the store of the old ones, which holds dead addresses
+        # (github.com/pytorch/pytorch/issues/135712). With several hosts each host counts restarts for itself.
         store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # type: ignore[attr-defined]
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=size
     )
     yield
-    dist.destroy_process_group()  # not after an error, which it would hold back: NCCL waits for the other processes first
+    dist.destroy_process_group()  # not after an error: NCCL would wait for the other processes before it is reported
 
 
 def rank() -> int:
-    """Which of the processes this is. The one of rank 0 writes all files and talks to the user."""
+    """The number of this process. Rank 0 writes all files and talks to the user."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -57,10 +56,10 @@ def local_size() -> int:
     return int(os.environ["LOCAL_WORLD_SIZE"]) if size() > 1 else 1
 
 
-def cut(num_items: int, batch_size: int) -> list[int]:
-    """Where each batch of an epoch of training ends. A small rest joins the batch before, so that each process has an item.
+def batch_ends(num_items: int, batch_size: int) -> list[int]:
+    """The end of each batch of a training epoch. A small last batch joins the one before it.
 
-    It does so in one process as well: batch norm learns nothing from a single image.
+    So each process gets an item, and batch norm more than a single image.
     """
     ends = [*range(batch_size, num_items, batch_size), num_items]
     if len(ends) > 1 and num_items - ends[-2] < max(min(MIN_LAST, batch_size), size()):
@@ -77,13 +76,13 @@ def require(smallest: int) -> None:
         )
 
 
-def share(places: Any) -> Any:
-    """This process's part of a batch, a tensor or an array; the parts differ by one item at most."""
-    return places[rank() :: size()]
+def shard(batch: Any) -> Any:
+    """This process's part of a batch, a tensor or an array. The parts differ by one item at most."""
+    return batch[rank() :: size()]
 
 
-def total(tensor: Tensor) -> Tensor:
-    """`tensor`, in place the sum of all processes' own."""
+def all_reduce_sum(tensor: Tensor) -> Tensor:
+    """Replace `tensor` by its sum over all processes, in place."""
     if size() > 1:
         dist.all_reduce(tensor)
     return tensor
@@ -94,17 +93,17 @@ def differentiable_sum(tensor: Tensor) -> Tensor:
     return all_reduce(tensor) if size() > 1 else tensor
 
 
-def least(tensor: Tensor) -> Tensor:
-    """`tensor`, in place the smallest of all processes' own."""
+def all_reduce_min(tensor: Tensor) -> Tensor:
+    """Replace `tensor` by its minimum over all processes, in place."""
     if size() > 1:
         dist.all_reduce(tensor, dist.ReduceOp.MIN)
     return tensor
 
 
-def ask(wanted: Callable[[], bool]) -> Callable[[], bool]:
-    """Ask all processes, past their GPUs; what is returned waits for the answers, and says whether any wants it.
+def any_process(wanted: Callable[[], bool]) -> Callable[[], bool]:
+    """Ask every process whether it wants something. The function returned waits for the answers: does any want it?
 
-    They come while something else is computed. A process of its own is asked only then.
+    The answers travel while the caller computes. A single process is asked when the function is called.
     """
     if size() == 1:
         return wanted
@@ -119,40 +118,31 @@ def ask(wanted: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def mean(values: Tensor) -> float:
-    """Over the values (N,) of all processes; nan if there are none."""
-    summed, count = total(torch.stack((values.sum(), torch.ones_like(values).sum())))
+    """The mean of the values (N,) of all processes; nan if there are none."""
+    summed, count = all_reduce_sum(torch.stack((values.sum(), torch.ones_like(values).sum())))
     return float(summed / count)
 
 
 def mean_loss(losses: Tensor) -> Tensor:
-    """(N,) -> (): what to call backward on, so that after `join` the gradient is that of the mean over all shares."""
+    """(N,) -> (): the loss for `backward`. After `wrap_model` its gradient is that of the mean over the whole batch."""
     if size() == 1:
         return losses.mean()
-    return losses.sum() * size() / total(torch.full((), float(len(losses)), device=losses.device))
+    return losses.sum() * size() / all_reduce_sum(torch.full((), float(len(losses)), device=losses.device))
 
 
-def join(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model to step with: itself, or one with the same parameters whose gradients are means over all processes."""
+def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model for training steps. With several processes it averages the gradients over all of them."""
     if size() == 1:
         return model
-    is_new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # PyTorch 2.14 calls it so
+    is_new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # its name since PyTorch 2.14
     settings: dict[str, Any] = {"forward_sync_buffers" if is_new else "broadcast_buffers": False}
     return DistributedDataParallel(model, [device] if device.type == "cuda" else None, **settings)
 
 
-def from_first(state: dict[str, Any] | None, device: torch.device) -> dict[str, Any] | None:
-    """The state that the process of rank 0 gave, which need not be on a disk that the others can see."""
+def broadcast(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The state that the process of rank 0 gave. The others need not see its disk."""
     if size() == 1:
         return state
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    length = torch.tensor(buffer.tell(), device=device)
-    dist.broadcast(length, 0)
-    content = torch.empty(int(length), dtype=torch.uint8, device=device)
-    if rank() == 0:
-        content.copy_(torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8))
-    dist.broadcast(content, 0)
-    received: dict[str, Any] | None = torch.load(
-        io.BytesIO(content.cpu().numpy().tobytes()), map_location="cpu", weights_only=True
-    )
-    return received
+    states = [state]
+    dist.broadcast_object_list(states, 0, device=torch.device("cpu"))
+    return states[0]

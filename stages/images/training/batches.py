@@ -78,7 +78,7 @@ class _ImageBatches:
     def _ends(self) -> list[int]:
         """Where each batch of an epoch ends."""
         if self.augment is not None:
-            return distributed.cut(self.num_items, self.batch_size)
+            return distributed.batch_ends(self.num_items, self.batch_size)
         return [*range(self.batch_size, self.num_items, self.batch_size), self.num_items]
 
     def order(self, epoch: int) -> Tensor:
@@ -98,7 +98,7 @@ class _ImageBatches:
     def shares(self, epoch: int, first: int) -> Iterator[tuple[int, Tensor]]:
         """(number, places) of this process's part of each batch from number `first` on, where it has one."""
         for number, places in enumerate(self.batches(epoch)):
-            if number >= first and len(share := distributed.share(places)):
+            if number >= first and len(share := distributed.shard(places)):
                 yield number, share
 
     def _finish(self, images: Tensor, targets: Tensor, places: Tensor, epoch: int, number: int) -> ImageBatch:

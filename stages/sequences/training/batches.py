@@ -1,9 +1,8 @@
 """Batches of sequences of different lengths. The order is a function of (seed, epoch).
 
-For training, half of a batch are long ones of similar length and half short ones, and the batches are shuffled: networks
-can learn less from batches in which all are alike (docs/PERFORMANCE.md). So that batches do not always have the same
-members, each epoch sorts by lengths changed at random by a few percent; the number of steps stays the same. Of several
-processes each gets its share of every batch. For evaluation, from the longest to the shortest.
+A training batch is half long sequences of similar length and half short ones, because networks learn less from batches of
+equal lengths (docs/PERFORMANCE.md). Each epoch changes the lengths at random by a few percent before it sorts, so that the
+members of the batches vary, and shuffles the batches. Evaluation goes from the longest sequence to the shortest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,28 +16,28 @@ from stages.compute import distributed
 from stages.config.schema import Frames
 from stages.data.packed import RaggedArray
 
-JITTER = 0.1  # lengths within 10 % of each other change places
+JITTER = 0.1  # lengths within 10 % of each other can swap
 
 
 class SequenceBatch(NamedTuple):
     """A batch of N sequences on the device, zero-padded to the longest.
 
-    inputs (N, T, F) float32; lengths (N,); targets (N, S) int64; target_lengths (N,); places (N,): rows of the split, on the
-    CPU.
+    inputs (N, T, F) float32; lengths (N,); targets (N, S) int64; target_lengths (N,); indices (N,): rows of the split,
+    on the CPU.
     """
 
     inputs: Tensor
     lengths: Tensor
     targets: Tensor
     target_lengths: Tensor
-    places: Tensor
+    indices: Tensor
 
 
 class SequenceBatches:
     """inputs: ragged (T, F) float32; targets: ragged (S,) class indices, or None; names: N texts for messages.
 
     batch_size: a number of sequences, or a budget of frames, padding included. augment: a block with freq_mask and time_mask
-    for training, in an order of its own each epoch; None for evaluation, from the longest to the shortest.
+    for training; None for evaluation.
     """
 
     def __init__(
@@ -56,9 +55,9 @@ class SequenceBatches:
         self._inputs, self._targets = inputs, targets
         self.lengths = np.diff(inputs.offsets)
         if isinstance(batch_size, Frames):
-            self.sizes = self._within(batch_size.frames)
+            self.sizes = self._sizes_within(batch_size.frames)
         elif augment is not None:
-            self.sizes = np.diff(distributed.cut(self.num_items, batch_size), prepend=0)
+            self.sizes = np.diff(distributed.batch_ends(self.num_items, batch_size), prepend=0)
         else:
             self.sizes = np.diff(np.append(np.arange(0, self.num_items, batch_size), self.num_items))
         if augment is not None:
@@ -68,24 +67,24 @@ class SequenceBatches:
         return len(self.sizes)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """The places of each batch of this epoch, in order, of all processes."""
+        """The indices of each batch of this epoch, for all processes together."""
         if self.augment is None:
-            return self._cut(self.lengths)
+            return self._sorted_batches(self.lengths)
         random = np.random.default_rng((self.seed, epoch))
-        parts = self._cut(self.lengths * (1 + JITTER * (random.random(self.num_items) - 0.5)))
+        parts = self._sorted_batches(self.lengths * (1 + JITTER * (random.random(self.num_items) - 0.5)))
         return [parts[number] for number in random.permutation(len(parts))]
 
     def num_long(self, size: Any) -> Any:
-        """How many of the sequences of a batch, an int or an array, are long ones; in evaluation all."""
+        """How many sequences of a batch of `size`, an int or an array, are long ones. In evaluation all are."""
         return size if self.augment is None else size - size // 2
 
-    def _cut(self, lengths: np.ndarray) -> list[np.ndarray]:
-        """The places of batches of `self.sizes`, each from its longest sequence to its shortest."""
+    def _sorted_batches(self, lengths: np.ndarray) -> list[np.ndarray]:
+        """The indices of batches of `self.sizes`, each from its longest sequence to its shortest."""
         order, num_long = np.argsort(-lengths, kind="stable"), self.num_long(self.sizes)
         halves = zip(_split(order, num_long), _split(order[::-1], self.sizes - num_long), strict=True)
         return [np.concatenate((long, short[::-1])) for long, short in halves]
 
-    def _within(self, frames: int) -> np.ndarray:
+    def _sizes_within(self, frames: int) -> np.ndarray:
         """How many sequences each batch has within a budget of frames: (number of batches,)."""
         lengths, sizes, first, left = np.sort(self.lengths)[::-1], [], 0, self.num_items
         while left:  # a batch is padded to the longest that is left
@@ -97,29 +96,29 @@ class SequenceBatches:
 
     def items(self, epoch: int, number: int) -> list[str]:
         """The names in batch `number` of an epoch."""
-        return [self.names[place] for place in self.batches(epoch)[number].tolist()]
+        return [self.names[index] for index in self.batches(epoch)[number].tolist()]
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[SequenceBatch]:
         """The batches of an epoch, from number `first` on."""
         draws = np.random.default_rng((self.seed, epoch, 1)).random((self.num_items, 4), np.float32)
         for batch in self.batches(epoch)[first:]:
-            places = distributed.share(batch)
-            if not len(places):
+            indices = distributed.shard(batch)
+            if not len(indices):
                 continue
-            inputs, lengths = _pad([self._inputs[place] for place in places])
+            inputs, lengths = _pad([self._inputs[index] for index in indices])
             if self.augment is not None:
-                mask_frames_and_coefficients(inputs, lengths, draws[places], self.augment.freq_mask, self.augment.time_mask)
-            none = [np.zeros(0, np.int64)] * len(places)
-            targets, target_lengths = _pad(none if self._targets is None else [self._targets[place] for place in places])
+                mask_frames_and_coefficients(inputs, lengths, draws[indices], self.augment.freq_mask, self.augment.time_mask)
+            none = [np.zeros(0, np.int64)] * len(indices)
+            targets, target_lengths = _pad(none if self._targets is None else [self._targets[index] for index in indices])
             yield SequenceBatch(
-                self._place(inputs),
-                self._place(lengths),
-                self._place(targets.astype(np.int64)),
-                self._place(target_lengths),
-                torch.from_numpy(places),
+                self._to_device(inputs),
+                self._to_device(lengths),
+                self._to_device(targets.astype(np.int64)),
+                self._to_device(target_lengths),
+                torch.from_numpy(indices),
             )
 
-    def _place(self, array: np.ndarray) -> Tensor:
+    def _to_device(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(array)
         if self.device.type == "cuda":
             tensor = tensor.pin_memory()
@@ -129,7 +128,7 @@ class SequenceBatches:
 def mask_frames_and_coefficients(
     inputs: np.ndarray, lengths: np.ndarray, draws: np.ndarray, freq_mask: int | None, time_mask: int | None
 ) -> None:
-    """SpecAugment (arXiv:1904.08779) in place: of each sequence, a band of coefficients and a stretch of frames become zero.
+    """SpecAugment (arXiv:1904.08779) in index: of each sequence, a band of coefficients and a stretch of frames become zero.
 
     inputs (N, T, F); draws (N, 4) in [0, 1): where each mask lies and how wide it is, from 0 to freq_mask or time_mask.
     """
@@ -145,7 +144,7 @@ def mask_frames_and_coefficients(
 
 
 def _pad(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, longest, …) filled up with zeros, and the lengths (N,)."""
+    """(N, longest, …), zero-padded, and the lengths (N,)."""
     lengths = np.array([len(item) for item in items])
     padded = np.zeros((len(items), lengths.max(), *items[0].shape[1:]), items[0].dtype)
     for row, item in zip(padded, items, strict=True):
@@ -153,6 +152,6 @@ def _pad(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return padded, lengths
 
 
-def _split(places: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+def _split(indices: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
     """Consecutive parts of these sizes, from the first on."""
-    return np.split(places, np.cumsum(sizes))[:-1]
+    return np.split(indices, np.cumsum(sizes))[:-1]

@@ -67,7 +67,7 @@ def _log_probs(model: nn.Module, frames: Tensor, compute: Compute) -> Tensor:
 
 def _answer(log_probs: Tensor, text: str, seconds: float) -> dict[str, Any]:
     classes = [CHARACTERS.index(character) for character in text]
-    symbols = [SYMBOLS[place] for place in classes]
+    symbols = [SYMBOLS[index] for index in classes]
     times = [round(frame * seconds, 2) for frame in first_frames(log_probs, classes)]
     heard = zip(times, symbols, text, strict=True)
     return {

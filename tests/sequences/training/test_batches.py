@@ -43,10 +43,10 @@ def test_every_item_comes_once_whole_and_with_its_own_targets(data: Any, batch_s
     batches = make(data, batch_size=batch_size, augment=augment)
     parts = list(batches.epoch(4))
     assert len(parts) == len(batches)
-    assert sorted(torch.cat([part.places for part in parts]).tolist()) == list(range(83))
+    assert sorted(torch.cat([part.indices for part in parts]).tolist()) == list(range(83))
     for number, part in enumerate(parts):
-        assert batches.items(4, number) == [f"u{place}" for place in part.places.tolist()]
-        for row, place in enumerate(part.places.tolist()):
+        assert batches.items(4, number) == [f"u{place}" for place in part.indices.tolist()]
+        for row, place in enumerate(part.indices.tolist()):
             length = int(part.lengths[row])
             assert length == LENGTHS[place]
             assert (part.inputs[row, :length] == place + 1).all() and (part.inputs[row, length:] == 0).all()

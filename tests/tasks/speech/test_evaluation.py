@@ -101,7 +101,7 @@ class KnownBatches:
                 lengths=torch.tensor([len(item) for item in frames]),
                 targets=nn.utils.rnn.pad_sequence(true, batch_first=True),
                 target_lengths=torch.tensor([len(item) for item in true]),
-                places=places,
+                indices=places,
             )
 
 

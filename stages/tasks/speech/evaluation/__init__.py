@@ -94,18 +94,18 @@ def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Com
         with compute.autocast():
             output = training.forward(model, batch)
         padded = output.log_probs.cpu().numpy()
-        places = batch.places.tolist()
-        waiting |= {place: item[:end] for place, item, end in zip(places, padded, output.lengths.tolist(), strict=True)}
+        indices = batch.indices.tolist()
+        waiting |= {index: item[:end] for index, item, end in zip(indices, padded, output.lengths.tolist(), strict=True)}
         if sum(map(len, waiting.values())) > AT_ONCE:
             search()
         greedy = decode.greedy(output.log_probs, output.lengths)
         true = decode.texts(batch.targets, batch.target_lengths)
-        found |= zip(places, zip(greedy, true, batch.lengths.tolist(), strict=True), strict=True)
+        found |= zip(indices, zip(greedy, true, batch.lengths.tolist(), strict=True), strict=True)
     search()
-    ordered = [found[place] for place in range(len(batches.names))]
+    ordered = [found[index] for index in range(len(batches.names))]
     return Predictions(
         names=list(batches.names),
-        predicted=[predicted[place] for place in range(len(ordered))],
+        predicted=[predicted[index] for index in range(len(ordered))],
         greedy=[item[0] for item in ordered],
         true=[item[1] for item in ordered],
         num_frames=[item[2] for item in ordered],

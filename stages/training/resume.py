@@ -1,0 +1,63 @@
+"""The saved state of a run in progress.
+
+It lives in $DVC_ROOT/.resume/<run>/<fingerprint>/, because DVC deletes a stage's outputs before it runs, and shares a
+persisted output with the next experiment. The fingerprint covers parameters, code and data: a training that differs in any
+of them never continues from an old state.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stages.core.errors import InputError
+from stages.core.locks import Locked, locked
+from stages.data import checkpoint
+
+STATE = "state.pt"
+WAIT = 60.0  # seconds; a trainer whose DVC was killed notices it and stops after its next step
+
+
+class Resume:
+    """Saves the state of one run, at most once in `minutes`. Without a folder it keeps nothing."""
+
+    def __init__(self, folder: Path | None, minutes: float = 0.0) -> None:
+        self._folder, self._seconds, self._saved = folder, 60 * minutes, time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The last saved state; None if there is none. A damaged one is reported and counts as none."""
+        if self._folder is None or not (file := self._folder / STATE).is_file():
+            return None
+        try:
+            return checkpoint.load(file)
+        except InputError as error:
+            print(f"{error.args[0].split(';')[0]}: training starts from the beginning")
+            return None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save again."""
+        return time.monotonic() - self._saved > self._seconds
+
+    def save(self, state: dict[str, Any]) -> None:
+        if self._folder is not None:
+            checkpoint.save(self._folder / STATE, state)
+        self._saved = time.monotonic()
+
+    def discard(self) -> None:
+        """Remove the state: the run is finished."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def resuming(folder: Path, minutes: float = 0.0) -> Iterator[Resume]:
+    """The state in `folder`, for this process alone. Raises InputError if another one trains this run for a minute more."""
+    try:
+        with locked(folder.parent / f"{folder.name}.lock", WAIT):
+            folder.mkdir(exist_ok=True)
+            yield Resume(folder, minutes)
+    except Locked as holder:
+        raise InputError(f"{folder}: process {holder} is training this very run; wait for it or stop it") from None

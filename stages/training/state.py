@@ -1,0 +1,106 @@
+"""The state of a training: all that its coming steps depend on. A run that was stopped anywhere continues from it."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.training.optimizers import build_optimizer
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class Best:
+    """The epoch, counted from 1, with the best dev score so far."""
+
+    epoch: int
+    score: float
+    weights: Weights
+
+
+@dataclass
+class TrainState:
+    """The network and everything that changes while it trains.
+
+    Random draws are no part of it: each is a function of the seed and of the step, or of the epoch and the item.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: AveragedModel | None  # exponential moving average of the weights
+    weights: Weights  # those that are evaluated, at the end of the last whole epoch
+    history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch
+    seconds: list[float] = field(default_factory=list)  # of training, an epoch
+    best: Best | None = None
+    first_loss: float = math.nan  # of the untrained network
+    # Of an epoch that is not finished:
+    steps: int = 0
+    sums: Tensor | None = None  # RunningMeans.sums
+    seconds_so_far: float = 0.0
+    compile_seconds: float | None = None  # of this process; not saved
+
+    @classmethod
+    def start(cls, model: nn.Module, run: Run, lr: float, compute: Compute) -> Self:
+        """The state before the first step."""
+        average = None
+        if run.ema is not None:
+            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(run.ema), use_buffers=True)
+            for layer in average.modules():
+                if isinstance(layer, nn.RNNBase):
+                    layer.flatten_parameters()  # cuDNN would copy the weights at every step
+        optimizer = build_optimizer(run.optimizer, model, lr)
+        return cls(model, optimizer, compute.grad_scaler(model), average, copy_weights(average.module if average else model))
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network with the weights to evaluate: the average, where one is kept."""
+        return self.model if self.average is None else self.average.module
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` continues from; torch.save can write it."""
+        modules: dict[str, Any] = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
+        if self.average is not None:
+            modules["average"] = self.average
+        plain = ("weights", "history", "seconds", "first_loss", "steps", "sums", "seconds_so_far")
+        state = {name: module.state_dict() for name, module in modules.items()}
+        state |= {name: getattr(self, name) for name in plain}
+        return state | {"best": None if self.best is None else vars(self.best)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        for name, value in state.items():
+            if name in ("model", "optimizer", "scaler", "average"):
+                getattr(self, name).load_state_dict(value)
+            else:
+                setattr(self, name, value)
+        self.best = None if state["best"] is None else Best(**state["best"])
+
+    def pause(self, sums: Tensor, seconds: float) -> None:
+        """Note how far an epoch has come, to save it."""
+        self.sums, self.seconds_so_far = sums.cpu(), seconds
+
+    def finish_epoch(self, row: dict[str, float], seconds: float, score: float, is_best: bool) -> None:
+        """Note an epoch that was trained and evaluated."""
+        self.history.append(row)
+        self.seconds.append(seconds)
+        self.weights = copy_weights(self.evaluated)
+        if is_best:
+            self.best = Best(len(self.history), score, self.weights)
+        self.steps, self.sums, self.seconds_so_far = 0, None, 0.0
+
+    def __str__(self) -> str:
+        """How far it has come: "after epoch 3", or "after step 20 of epoch 4"."""
+        epoch = len(self.history)
+        return f"after step {self.steps} of epoch {epoch + 1}" if self.steps else f"after epoch {epoch}"
+
+
+def copy_weights(model: nn.Module) -> Weights:
+    """A copy of the model's tensors by name."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
