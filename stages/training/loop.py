@@ -100,8 +100,8 @@ def train(
     batch_norm.synchronize(model)
     optimizer = optimizers.build_optimizer(run.optimizer, model, lr)
     scaler = compute.grad_scaler(model)
-    decay = get_ema_multi_avg_fn(run.ema or 0.0)
-    average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True) if run.ema is not None else None
+    decay = get_ema_multi_avg_fn(run.train.ema or 0.0)
+    average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True) if run.train.ema is not None else None
     evaluated = model if average is None else average.module
     for layer in evaluated.modules():
         if isinstance(layer, nn.RNNBase):
@@ -137,7 +137,8 @@ def train(
 
     with interrupts.noticed() as interrupted:
         for epoch in range(len(state["history"]), run.epochs):
-            if run.early_stopping and state["best"] and epoch - state["best"]["epoch"] >= run.early_stopping.patience:
+            stopping = run.train.early_stopping
+            if stopping and state["best"] and epoch - state["best"]["epoch"] >= stopping.patience:
                 print(f"early stopping: the best dev {score.name} is that of epoch {state['best']['epoch']}")
                 break
             begun = state["unfinished"] or {"steps": 0, "sums": None, "seconds": 0.0}
