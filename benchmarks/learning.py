@@ -114,7 +114,7 @@ def learn(run: Run, place: device.Compute, seed: int, lr: float, batches_of: typ
 
 def compare(name: str) -> Comparison:
     run, lr = load_params().run(name), float(json.loads(paths.lr(name).read_text())["lr"])
-    is_images = run.loading is not None
+    is_images = run.inputs == "images"
     places = [device.choose("auto", precision, deterministic=True) for precision in ("auto", "fp32")]
     runs = [replace(run, loading=loading) for loading in ("device", "workers")] if is_images else [run, run]
     kinds = [None, None if is_images else RandomBatches]

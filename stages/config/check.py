@@ -3,8 +3,8 @@
 `build(Run, {...}, "runs.pblstm")` either returns a `Run` or raises one sentence with the full path of the key:
 "runs.pblstm.epoch: unknown key; did you mean 'epochs'?". Understood annotations: dataclasses, unions of them told apart
 by a literal `name`, `X | None`, `Literal`, `list[X]`, `tuple[X, Y]`, `dict[str, X]`, `float`, `int`, `bool`, `str`, `Any`,
-and `Annotated[X, Rule(...)]` for ranges. What concerns several keys is a dataclass's `__post_init__`, which raises ValueError
-with the key's name first. Torch-free.
+and `Annotated[X, Rule(...)]` for ranges. A condition on several keys belongs in a dataclass's `__post_init__`, which raises
+ValueError with a key's name first. Torch-free.
 """
 
 import dataclasses
@@ -73,7 +73,9 @@ def build(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, (list, tuple)) or len(value) != len(args):
             raise InputError(f"{where}: must be a list of {len(args)}, but is {value!r}")
-        return tuple(build(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(args, value)))
+        return tuple(
+            build(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(args, value, strict=True))
+        )
     if origin is dict:
         return {key: build(args[1], item, f"{where}.{key}") for key, item in mapping(value, where).items()}
     return _build_scalar(kind, value, where)

@@ -62,27 +62,20 @@ def _resolve(
     # Both forms are checked whatever the source is, so that a slip in the one not in use shows today.
     run: Run = build(settings(task).Run, block, where)
     sample, source = mapping(run.sample, f"{where}.sample"), f"{where}.sample"
-    if "epochs" in sample and "schedule" not in sample and isinstance(run.schedule, OneCycle):
-        sample = {**sample, "schedule": {"peak_epoch": _peak(run, build(Epochs, sample["epochs"], f"{source}.epochs"))}}
+    if "epochs" in sample and "schedule" not in sample:
+        shorter = run.with_epochs(build(Epochs, sample["epochs"], f"{source}.epochs"))
+        if isinstance(shorter.schedule, OneCycle):
+            sample = {**sample, "schedule": {"peak_epoch": shorter.schedule.peak_epoch}}
     overlaid, lines = _overlay(block, sample, where, source)
     small: Run = build(settings(task).Run, overlaid, source)
     run, lines = (small, lines) if params.tasks[task].source == "sample" else (run, [])
     if params.epochs not in (None, run.epochs):
         lines.append(f"{where}.epochs: {run.epochs} -> {params.epochs} (the top-level epochs)")
-        schedule = run.schedule
-        if isinstance(schedule, OneCycle):
-            schedule = dataclasses.replace(schedule, peak_epoch=_peak(run, params.epochs))
-        run = dataclasses.replace(run, epochs=params.epochs, schedule=schedule)
+        run = run.with_epochs(params.epochs)
     if params.batch_size not in (None, run.batch_size):
         lines.append(f"{where}.batch_size: {run.batch_size} -> {params.batch_size} (the top-level batch_size)")
         run = dataclasses.replace(run, batch_size=params.batch_size)
     return run, lines
-
-
-def _peak(run: Run, epochs: int) -> float:
-    """When the rate of a one-cycle schedule peaks in a run of `epochs` epochs."""
-    assert isinstance(run.schedule, OneCycle)
-    return run.schedule.peak_epoch * epochs / run.epochs
 
 
 def _overlay(block: Mapping[str, Any], over: Mapping[str, Any], where: str, source: str) -> tuple[dict[str, Any], list[str]]:

@@ -6,11 +6,10 @@ What each block means stands here once; where its numbers come from is said in p
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from stages.config.check import BelowOne, InsideUnit, NotNegative, Positive, PositiveFloat, PositiveInt, Rule, Share, nearest
 from stages.core.errors import InputError
-
 
 Epochs = Annotated[int, Positive, Rule("must be at most a million", lambda value: value <= 1_000_000)]
 
@@ -259,6 +258,13 @@ class Run:
         if isinstance(self.schedule, OneCycle) and self.schedule.peak_epoch >= self.epochs:
             peak = f"schedule.peak_epoch: must be below the run's {self.epochs} epochs"
             raise ValueError(f"{peak}, but is {self.schedule.peak_epoch:g}")
+
+    def with_epochs(self, epochs: int) -> Self:
+        """The run with another number of epochs; the rate of a one-cycle schedule peaks in proportion."""
+        schedule = self.schedule
+        if isinstance(schedule, OneCycle):
+            schedule = dataclasses.replace(schedule, peak_epoch=schedule.peak_epoch * epochs / self.epochs)
+        return dataclasses.replace(self, epochs=epochs, schedule=schedule)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class ConvBiLSTM(SpeechNetwork):
     num_layers: PositiveInt
     dropout: Annotated[float, Share]
     conv_dropout: Annotated[float, Share]
+    kaiming: bool = False
 
 
 @dataclass(frozen=True)
