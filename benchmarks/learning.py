@@ -3,8 +3,8 @@
     python -m benchmarks.learning
 
 Each run's own training (`stages.training.loop`), after `dvc repro` of the sample data. Fast: bf16, images augmented in
-batches on the device, sequences half long and half short, dropout of 16 bits, the optimizer fused. Plain: float32,
-albumentations in processes, batches drawn at random, PyTorch's dropout, its optimizer one tensor after the other.
+batches on the device, sequences half long and half short, dropout of 16 bits. Plain: float32,
+albumentations in processes, batches drawn at random, PyTorch's dropout.
 Welch's t of the two means: below 2 or so, what lies between them is no more than what lies between seeds.
 
 Half an hour on two cores; writes benchmarks/results/speed/learning.json and prints the table of docs/PERFORMANCE.md.
@@ -21,7 +21,6 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import torch
 from torch import nn
 
 from benchmarks.__main__ import machine
@@ -32,8 +31,7 @@ from stages.core import paths
 from stages.data.checkpoint import Resume
 from stages.sequences.training.batches import SequenceBatches
 from stages.tasks import load_params, part
-from stages.training import loop, optimizers
-from stages.training.optimizers import build_optimizer
+from stages.training import loop
 from stages.training.recorder import Silence
 
 SEEDS = range(5)
@@ -69,17 +67,10 @@ class Comparison:
         return f"| {self.run} | {self.score} | {cells[0]} | {cells[1]} | {self.t:+.1f} |"
 
 
-def plain_optimizer(*arguments: Any) -> torch.optim.Optimizer:
-    optimizer = build_optimizer(*arguments)
-    for group in optimizer.param_groups:
-        group |= {"fused": False, "foreach": False}
-    return optimizer
-
-
 @contextmanager
 def plainly() -> Iterator[None]:
     """Where the engine leaves no choice."""
-    with patch.object(optimizers, "build_optimizer", plain_optimizer), patch.object(Dropout, "forward", nn.Dropout.forward):
+    with patch.object(Dropout, "forward", nn.Dropout.forward):
         yield
 
 
