@@ -2,7 +2,7 @@
 
     python -m benchmarks.custom_resnet
 
-Ours: `stages.training.step.take_step`, channels last, bf16 where the CPU has instructions for it, our dropout, a fused Adam.
+Ours: `stages.training.step.take_step`, channels last, bf16 where the CPU has instructions for it, our dropout.
 The usual way: the same network with nn.Dropout, in PyTorch's default memory format and float32, and Adam as it comes. Full
 width, batches of 128 that are made already; one thread, in turn. That the steps are the same is checked with dropout off:
 their losses within 1 %, and in float32 within 0.1 %.

@@ -130,13 +130,14 @@ def _params(task: str, num: int, archive: str) -> dict[str, Any]:
     params = read_params()
     source = {"source": "public", "public": ["generated"]} if task == "speech" else {"source": archive}
     run, trained = params["runs"][RUNS[task]], 0.8 * num if task == "speech" else num
-    run |= {"epochs": 1, "batch_size": BATCH, "loading": None if task == "speech" else "workers"}
+    run |= {"epochs": 1, "batch_size": BATCH, "loading": "disk" if task == "speech" else "workers"}
     run["model"] |= {"hidden": 16, "decoder": 64} if task == "speech" else {"width": 2}
     run["optimizer"]["lr"] = "find"
-    run["range_test"] = {"steps": max(round(SEARCHED * trained / BATCH), 1), "start": 1e-6, "end": 1e-2}
+    test = {"steps": max(round(SEARCHED * trained / BATCH), 1), "start": 1e-6, "end": 1e-2}
     tasks = {task: params["tasks"][task] | source}
     plain = {
         "lr": None,
+        "range_test": test,
         "epochs": None,
         "batch_size": None,
         "device": "cpu",

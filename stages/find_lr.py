@@ -29,11 +29,13 @@ def main(name: str) -> None:
         batches = task.train_batches(paths.features(run.task), run, place, params.seed)
         device.seed_torch(params.seed)
         model = place.place(task.build_model(run, paths.read_stats(run.task)))
-        rates, losses = range_test.range_test(model, task=task, run=run, batches=batches, compute=place, seed=params.seed)
+        rates, losses = range_test.range_test(
+            model, params.range_test, task=task, run=run, batches=batches, compute=place, seed=params.seed
+        )
         try:
             lr, source = range_test.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
         except ValueError as error:
-            raise InputError(f"runs.{name}.range_test: {error}; widen it, or give runs.{name}.optimizer.lr") from None
+            raise InputError(f"range_test: {error}; widen it, or give runs.{name}.optimizer.lr") from None
         plots.range_test(paths.lr_plot(name), name, rates, losses, range_test.smoothed_losses(losses), lr)
     if "range test" not in source:
         factors = [schedules.lr_factor(run.schedule, step, 100, run.epochs) for step in range(100 * run.epochs)]

@@ -76,8 +76,9 @@ def load(name: str) -> Trained:
     file = paths.model(name) / f"{today.evaluate.weights}.pt"
     saved = checkpoint.load(file)
     block = saved["run"]
-    loss = build(part(today.task, "settings").Loss, block["loss"], f"{file}: loss")
-    run = dataclasses.replace(today, model=block["model"], loss=loss)
+    settings = part(today.task, "settings")
+    network = build(settings.Model, block["model"], f"{file}: model")
+    run = dataclasses.replace(today, model=network, loss=build(settings.Loss, block["loss"], f"{file}: loss"))
     # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
     place = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic

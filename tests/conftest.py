@@ -97,9 +97,10 @@ class Checkout:
 
 
 DOCUMENT = ROOT / "docs/EXTENDING.md"
-# A fenced block after a line that ends in a file's name, or says below which of its lines the block belongs.
+# A fenced block after a line that ends in a file's name, or says below or in place of which of its lines the block belongs.
 FENCED = re.compile(
-    r"(?:`(?P<file>[\w/.]+)`(?:, below the line `(?P<line>\w+:)`)?:?\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    r"(?:`(?P<file>[\w/.]+)`(?:, (?P<how>below|in place of) the line `(?P<line>[^`]+)`)?:?\n\n)?"
+    r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.S | re.M,
 )
 
@@ -111,13 +112,14 @@ def commands_of_document() -> list[str]:
 
 
 def follow_document(folder: Path) -> None:
-    """Make the files of docs/EXTENDING.md in `folder`, and add its blocks to params.yaml."""
-    for name, line, language, text in FENCED.findall(DOCUMENT.read_text()):
+    """Make the files of docs/EXTENDING.md in `folder`, and put its other blocks where they belong."""
+    for name, how, line, language, text in FENCED.findall(DOCUMENT.read_text()):
         file = folder / name
         if line:
             old = file.read_text()
             assert old.count(f"\n{line}\n") == 1, f"{name}: one line {line}"
-            file.write_text(old.replace(f"\n{line}\n", f"\n{line}\n{text}", 1))
+            kept = f"{line}\n" if how == "below" else ""
+            file.write_text(old.replace(f"\n{line}\n", f"\n{kept}{text}", 1))
         elif language != "sh":
             assert name and not file.exists(), f"a block of {language} for a new file, {name!r}"
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -40,10 +40,10 @@ def params(project: Project) -> Params:
 def test_the_hyperparameters_are_those_of_the_real_data(project: Project) -> None:
     project.set(epochs=3, lr=0.5, tasks__cifar10__source="sample")
     run, small = full_params().run("custom_resnet"), load_params().run("custom_resnet")
-    assert (run.model["width"], run.epochs, run.batch_size) == (64, 24, 512)
-    assert small.model["width"] < 64 and small.epochs == 3
+    assert (run.model.width, run.epochs, run.batch_size) == (64, 24, 512)
+    assert small.model.width < 64 and small.epochs == 3
     changed = at_size(full_params(), "custom_resnet", epochs=2, model={"width": 2}).run("custom_resnet")
-    assert (changed.epochs, changed.model) == (2, run.model | {"width": 2})
+    assert (changed.epochs, changed.model) == (2, replace(run.model, width=2))
 
 
 def test_cifar10_trains_for_every_seed_and_way_and_claims_no_accuracy_of_made_up_images(params: Params) -> None:

@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
     "runs__custom_resnet__model": {"name": "custom_resnet", "width": 2, "dropout": 0.0},
     "runs__custom_resnet__optimizer": plain(1e-4),
     "runs__custom_resnet__sample": {"epochs": 2, "batch_size": 16},
-    "runs__custom_resnet__ema": 0.9,
+    "runs__custom_resnet__train__ema": 0.9,
     "runs__resnet50__sample": {
         "model": {"width": 2},
         "optimizer": plain(0.01),
@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
     },
     "runs__bilstm__sample": {"model": {"hidden": 8, "num_layers": 1, "dropout": 0.0}, "epochs": 2, "batch_size": 8},
     "runs__bilstm__optimizer": plain(0.02),
-    "runs__bilstm__clip_norm": 1.0,
+    "runs__bilstm__train__clip_norm": 1.0,
 }
 RUNS = {"custom_resnet": "cifar10", "resnet50": "faces", "bilstm": "speech"}
 

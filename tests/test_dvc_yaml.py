@@ -81,7 +81,7 @@ def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> N
             task = instance if instance in params.tasks else params.run(instance).task
             modules += [f"stages.tasks.{task}.{part}" for part in PARTS[kind]]
         if kind in ("find_lr", "train", "evaluate"):
-            modules.append(f"stages.tasks.{task}.models.{params.run(instance).model['name']}")
+            modules.append(f"stages.tasks.{task}.models.{params.run(instance).model.name}")
         deps = {dep.def_path for dep in stage.deps}
         used[kind] |= closure(modules)
         declared[kind] |= {dep for dep in deps if dep.startswith("stages/")}

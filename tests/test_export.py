@@ -56,7 +56,7 @@ def tiny(name: str) -> Any:
     task = RUNS[name].task
     stats = STATS[task]
     classes, speech = len(stats.get("classes", SYMBOLS)), task == "speech"
-    module = import_module(f"stages.tasks.{task}.models.{RUNS[name].model['name']}")
+    module = import_module(f"stages.tasks.{task}.models.{RUNS[name].model.name}")
     seed_torch(0)
     model = module.Model(*((14, classes) if speech else (classes,)), **TINY[name])
     for number, depth in enumerate(DEPTHS.get(name, ()), 1):
@@ -286,8 +286,8 @@ def test_a_run_without_metrics_is_exported_and_says_so(project: Project, monkeyp
         ("dilated_net", lambda project: None, r"models/dilated_net/last\.pt: no such checkpoint"),
         (
             "custom_resnet",
-            lambda project: project.set(runs__custom_resnet__ema=0.9, runs__custom_resnet__loading="workers"),
-            r"models/custom_resnet: .* before runs\.custom_resnet\.loading, runs\.custom_resnet\.ema changed; `dvc repro",
+            lambda project: project.set(runs__custom_resnet__train__ema=0.9, runs__custom_resnet__loading="workers"),
+            r"models/custom_resnet: .* before runs\.custom_resnet\.loading, runs\.custom_resnet\.train changed; `dvc repro",
         ),
         (
             "custom_resnet",

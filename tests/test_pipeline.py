@@ -21,7 +21,8 @@ from tests.conftest import ROOT, Project, cifar_batch
 
 TINY = {
     "tasks__cifar10__sample": {"train": 120, "test": 20},
-    "runs__custom_resnet__sample": {"model": {"width": 2}, "range_test": {"steps": 20}, "epochs": 3, "batch_size": 30},
+    "runs__custom_resnet__sample": {"model": {"width": 2}, "epochs": 3, "batch_size": 30},
+    "range_test": {"steps": 20, "start": 1e-5, "end": 1.0},
     "runs__dilated_net__sample": {"epochs": 2, "batch_size": 60},
     "precision": "fp32",
 }

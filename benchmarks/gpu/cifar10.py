@@ -33,8 +33,9 @@ LR = 0.01  # where a range test finds none
 def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
     """Five seeds each with and without `compile`; one of each without `deterministic`."""
     epochs = sizes.cifar_epochs or params.run(RUN).epochs
-    test = dataclasses.replace(params.run(RUN).range_test, steps=sizes.cifar_range_steps)
-    params = at_size(params, RUN, epochs=epochs, range_test=test, model={"width": sizes.cifar_width})
+    test = dataclasses.replace(params.range_test, steps=sizes.cifar_range_steps)
+    params = at_size(params, RUN, epochs=epochs, model={"width": sizes.cifar_width})
+    params = dataclasses.replace(params, range_test=test)
     with tempfile.TemporaryDirectory() as folder:
         is_real, data = _data(Path(folder), sizes)
         place = steps.choose(device, params, deterministic=True)
@@ -95,7 +96,9 @@ def _rate(params: Params, place: device.Compute, data: Path) -> tuple[float, str
     batches = training.train_batches(data, run, place, params.seed)
     device.seed_torch(params.seed)
     model = place.place(training.build_model(run, {"classes": range(10)}))
-    rates, losses = range_test.range_test(model, task=training, run=run, batches=batches, compute=place, seed=params.seed)
+    rates, losses = range_test.range_test(
+        model, params.range_test, task=training, run=run, batches=batches, compute=place, seed=params.seed
+    )
     try:
         return range_test.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
     except ValueError:

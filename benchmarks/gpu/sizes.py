@@ -5,6 +5,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stages.config import params
 from stages.config.schema import Params
@@ -93,9 +94,9 @@ def full_params() -> Params:
         return load_params(file)
 
 
-def at_size(loaded: Params, run: str, **changes: object) -> Params:
+def at_size(loaded: Params, run: str, **changes: Any) -> Params:
     """The parameters with some values of one run changed; `model` adds to the model's keys."""
-    before = loaded.run(run)
-    model = before.model | dict(changes.pop("model", {}))  # type: ignore[call-overload]
-    changed = dataclasses.replace(before, model=model, **changes)  # type: ignore[arg-type]
+    before = loaded.run(run).with_epochs(changes.pop("epochs", loaded.run(run).epochs))
+    model = dataclasses.replace(before.model, **changes.pop("model", {}))
+    changed = dataclasses.replace(before, model=model, **changes)
     return dataclasses.replace(loaded, runs=loaded.runs | {run: changed})

@@ -2,8 +2,9 @@
 
 `build(Run, {...}, "runs.pblstm")` either returns a `Run` or raises one sentence with the full path of the key:
 "runs.pblstm.epoch: unknown key; did you mean 'epochs'?". Understood annotations: dataclasses, unions of them told apart
-by a literal `name`, `X | None`, `Literal`, `list[X]`, `dict[str, X]`, `float`, `int`, `bool`, `str`, `Any`, and
-`Annotated[X, Rule(...)]` for ranges. Torch-free.
+by a literal `name`, `X | None`, `Literal`, `list[X]`, `tuple[X, Y]`, `dict[str, X]`, `float`, `int`, `bool`, `str`, `Any`,
+and `Annotated[X, Rule(...)]` for ranges. A condition on several keys belongs in a dataclass's `__post_init__`, which raises
+ValueError with a key's name first. Torch-free.
 """
 
 import dataclasses
@@ -69,6 +70,12 @@ def build(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list):
             raise InputError(f"{where}: must be a list, but is {value!r}")
         return [build(args[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)) or len(value) != len(args):
+            raise InputError(f"{where}: must be a list of {len(args)}, but is {value!r}")
+        return tuple(
+            build(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(args, value, strict=True))
+        )
     if origin is dict:
         return {key: build(args[1], item, f"{where}.{key}") for key, item in mapping(value, where).items()}
     return _build_scalar(kind, value, where)
@@ -133,4 +140,7 @@ def _build_dataclass(kind: type, value: Any, where: str) -> Any:
             built[name] = build(hints[name], block[name], f"{prefix}{name}")
         elif field.default is MISSING and field.default_factory is MISSING:
             raise InputError(f"{prefix}{name}: missing; add it to params.yaml")
-    return kind(**built)
+    try:
+        return kind(**built)
+    except ValueError as error:
+        raise InputError(f"{prefix}{error}") from None

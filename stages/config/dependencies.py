@@ -15,7 +15,7 @@ REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 def code_of(stage: str, name: str, run: Run) -> list[Path]:
     """The files of code that `stage` depends on for the run `name`, relative to the project's folder, sorted."""
     graph = YAML(typ="safe").load(ROOT / "dvc.yaml")
-    values = {"key": name, "item.task": run.task, "item.inputs": run.inputs, "item.model.name": run.model["name"]}
+    values = {"key": name, "item.task": run.task, "item.inputs": run.inputs, "item.model.name": run.model.name}
     listed = [REFERENCE.sub(lambda match: values[match[1]], dep) for dep in graph["stages"][stage]["do"]["deps"]]
     files: set[Path] = set()
     for dep in listed:

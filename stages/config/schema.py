@@ -6,28 +6,66 @@ What each block means stands here once; where its numbers come from is said in p
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from stages.config.check import BelowOne, InsideUnit, NotNegative, PositiveFloat, PositiveInt, Share, nearest
+from stages.config.check import BelowOne, InsideUnit, NotNegative, Positive, PositiveFloat, PositiveInt, Rule, Share, nearest
 from stages.core.errors import InputError
+
+Epochs = Annotated[int, Positive, Rule("must be at most a million", lambda value: value <= 1_000_000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """What every optimizer has. A class below is one of torch.optim, by its name and with its arguments as fields."""
+
+    lr: PositiveFloat | Literal["find"]  # find: a range test decides
+    weight_decay: Annotated[float, NotNegative] = 0.0
+    decay_norms_and_biases: bool = True  # false: weight decay is for matrices and convolutions only
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    name: Literal["sgd", "adam", "adamw"]
-    lr: PositiveFloat | Literal["find"]
-    weight_decay: Annotated[float, NotNegative] = 0.0
-    momentum: Annotated[float, BelowOne] = 0.9  # sgd's momentum, Adam's beta 1
-    nesterov: bool = False  # sgd only
+class SGD(OptimizerSettings):
+    name: Literal["sgd"]
+    momentum: Annotated[float, BelowOne] = 0.9
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: needs a momentum above 0")
+
+
+@dataclass(frozen=True)
+class Adam(OptimizerSettings):
+    """Weight decay is an L2 penalty, added to the gradient."""
+
+    name: Literal["adam"]
+    betas: tuple[Annotated[float, BelowOne], Annotated[float, BelowOne]] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+
+
+@dataclass(frozen=True)
+class AdamW(OptimizerSettings):
+    """Weight decay is decoupled from the gradient (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+
+    name: Literal["adamw"]
+    betas: tuple[Annotated[float, BelowOne], Annotated[float, BelowOne]] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+
+
+Optimizer = SGD | Adam | AdamW
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """The learning-rate range test: an exponential sweep from `start` to `end`."""
+    """The learning-rate range test of the runs with `lr: find`: an exponential sweep from `start` to `end`."""
 
     steps: PositiveInt
-    start: PositiveFloat = 1e-6
-    end: PositiveFloat = 10.0
+    start: PositiveFloat
+    end: PositiveFloat
+
+    def __post_init__(self) -> None:
+        if self.start >= self.end:
+            raise ValueError(f"start: must be below end ({self.end:g}), but is {self.start:g}")
 
 
 @dataclass(frozen=True)
@@ -37,10 +75,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Up from `initial` times the peak to the peak at `pct_start` of all steps, and down to `final` times the peak."""
+    """Up from `initial` times the peak rate, to the peak after `peak_epoch` epochs, and down to `final` times the peak."""
 
     name: Literal["one_cycle"]
-    pct_start: Annotated[float, InsideUnit]
+    peak_epoch: PositiveFloat
     initial: Annotated[float, Share] = 0.04
     final: Annotated[float, Share] = 0.04
 
@@ -79,6 +117,18 @@ class EarlyStopping:
     """Stop when the dev score has not improved for `patience` epochs."""
 
     patience: PositiveInt
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training can do besides; nothing by default."""
+
+    ema: Annotated[float, InsideUnit] | None = None  # decay of an exponential moving average of the weights
+    clip_norm: PositiveFloat | None = None  # the largest norm of all gradients together
+    early_stopping: EarlyStopping | None = None
+
+
+Loading = Literal["auto", "device", "workers"]  # of images
 
 
 @dataclass(frozen=True)
@@ -175,29 +225,46 @@ class TaskSettings:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One system: a model and all that its training and evaluation need.
+class Network:
+    """A network of a task: `name` is its file in the task's models/, the other fields are its constructor's arguments."""
 
-    `batch_size`, `augment`, `loss` and `evaluate` are of `BatchSize`, `Augment`, `Loss` and `Evaluate` in the task's package
-    face.
-    """
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the constructor."""
+        return {key: value for key, value in vars(self).items() if key != "name"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One system: a network and all that its training and evaluation need. Each task's settings.py gives `Any` a type."""
 
     task: str
     inputs: Literal["images", "sequences"]  # its task's, for the dependencies in dvc.yaml
-    model: dict[str, Any]  # name, and the keyword-only arguments of the model's constructor
+    model: Any
     optimizer: Optimizer
-    range_test: RangeTest
     schedule: Schedule
-    epochs: PositiveInt
+    epochs: Epochs
     batch_size: Any
-    loading: Literal["auto", "device", "workers"] | None  # of images; sequences are read from disk as they are needed
+    loading: Any
     augment: Any
     loss: Any
-    ema: Annotated[float, InsideUnit] | None
-    clip_norm: PositiveFloat | None
-    early_stopping: EarlyStopping | None
+    train: Training
     evaluate: Any
-    sample: dict[str, Any]
+    sample: dict[str, Any]  # laid over the run while its task's source is `sample`
+
+    def __post_init__(self) -> None:
+        if isinstance(self.schedule, OneCycle) and self.schedule.peak_epoch >= self.epochs:
+            peak = f"schedule.peak_epoch: must be below the run's {self.epochs} epochs"
+            raise ValueError(f"{peak}, but is {self.schedule.peak_epoch:g}")
+
+    def with_epochs(self, epochs: int) -> Self:
+        """The run with another number of epochs; the rate of a one-cycle schedule peaks in proportion."""
+        schedule = self.schedule
+        if isinstance(schedule, OneCycle):
+            schedule = dataclasses.replace(schedule, peak_epoch=schedule.peak_epoch * epochs / self.epochs)
+        return dataclasses.replace(self, epochs=epochs, schedule=schedule)
 
 
 @dataclass(frozen=True)
@@ -211,7 +278,7 @@ class Submit:
 @dataclass(frozen=True)
 class Params:
     lr: PositiveFloat | None
-    epochs: PositiveInt | None
+    epochs: Epochs | None
     batch_size: PositiveInt | None
     seed: Annotated[int, NotNegative]
     launcher: str
@@ -219,6 +286,7 @@ class Params:
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     deterministic: bool
     compile: bool  # the networks that train, by PyTorch's compiler; not where they are evaluated
+    range_test: RangeTest
     checkpoint_minutes: PositiveFloat  # between states saved while training; what a killed run loses at most
     submit: Submit
     tasks: dict[str, Any]  # each of its package face's class Settings

@@ -1,7 +1,8 @@
 """The tasks, found by name: a folder here is a task, and its files have the same names and functions in every room.
 
     <task>/__init__.py      facts about the data that several stages need; torch-free
-    <task>/settings.py      Settings, BatchSize, Augment, Loss, Evaluate: the keys of params.yaml; torch-free
+    <task>/settings.py      Settings and Run, with a class for each network and each block: the task's own keys of
+                            params.yaml; torch-free
     <task>/public.py        PUBLIC: what the source `public` can download                              (stage download)
     <task>/sample/          make(out, settings, seed): an archive in the competition's own layout      (stage download)
     <task>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)
@@ -40,5 +41,5 @@ def part(task: str, name: str = "") -> ModuleType:
 
 
 def load_params(path: Path = paths.PARAMS) -> Params:
-    """params.yaml, checked against every task's own classes and models."""
-    return params.load(settings=lambda task: part(task, "settings"), models=lambda task: HERE / task / "models", path=path)
+    """params.yaml, checked against every task's own classes."""
+    return params.load(lambda task: part(task, "settings"), path)

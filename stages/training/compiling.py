@@ -28,7 +28,7 @@ def compiled(
     # By the first batch of all, wherever training is resumed: the code may depend on the batch that it is compiled with.
     batch = next(iter(batches.epoch(0)))
     if hasattr(batch, "lengths"):
-        print(f"{run.model['name']} is not compiled, for its batches are of many lengths", flush=True)
+        print(f"{run.model.name} is not compiled, for its batches are of many lengths", flush=True)
         return model, None
     from torch._inductor import config, cpu_vec_isa  # which take seconds to import
 
@@ -51,7 +51,7 @@ def compiled(
             raise
         lines = [line for line in str(error).splitlines() if line and not line.startswith("backend=")]
         why = lines[0] if lines else type(error).__name__
-        raise InputError(f"compile: {run.model['name']} cannot be compiled here ({why}); set it to false") from error
+        raise InputError(f"compile: {run.model.name} cannot be compiled here ({why}); set it to false") from error
     compute.synchronize()
     # A batch that the code is not for, such as an epoch's last, smaller one, takes its step without: no second compilation.
     torch.compiler.set_stance("eager_on_recompile")

@@ -67,7 +67,8 @@ class Trainer:
         network, state.compile_seconds = compiling.compiled(model, self.task, self.run, self.batches, self.compute)
         with interrupts.noticed() as interrupted:
             for epoch in range(len(state.history), self.run.epochs):
-                if self.run.early_stopping and state.best and epoch - state.best.epoch >= self.run.early_stopping.patience:
+                stopping = self.run.train.early_stopping
+                if stopping and state.best and epoch - state.best.epoch >= stopping.patience:
                     print(f"early stopping: the best dev {self.task.SCORE.name} is that of epoch {state.best.epoch}")
                     break
                 means, seconds = self.train_epoch(network, state, epoch, interrupted)

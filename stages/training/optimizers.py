@@ -1,26 +1,25 @@
-"""Optimizers by name."""
+"""Optimizers: PyTorch's own, by the name and the arguments that their settings have."""
+
+import dataclasses
 
 import torch
 from torch import nn
 
-from stages.config import schema
+from stages.config.schema import Optimizer, OptimizerSettings
+
+SHARED = {"name", *(field.name for field in dataclasses.fields(OptimizerSettings))}
 
 
-def build_optimizer(optimizer: schema.Optimizer, model: nn.Module, lr: float) -> torch.optim.Optimizer:
-    """SGD, Adam (weight decay as an L2 penalty) or AdamW (decoupled)."""
+def build_optimizer(settings: Optimizer, model: nn.Module, lr: float) -> torch.optim.Optimizer:
+    """The class of torch.optim that is called as the settings' class, with their fields as its arguments."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    fused = weights[0].device.type in ("cuda", "cpu")  # all in one pass; on a CPU Adam's step takes 0.4 of the time
-    match optimizer.name:
-        case "sgd":
-            return torch.optim.SGD(
-                weights,
-                lr=lr,
-                momentum=optimizer.momentum,
-                nesterov=optimizer.nesterov,
-                weight_decay=optimizer.weight_decay,
-                fused=fused,
-            )
-        case "adam" | "adamw":
-            kind = torch.optim.Adam if optimizer.name == "adam" else torch.optim.AdamW
-            betas = (optimizer.momentum, 0.999)
-            return kind(weights, lr=lr, betas=betas, weight_decay=optimizer.weight_decay, fused=fused)
+    groups = [{"params": weights, "weight_decay": settings.weight_decay}]
+    if not settings.decay_norms_and_biases:
+        # As in GPT-2 and ConvNeXt: what has one dimension is a bias, or a scale of a norm or of a layer.
+        groups = [
+            {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        ]
+    arguments = {key: value for key, value in vars(settings).items() if key not in SHARED}
+    optimizer: torch.optim.Optimizer = getattr(torch.optim, type(settings).__name__)(groups, lr=lr, **arguments)
+    return optimizer

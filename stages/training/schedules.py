@@ -13,9 +13,9 @@ def lr_factor(schedule: schema.Schedule, step: int, steps_per_epoch: int, epochs
     match schedule:
         case Constant() | Plateau():
             return 1.0
-        case OneCycle(_, pct_start, initial, final):
-            # The phases end in the last step of theirs, as in torch.optim.lr_scheduler.OneCycleLR.
-            peak, last = max(pct_start * total - 1, 0.0), max(total - 1.0, 1.0)
+        case OneCycle(_, peak_epoch, initial, final):
+            # Each phase ends in its last step, as in torch.optim.lr_scheduler.OneCycleLR.
+            peak, last = max(peak_epoch * steps_per_epoch - 1, 0.0), max(total - 1.0, 1.0)
             if step < peak:
                 return initial + (1 - initial) * step / peak
             return 1 - (1 - final) * (step - peak) / (last - peak)

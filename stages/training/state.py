@@ -50,8 +50,8 @@ class TrainState:
     def start(cls, model: nn.Module, run: Run, lr: float, compute: Compute) -> Self:
         """The state before the first step."""
         average = None
-        if run.ema is not None:
-            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(run.ema), use_buffers=True)
+        if run.train.ema is not None:
+            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(run.train.ema), use_buffers=True)
             for layer in average.modules():
                 if isinstance(layer, nn.RNNBase):
                     layer.flatten_parameters()  # cuDNN would copy the weights at every step

@@ -29,9 +29,9 @@ def take_step(
     losses: Tensor = task.loss(output, batch, run.loss)
     optimizer.zero_grad(set_to_none=True)
     scaler.scale(distributed.mean_loss(losses)).backward()
-    if run.clip_norm is not None:
+    if run.train.clip_norm is not None:
         scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(model.parameters(), run.clip_norm)
+        nn.utils.clip_grad_norm_(model.parameters(), run.train.clip_norm)
     scaler.step(optimizer)
     scaler.update()
     with torch.no_grad():

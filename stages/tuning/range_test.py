@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from stages.compute.device import Compute, seed_torch
-from stages.config import schema
 from stages.config.schema import RangeTest, Run
 from stages.training import compiling, optimizers
 from stages.training.protocol import Batches
@@ -19,14 +18,13 @@ from stages.training.step import take_step
 
 
 def range_test(
-    model: nn.Module, *, task: ModuleType, run: Run, batches: Batches, compute: Compute, seed: int
+    model: nn.Module, test: RangeTest, *, task: ModuleType, run: Run, batches: Batches, compute: Compute, seed: int
 ) -> tuple[list[float], list[float]]:
     """Leslie Smith's learning-rate range test (arXiv:1506.01186): steps at exponentially growing rates.
 
     Returns the rates and the losses, up to the step where the smoothed loss is four times its minimum. The model and
     the state of the random generators are as before the call.
     """
-    test: RangeTest = run.range_test
     before = copy.deepcopy(model.state_dict())
     optimizer, scaler = optimizers.build_optimizer(run.optimizer, model, test.start), compute.grad_scaler(model)
     rates: list[float] = []
@@ -58,7 +56,7 @@ def _endless(batches: Batches) -> Iterator[Any]:
         epoch += 1
 
 
-def sweep_lr(test: schema.RangeTest, step: int) -> float:
+def sweep_lr(test: RangeTest, step: int) -> float:
     """The learning rate of a range test's step: from start to end in equal ratios."""
     return test.start * (test.end / test.start) ** (step / max(test.steps - 1, 1))
 

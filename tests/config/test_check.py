@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stages.config import check
 from stages.config.check import Rule, build
-from stages.config.schema import Constant, Cosine, CosineRestarts, OneCycle, Optimizer, Plateau, Schedule
+from stages.config.schema import SGD, Adam, AdamW, Constant, Cosine, CosineRestarts, OneCycle, Optimizer, Plateau, Schedule
 from stages.core.errors import InputError
 
 
@@ -156,7 +156,7 @@ def test_at_the_top_a_path_has_no_leading_dot() -> None:
     ("block", "expected"),
     [
         ({"name": "constant"}, Constant("constant")),
-        ({"name": "one_cycle", "pct_start": 0.2}, OneCycle("one_cycle", 0.2, 0.04, 0.04)),
+        ({"name": "one_cycle", "peak_epoch": 5}, OneCycle("one_cycle", 5.0, 0.04, 0.04)),
         ({"name": "cosine"}, Cosine("cosine", 0.0)),
         ({"name": "cosine_restarts", "t_0": 3}, CosineRestarts("cosine_restarts", 3, 1)),
         ({"name": "plateau", "patience": 0}, Plateau("plateau", 0.5, 0)),
@@ -174,13 +174,41 @@ def test_blocks_of_a_union_are_told_apart_by_name(block: dict[str, Any], expecte
         ({"name": ["cosine"]}, "runs.x.name: ['cosine'] is not a choice here"),
         ({"name": {"cosine": 1}}, "runs.x.name: {'cosine': 1} is not a choice here"),
         ({"name": "cosine", "t_0": 3}, "runs.x.t_0: unknown key; known: name, warmup_epochs"),
-        ({"name": "one_cycle"}, "runs.x.pct_start: missing"),
+        ({"name": "one_cycle"}, "runs.x.peak_epoch: missing"),
         ("cosine", "runs.x: must be a block of keys, but is 'cosine'"),
         (None, "runs.x: must be a block of keys, but is None"),
     ],
 )
 def test_a_union_says_what_is_wrong_with_the_block_of_that_name(block: Any, words: str) -> None:
     assert problem(Schedule, block).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        ({"name": "sgd", "lr": 1, "nesterov": True}, SGD("sgd", 0.9, True, lr=1.0)),
+        ({"name": "adam", "lr": "find", "betas": [0.8, 0.99]}, Adam("adam", (0.8, 0.99), lr="find")),
+        ({"name": "adamw", "lr": 1, "decay_norms_and_biases": False}, AdamW("adamw", lr=1.0, decay_norms_and_biases=False)),
+    ],
+)
+def test_an_optimizer_has_its_own_options(block: dict[str, Any], expected: Any) -> None:
+    assert build(Optimizer, block, "x") == expected
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({"name": "adam", "lr": 1, "nesterov": True}, "runs.x.nesterov: unknown key; known: betas"),
+        ({"name": "adamw", "lr": 1, "momentum": 0.9}, "runs.x.momentum: unknown key"),
+        ({"name": "sgd", "lr": 1, "betas": [0.9, 0.99]}, "runs.x.betas: unknown key"),
+        ({"name": "sgd", "lr": 1, "momentum": 0, "nesterov": True}, "runs.x.nesterov: needs a momentum above 0"),
+        ({"name": "adam", "lr": 1, "betas": 0.9}, "runs.x.betas: must be a list of 2, but is 0.9"),
+        ({"name": "adam", "lr": 1, "betas": [0.9, 1]}, "runs.x.betas[1]: must be at least 0 and below 1, but is 1"),
+        ({"name": "adam"}, "runs.x.lr: missing"),
+    ],
+)
+def test_an_option_that_an_optimizer_would_ignore_is_refused(block: dict[str, Any], words: str) -> None:
+    assert problem(Optimizer, block).startswith(words)
 
 
 SCALARS = st.one_of(
@@ -194,7 +222,18 @@ SCALARS = st.one_of(
 )
 KEYS = st.one_of(
     st.sampled_from(
-        ["name", "lr", "weight_decay", "momentum", "nesterov", "pct_start", "warmup_epochs", "patience", "learning"]
+        [
+            "name",
+            "lr",
+            "weight_decay",
+            "momentum",
+            "betas",
+            "nesterov",
+            "peak_epoch",
+            "warmup_epochs",
+            "patience",
+            "learning",
+        ]
     ),
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.tuples(st.text(max_size=2)),
 )
@@ -214,11 +253,12 @@ def test_any_value_gives_an_optimizer_or_an_input_error(value: Any) -> None:
     except InputError as error:
         assert str(error).startswith("optimizer")
     else:
-        assert type(built) is Optimizer
+        assert isinstance(built, Optimizer)
         assert built.lr == "find" or (type(built.lr) is float and 0 < built.lr < math.inf)
         assert type(built.weight_decay) is float and 0 <= built.weight_decay < math.inf
-        assert type(built.momentum) is float and 0 <= built.momentum < 1
-        assert type(built.nesterov) is bool
+        assert type(built.decay_norms_and_biases) is bool
+        factors = (built.momentum,) if isinstance(built, SGD) else built.betas
+        assert all(type(factor) is float and 0 <= factor < 1 for factor in factors)
 
 
 @settings(max_examples=100, deadline=None)

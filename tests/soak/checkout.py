@@ -32,7 +32,7 @@ def make(folder: Path, run: str, **params: Any) -> Checkout:
     copy_project(folder)
     small, file = RUNS[run], folder / "params.yaml"
     content = YAML(typ="safe").load(file)
-    block = content["runs"][run] | {"ema": 0.99, "sample": content["runs"][run]["sample"] | small["run"]}
+    block = content["runs"][run] | {"train": {"ema": 0.99}, "sample": content["runs"][run]["sample"] | small["run"]}
     tasks = {small["task"]: content["tasks"][small["task"]] | {"sample": small["sample"]}}
     change_params(file, runs={run: block}, tasks=tasks, reached_before={}, precision="fp32", lr=0.002)
     change_params(file, **params)

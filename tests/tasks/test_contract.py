@@ -1,12 +1,14 @@
 """Every task's room holds the same files with the same functions; every run's model can be built and fed."""
 
+import dataclasses
 import inspect
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
 from stages.compute.device import Compute
-from stages.config.schema import TaskSettings
+from stages.config.schema import Run, TaskSettings
 from stages.tasks import load_params, part
 from stages.training.protocol import Score
 from tests.conftest import ROOT
@@ -48,8 +50,20 @@ def test_a_room_has_every_function(task: str) -> None:
     settings = part(task, "settings")
     assert issubclass(settings.Settings, TaskSettings)
     assert all(url.startswith("https://") and ":" in checksum for url, checksum in part(task, "public").PUBLIC.values())
-    assert all(hasattr(settings, name) for name in ("BatchSize", "Augment", "Loss", "Evaluate"))
+    assert issubclass(settings.Run, Run)
     assert isinstance(part(task, "training").SCORE, Score)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(task: str) -> None:
+    model = part(task, "settings").Model
+    blocks = {get_args(get_type_hints(block)["name"])[0]: block for block in get_args(model) or [model]}
+    files = {file.stem for file in (ROOT / "stages/tasks" / task / "models").glob("[!_]*.py")}
+    assert blocks.keys() == files
+    for name, block in blocks.items():
+        parameters = inspect.signature(part(task, f"models.{name}").Model).parameters.values()
+        arguments = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+        assert {field.name for field in dataclasses.fields(block)} == {"name"} | arguments, name
 
 
 @pytest.mark.parametrize("name", load_params(ROOT / "params.yaml").runs)

@@ -16,12 +16,12 @@ from torch import nn
 
 import stages
 from stages.compute.device import Compute, choose, seed_torch
-from stages.config.schema import Constant, Cutout, EarlyStopping, Flip, Optimizer, Plateau, RangeTest, Run
+from stages.config.schema import SGD, Adam, Constant, Cutout, EarlyStopping, Flip, Plateau, RangeTest, Run, Training
 from stages.core.errors import InputError, Interrupted
 from stages.data import checkpoint
 from stages.images.training.batches import DeviceBatches, ImageBatch
 from stages.tasks.cifar10 import training
-from stages.tasks.cifar10.settings import Augment, Evaluate, Loss
+from stages.tasks.cifar10.settings import Augment, CustomResnet, Evaluate, Loss
 from stages.training import compiling, loop, optimizers, resume
 from stages.training.loop import Trainer
 from stages.training.recorder import Recorder, write_timing
@@ -30,27 +30,25 @@ from stages.training.state import TrainState
 from stages.training.step import take_step
 from stages.tuning import range_test
 
-AUGMENT = Augment(crop=None, flip=Flip(0.5), shift_scale_rotate=None, cutout=Cutout(4))
+AUGMENT = Augment(flip=Flip(0.5), cutout=Cutout(4))
 STATS = {"classes": range(10)}
 CPU = Compute(torch.device("cpu"), "fp32")
 RUN = Run(
     task="cifar10",
     inputs="images",
-    model={"name": "custom_resnet", "width": 2, "dropout": 0.1},
-    optimizer=Optimizer("adam", lr=0.01),
-    range_test=RangeTest(steps=30, start=1e-5, end=1.0),
+    model=CustomResnet("custom_resnet", width=2, dropout=0.1),
+    optimizer=Adam("adam", lr=0.01),
     schedule=Constant("constant"),
     epochs=4,
     batch_size=10,
     loading="device",
     augment=AUGMENT,
-    loss=Loss(label_smoothing=0.0),
-    ema=None,
-    clip_norm=None,
-    early_stopping=None,
+    loss=Loss(),
+    train=Training(),
     evaluate=Evaluate(weights="last", flip_average=False),
     sample={},
 )
+RANGE = RangeTest(steps=30, start=1e-5, end=1.0)
 
 
 class Data(DeviceBatches):
@@ -100,7 +98,7 @@ def in_a_scratch_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_it_learns_forty_images_by_heart(tmp_path: Path) -> None:
-    run = replace(RUN, epochs=30, model=RUN.model | {"width": 8, "dropout": 0.0})
+    run = replace(RUN, epochs=30, model=replace(RUN.model, width=8, dropout=0.0))
     state = train(tmp_path, run, batches=Data(augment=None))
     assert state.history[-1]["train/accuracy"] > 0.95 > 0.6 > state.history[0]["train/accuracy"]
 
@@ -110,7 +108,7 @@ def test_one_step_is_that_of_a_plain_loop() -> None:
     first, second = training.build_model(RUN, STATS), training.build_model(RUN, STATS)
     second.load_state_dict(first.state_dict())
     batch = next(Data().epoch(0))
-    run = replace(RUN, optimizer=Optimizer("sgd", lr=1.0), clip_norm=0.5, loss=Loss(label_smoothing=0.1))
+    run = replace(RUN, optimizer=SGD("sgd", lr=1.0), train=Training(clip_norm=0.5), loss=Loss(label_smoothing=0.1))
     ours = optimizers.build_optimizer(run.optimizer, first, 123.0)
     seed_torch(1)
     take_step(first, ours, CPU.grad_scaler(first), batch, training, run, CPU, 0.02)
@@ -145,7 +143,7 @@ def test_the_same_run_twice_is_the_same_bit_for_bit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize(
-    "settings", [{}, {"ema": 0.9, "schedule": Plateau("plateau", patience=0)}], ids=["plain", "ema+plateau"]
+    "settings", [{}, {"train": Training(ema=0.9), "schedule": Plateau("plateau", patience=0)}], ids=["plain", "ema+plateau"]
 )
 def test_an_interrupted_run_continues_bit_for_bit(tmp_path: Path, precision: str, settings: dict[str, Any]) -> None:
     run, compute = replace(RUN, **settings), Compute(CPU.device, precision)
@@ -180,7 +178,7 @@ def test_a_killed_run_continues_bit_for_bit_from_the_state_saved_last(tmp_path: 
 
         return act
 
-    run = replace(RUN, ema=0.9, schedule=Plateau("plateau", patience=0))
+    run = replace(RUN, train=Training(ema=0.9), schedule=Plateau("plateau", patience=0))
     whole = train(tmp_path / "whole", run)
     for when in ((0, 0), (0, 2), (1, 0), (3, 3)):
         with pytest.raises(Killed):
@@ -260,7 +258,7 @@ def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
 
 
 def test_early_stopping_waits_for_its_patience(tmp_path: Path) -> None:
-    state = train(tmp_path, replace(RUN, epochs=50, early_stopping=EarlyStopping(patience=2)), lr=1e-9)
+    state = train(tmp_path, replace(RUN, epochs=50, train=Training(early_stopping=EarlyStopping(patience=2))), lr=1e-9)
     assert state.best is not None
     assert len(state.history) == state.best.epoch + 2 < 50
 
@@ -268,7 +266,7 @@ def test_early_stopping_waits_for_its_patience(tmp_path: Path) -> None:
 def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> None:
     """Against a naive average kept by hand over the weights of every step."""
     seen: list[torch.Tensor] = []
-    run = replace(RUN, epochs=2, ema=0.8)
+    run = replace(RUN, epochs=2, train=Training(ema=0.8))
     seed_torch(3)
     model = CPU.place(training.build_model(run, STATS))
     head = dict(model.named_parameters())["head.weight"]
@@ -300,18 +298,20 @@ def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
     seed_torch(3)
     model = CPU.place(training.build_model(RUN, STATS))
     before, random = checkpoint.weights_hash(model.state_dict()), torch.get_rng_state()
-    rates, losses = range_test.range_test(model, task=training, run=RUN, batches=Data(), compute=CPU, seed=7)
+    rates, losses = range_test.range_test(model, RANGE, task=training, run=RUN, batches=Data(), compute=CPU, seed=7)
     assert checkpoint.weights_hash(model.state_dict()) == before
     assert torch.equal(torch.get_rng_state(), random)
     assert len(rates) == len(losses) <= 30 and rates[0] == 1e-5
-    assert (rates, losses) == range_test.range_test(model, task=training, run=RUN, batches=Data(), compute=CPU, seed=7)
+    assert (rates, losses) == range_test.range_test(
+        model, RANGE, task=training, run=RUN, batches=Data(), compute=CPU, seed=7
+    )
 
 
 def test_a_range_test_stops_when_the_loss_explodes() -> None:
     seed_torch(3)
     model = training.build_model(RUN, STATS)
-    run = replace(RUN, optimizer=Optimizer("sgd", lr="find"), range_test=RangeTest(steps=200, start=1e-3, end=1e9))
-    rates, losses = range_test.range_test(model, task=training, run=run, batches=Data(), compute=CPU, seed=7)
+    run, test = replace(RUN, optimizer=SGD("sgd", lr="find")), RangeTest(steps=200, start=1e-3, end=1e9)
+    rates, losses = range_test.range_test(model, test, task=training, run=run, batches=Data(), compute=CPU, seed=7)
     assert len(rates) < 200 and np.isfinite(losses).all()
 
 
@@ -350,7 +350,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_a_compiled_training_is_compiled_once_and_continues_bit_for_bit(tmp_path: Path, compiler: Any) -> None:
     """Batches of 16, 16 and 8 images, the last of which the code is not for."""
-    run = replace(RUN, ema=0.9, clip_norm=1.0)
+    run = replace(RUN, train=Training(ema=0.9, clip_norm=1.0))
 
     def data(**settings: Any) -> Data:
         made = Data(**settings)

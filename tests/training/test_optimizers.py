@@ -1,12 +1,14 @@
 """Schedules against PyTorch's own, and the learning-rate suggestion on curves whose answer is known."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch.optim import lr_scheduler
 
 from stages.config import schema
-from stages.config.schema import Constant, Cosine, CosineRestarts, OneCycle, Plateau, RangeTest
+from stages.config.schema import SGD, Adam, AdamW, Constant, Cosine, CosineRestarts, OneCycle, Plateau, RangeTest
 from stages.training import optimizers, schedules
 from stages.training.protocol import Score
 from stages.tuning import range_test
@@ -29,15 +31,15 @@ def reference(make: type, num: int, **settings: float) -> list[float]:
     return rates
 
 
-@pytest.mark.parametrize(("pct_start", "div", "final_div"), [(5 / 24, 25.0, 1.0), (0.3, 10.0, 1000.0)])
-def test_one_cycle_is_pytorchs(pct_start: float, div: float, final_div: float) -> None:
-    ours = factors(OneCycle("one_cycle", pct_start, initial=1 / div, final=1 / div / final_div))
+@pytest.mark.parametrize(("peak_epoch", "div", "final_div"), [(5, 25.0, 1.0), (7.2, 10.0, 1000.0)])
+def test_one_cycle_is_pytorchs(peak_epoch: float, div: float, final_div: float) -> None:
+    ours = factors(OneCycle("one_cycle", peak_epoch, initial=1 / div, final=1 / div / final_div))
     theirs = reference(
         lr_scheduler.OneCycleLR,
         STEPS * EPOCHS - 1,
         max_lr=1.0,
         total_steps=STEPS * EPOCHS,
-        pct_start=pct_start,
+        pct_start=peak_epoch / EPOCHS,
         anneal_strategy="linear",  # type: ignore[arg-type]
         div_factor=div,
         final_div_factor=final_div,
@@ -47,7 +49,7 @@ def test_one_cycle_is_pytorchs(pct_start: float, div: float, final_div: float) -
 
 
 def test_one_cycle_peaks_in_the_last_step_of_epoch_5_and_ends_where_it_began() -> None:
-    ours = factors(OneCycle("one_cycle", 0.20833333333333334, initial=0.04, final=0.04))
+    ours = factors(OneCycle("one_cycle", 5, initial=0.04, final=0.04))
     assert int(np.argmax(ours)) == 5 * STEPS - 1
     assert max(ours) == pytest.approx(1)
     assert ours[0] == pytest.approx(0.04) == ours[-1]
@@ -120,11 +122,29 @@ def test_a_loss_that_never_falls_has_no_suggestion() -> None:
         range_test.suggest_lr([0.1], [1.0])
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
-def test_optimizers_are_what_they_are_called(name: str) -> None:
-    settings = schema.Optimizer(name, lr=0.1, weight_decay=0.01, momentum=0.8)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (SGD("sgd", momentum=0.8, nesterov=True, lr=1.0, weight_decay=0.01), {"momentum": 0.8, "nesterov": True}),
+        (Adam("adam", betas=(0.8, 0.99), eps=1e-6, lr=1.0, weight_decay=0.01), {"betas": (0.8, 0.99), "eps": 1e-6}),
+        (AdamW("adamw", lr="find", weight_decay=0.01), {"betas": (0.9, 0.999), "eps": 1e-8}),
+    ],
+)
+def test_optimizers_are_what_they_are_called(settings: schema.Optimizer, expected: dict[str, Any]) -> None:
     optimizer = optimizers.build_optimizer(settings, torch.nn.Linear(2, 2), 0.5)
-    assert type(optimizer).__name__.lower() == name
-    group = optimizer.param_groups[0]
-    assert (group["lr"], group["weight_decay"]) == (0.5, 0.01)
-    assert (group["momentum"] if name == "sgd" else group["betas"][0]) == 0.8
+    assert type(optimizer).__name__.lower() == settings.name
+    [group] = optimizer.param_groups
+    assert len(group["params"]) == 2
+    assert {key: group[key] for key in expected} == expected and (group["lr"], group["weight_decay"]) == (0.5, 0.01)
+
+
+def test_weight_decay_spares_norms_and_biases_where_asked() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    settings = AdamW("adamw", lr=0.1, weight_decay=0.5, decay_norms_and_biases=False)
+    optimizer = optimizers.build_optimizer(settings, model, 0.1)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    decayed = {name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])}
+    assert decayed == {"0.weight", "3.weight"}

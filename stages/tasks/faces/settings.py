@@ -3,8 +3,21 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from stages.config.check import BelowOne, InsideUnit, PositiveFloat, PositiveInt
-from stages.config.schema import ColorJitter, Crop, CutMix, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate, TaskSettings
+from stages.config import schema
+from stages.config.check import BelowOne, InsideUnit, PositiveFloat, PositiveInt, Share
+from stages.config.schema import (
+    ColorJitter,
+    Crop,
+    CutMix,
+    Erasing,
+    Flip,
+    Grayscale,
+    Loading,
+    MixUp,
+    Network,
+    ShiftScaleRotate,
+    TaskSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -25,20 +38,34 @@ class Settings(TaskSettings):
     sample: Sample
 
 
-BatchSize = PositiveInt
+@dataclass(frozen=True)
+class ResNet50(Network):
+    name: Literal["resnet50"]
+    width: PositiveInt
+    small_stem: bool = False
+
+
+@dataclass(frozen=True)
+class ConvNeXt(Network):
+    name: Literal["convnext"]
+    width: PositiveInt
+    path_dropout: Annotated[float, Share]
+
+
+Model = ResNet50 | ConvNeXt
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Applied in this order; null leaves one out."""
+    """Applied in this order; null, the default, leaves one out."""
 
-    crop: Crop | None
-    flip: Flip | None
-    shift_scale_rotate: ShiftScaleRotate | None
-    grayscale: Grayscale | None
-    color_jitter: ColorJitter | None
-    erasing: Erasing | None
-    mix: MixUp | CutMix | None
+    crop: Crop | None = None
+    flip: Flip | None = None
+    shift_scale_rotate: ShiftScaleRotate | None = None
+    grayscale: Grayscale | None = None
+    color_jitter: ColorJitter | None = None
+    erasing: Erasing | None = None
+    mix: MixUp | CutMix | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +80,8 @@ class ArcFace:
 class Loss:
     """Cross-entropy; with `arcface` on the cosines between embedding and class centres."""
 
-    label_smoothing: Annotated[float, BelowOne]
-    arcface: ArcFace | None
+    label_smoothing: Annotated[float, BelowOne] = 0.0
+    arcface: ArcFace | None = None
 
 
 @dataclass(frozen=True)
@@ -64,3 +91,13 @@ class Evaluate:
     # Null, or the eps of WCCN (evaluation/whitening.py), by which verification whitens embeddings: the share of the mean
     # variance that every direction gets on top. From 0.01 on; the larger, the nearer to merely subtracting the mean.
     whiten: PositiveFloat | None
+
+
+@dataclass(frozen=True)
+class Run(schema.Run):
+    model: Model
+    batch_size: PositiveInt
+    loading: Loading
+    augment: Augment
+    loss: Loss
+    evaluate: Evaluate

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from stages.config.check import PositiveInt, Rule
-from stages.config.schema import Frames, TaskSettings
+from stages.config import schema
+from stages.config.check import PositiveInt, Rule, Share
+from stages.config.schema import Frames, Network, TaskSettings
 from stages.tasks.speech import NUM_CLASSES
 
 
@@ -22,15 +23,54 @@ class Settings(TaskSettings):
     sample: Sample
 
 
-BatchSize = PositiveInt | Frames
+@dataclass(frozen=True, kw_only=True)
+class SpeechNetwork(Network):
+    features: PositiveInt | None = None  # how many of each frame's features it takes, from the first; null takes all
+
+
+@dataclass(frozen=True)
+class PBLSTM(SpeechNetwork):
+    name: Literal["pblstm"]
+    hidden: PositiveInt
+    decoder: PositiveInt
+    dropout: Annotated[float, Share]
+    kaiming: bool = False
+
+
+@dataclass(frozen=True)
+class BiLSTM(SpeechNetwork):
+    name: Literal["bilstm"]
+    hidden: PositiveInt
+    num_layers: PositiveInt
+    dropout: Annotated[float, Share]
+    kaiming: bool = True
+
+
+@dataclass(frozen=True)
+class ConvBiLSTM(SpeechNetwork):
+    name: Literal["conv_bilstm"]
+    hidden: PositiveInt
+    num_layers: PositiveInt
+    dropout: Annotated[float, Share]
+    conv_dropout: Annotated[float, Share]
+    kaiming: bool = False
+
+
+@dataclass(frozen=True)
+class ConvNeXt1d(SpeechNetwork):
+    name: Literal["convnext1d"]
+    width: PositiveInt
+
+
+Model = PBLSTM | BiLSTM | ConvBiLSTM | ConvNeXt1d
 
 
 @dataclass(frozen=True)
 class Augment:
     """SpecAugment (arXiv:1904.08779): the widest mask over coefficients and over frames, of each utterance its own."""
 
-    freq_mask: PositiveInt | None
-    time_mask: PositiveInt | None
+    freq_mask: PositiveInt | None = None
+    time_mask: PositiveInt | None = None
 
 
 @dataclass(frozen=True)
@@ -45,3 +85,13 @@ class Evaluate:
     test_beam: PositiveInt
     # Symbols less probable than this in a frame are not followed; from 1/41 on a frame could be left with none.
     cut: Annotated[float, Rule(f"must be at least 0 and below 1/{NUM_CLASSES}", lambda value: 0 <= value < 1 / NUM_CLASSES)]
+
+
+@dataclass(frozen=True)
+class Run(schema.Run):
+    model: Model
+    batch_size: PositiveInt | Frames
+    loading: Literal["disk"]  # utterances are read as they are needed
+    augment: Augment
+    loss: Loss
+    evaluate: Evaluate

@@ -23,7 +23,7 @@ from stages.tasks import load_params
 from stages.tasks.faces import evaluation, export, prediction, raw, sample
 from stages.tasks.faces import training as task
 from stages.tasks.faces.evaluation import verification, whitening
-from stages.tasks.faces.settings import Sample
+from stages.tasks.faces.settings import ResNet50, Sample
 from tests.conftest import ROOT, task_settings
 
 COUNTS = [5, 1, 9, 2, 0, 7]  # images of each class
@@ -191,7 +191,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Faces:
     archives = [Archive(file) for file in sorted((folder / "raw").iterdir())]
     stats = raw.pack(archives, folder / "features", settings, 0)
     run = load_params(ROOT / "params.yaml").run("resnet50")
-    run = dataclasses.replace(run, model={"name": "resnet50", "width": 2}, batch_size=5, loading="device")
+    run = dataclasses.replace(run, model=ResNet50("resnet50", width=2), batch_size=5, loading="device")
     seed_torch(0)
     return Faces(folder / "features", stats, run, PLACE.place(task.build_model(run, stats)))
 

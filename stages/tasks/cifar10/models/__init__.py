@@ -1,1 +1,1 @@
-"""A file a network; each exports `Model`, whose keyword-only arguments are the keys under `model` in params.yaml."""
+"""A file a network; each exports `Model`. settings.py has a class with the keyword-only arguments of each."""

@@ -23,9 +23,8 @@ TRAIN_METRIC = "accuracy"
 
 def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
     """The run's network, freshly initialised from PyTorch's random state."""
-    settings = {key: value for key, value in run.model.items() if key != "name"}
-    module = import_module(f"stages.tasks.cifar10.models.{run.model['name']}")
-    model: nn.Module = module.Model(len(stats["classes"]), **settings)
+    module = import_module(f"stages.tasks.cifar10.models.{run.model.name}")
+    model: nn.Module = module.Model(len(stats["classes"]), **run.model.arguments)
     return model
 
 

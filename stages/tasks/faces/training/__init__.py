@@ -25,9 +25,8 @@ TRAIN_METRIC = "accuracy"
 
 def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
     """The run's network, freshly initialised from PyTorch's random state; for ArcFace with a head of cosines."""
-    settings = {key: value for key, value in run.model.items() if key != "name"}
-    module = import_module(f"stages.tasks.faces.models.{run.model['name']}")
-    model = module.Model(len(stats["classes"]), **settings)
+    module = import_module(f"stages.tasks.faces.models.{run.model.name}")
+    model = module.Model(len(stats["classes"]), **run.model.arguments)
     if run.loss.arcface is not None:
         model.head = CosineHead(model.num_features, len(stats["classes"]), scale=run.loss.arcface.scale)
     assert isinstance(model, nn.Module)

@@ -30,9 +30,8 @@ class Output(NamedTuple):
 
 def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
     """The run's network for as many coefficients as the data have."""
-    settings = {key: value for key, value in run.model.items() if key != "name"}
-    module = import_module(f"stages.tasks.speech.models.{run.model['name']}")
-    model: nn.Module = module.Model(stats["num_features"], NUM_CLASSES, **settings)
+    module = import_module(f"stages.tasks.speech.models.{run.model.name}")
+    model: nn.Module = module.Model(stats["num_features"], NUM_CLASSES, **run.model.arguments)
     return model
 
 

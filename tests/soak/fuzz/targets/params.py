@@ -41,11 +41,6 @@ def seeds() -> list[bytes]:
     return [TEXT.encode()]
 
 
-def hostile() -> list[bytes]:
-    laughs = ["x0: &x0 [lol]"] + [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 12)]
-    return ["\n".join([*laughs, TEXT]).encode(), "\n".join([*laughs, "tasks: *x11", "runs: *x11"]).encode()]
-
-
 def mutate(random: Random, content: bytes) -> bytes:
     """Another value for a key, another key for a value, a line more or less."""
     lines = content.decode("utf-8", "replace").split("\n")
