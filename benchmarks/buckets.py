@@ -15,11 +15,10 @@ import numpy as np
 import torch
 
 from benchmarks.learning import RandomBatches, learn
-from benchmarks.stages_at_scale import read_run
 from stages.compute import device
 from stages.core import paths
 from stages.sequences.training.batches import SequenceBatches
-from stages.tasks import part
+from stages.tasks import load_params, part
 
 SEEDS = range(8)  # of three, two kinds that learn alike have differed by more than their deviations
 
@@ -32,7 +31,7 @@ class Similar(SequenceBatches):
 
 
 KINDS = {
-    "half long, half short ones, as the engine makes them": SequenceBatches,
+    "half long, half short ones, as in training": SequenceBatches,
     "similar lengths": Similar,
     "any lengths": RandomBatches,
 }
@@ -46,11 +45,11 @@ def padding(batches: SequenceBatches) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    run = read_run("pblstm", "sample")  # for the network's size; the features are those that are there
+    run = load_params().run("pblstm")
     place, lr = device.choose("auto", "auto", deterministic=True), float(run.optimizer.lr)
     rows = []
     for name, kind in KINDS.items():
-        batches = part("speech", "task").train_batches(paths.features("speech"), run, place, seed=0)
+        batches = part("speech", "training").train_batches(paths.features("speech"), run, place, seed=0)
         batches.__class__ = kind
         began, cells = time.process_time(), []
         for rate in (lr, lr / 2):

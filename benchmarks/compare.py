@@ -13,10 +13,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Result:
-    """ours, usual: units a second of one core, medians over the rounds. ratio, low, high: its median, least and most.
-
-    target: the ratio that is wanted; None where there is none.
-    """
+    """ours, usual: units a second of one core, medians over the rounds. ratio, low, high: its median, least and most."""
 
     claim: str
     against: str
@@ -27,13 +24,11 @@ class Result:
     low: float
     high: float
     rounds: int
-    target: float | None
 
     def __str__(self) -> str:
-        wanted = "" if self.target is None else f", {self.target:g} wanted"
         return (
             f"{self.claim}: {self.ours:,.4g} {self.unit} a core-second, {self.against} {self.usual:,.4g}; "
-            f"ratio {self.ratio:.2f} ({self.low:.2f} to {self.high:.2f}, {self.rounds} rounds{wanted})"
+            f"ratio {self.ratio:.2f} ({self.low:.2f} to {self.high:.2f}, {self.rounds} rounds)"
         )
 
 
@@ -43,7 +38,6 @@ def compare(
     ours: Callable[[int], float],
     usual: Callable[[int], float],
     against: str,
-    target: float | None = None,
     rounds: int = ROUNDS,
 ) -> Result:
     """Measure and print. ours, usual: do the work of a round, given its number, and return how many units it was."""
@@ -57,6 +51,6 @@ def compare(
     pairs = [(rate(ours, number), rate(usual, number)) for number in range(1, rounds + 1)]
     mine, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
     ratios = [pair[0] / pair[1] for pair in pairs]
-    result = Result(claim, against, unit, mine, theirs, statistics.median(ratios), min(ratios), max(ratios), rounds, target)
+    result = Result(claim, against, unit, mine, theirs, statistics.median(ratios), min(ratios), max(ratios), rounds)
     print(result, flush=True)
     return result

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import features
 from benchmarks.gpu import __main__ as bench
-from benchmarks.gpu import cifar10, determinism, faces, features, speech, steps
+from benchmarks.gpu import cifar10, determinism, faces, speech, steps
 from benchmarks.gpu.sizes import FULL, SMALL, at_size, full_params
 from stages.config.schema import Params
 from stages.tasks import load_params

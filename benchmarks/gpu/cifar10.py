@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.gpu import features, steps
+from benchmarks import features
+from benchmarks.gpu import steps
 from benchmarks.gpu.sizes import Sizes, at_size
 from stages.compute import device
 from stages.config.schema import Params

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import features, steps
+from benchmarks import features
+from benchmarks.gpu import steps
 from benchmarks.gpu.sizes import Sizes, at_size
 from stages.config.schema import Params
 

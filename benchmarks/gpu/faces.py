@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import features, steps
+from benchmarks import features
+from benchmarks.gpu import steps
 from benchmarks.gpu.sizes import Sizes, at_size
 from stages.config.schema import Params
 from stages.core.machine import num_cores

@@ -10,15 +10,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from benchmarks.gpu import features, steps
+from benchmarks import features
+from benchmarks.gpu import steps
 from benchmarks.gpu.sizes import Sizes, at_size
-from benchmarks.pblstm import TwoWay
 from stages.config.schema import Params
 
 RUN = "pblstm"
 EPOCH = 36_000_000  # frames of train-clean-100, 100 hours
+
+
+class TwoWay(nn.Module):
+    """PyTorch's bidirectional nn.LSTM in the place of the project's; (N, T, F) -> (N, T, 2 hidden)."""
+
+    def __init__(self, inputs: int, hidden: int, *, is_packed: bool) -> None:
+        super().__init__()
+        self.is_packed = is_packed
+        self.lstm = nn.LSTM(inputs, hidden, num_layers=2, bidirectional=True, batch_first=True)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        if not self.is_packed:
+            output: Tensor = self.lstm(x)[0]
+            return output
+        packed = pack_padded_sequence(x, lengths.cpu().clamp(min=1), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
 def two_way(*, is_packed: bool) -> Callable[[nn.Module], None]:
@@ -26,7 +43,7 @@ def two_way(*, is_packed: bool) -> Callable[[nn.Module], None]:
 
     def change(model: nn.Module) -> None:
         for pyramid in (model.get_submodule("pyramid1"), model.get_submodule("pyramid2")):
-            layer = pyramid.get_submodule("lstm.ahead.0")
+            layer = pyramid.get_submodule("lstm.forwards.0")
             assert isinstance(layer, nn.LSTM)
             pyramid.lstm = TwoWay(layer.input_size, layer.hidden_size, is_packed=is_packed)
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.pblstm import FEATURES, librispeech_like, write_utterances
 from stages.data.packed import Ragged, text_row
 from stages.tasks.cifar10 import CLASSES, SIDE
+from stages.tasks.speech import NUM_CLASSES
 
+FEATURES = 27
 DISTINCT = 256  # images drawn; more are these again
 
 
@@ -51,6 +52,20 @@ def speech(folder: Path, utterances: int) -> tuple[Path, int]:
     _write_names(folder / "train", utterances)
     _write_stats(folder, num_features=FEATURES)
     return folder, int(lengths.sum())
+
+
+def librispeech_like(random: np.random.Generator, num: int) -> np.ndarray:
+    """Frames of each utterance: 16.6 s less a log-normal time, but at least 1.5 s; 12 s in the mean."""
+    seconds = 16.6 - random.lognormal(1.1, 0.9, num).clip(0.1)
+    return np.asarray(100 * np.maximum(seconds, 1.5)).astype(int)
+
+
+def write_utterances(folder: Path, lengths: np.ndarray, random: np.random.Generator) -> None:
+    """Features and targets, one phoneme for 8 frames."""
+    with Ragged(folder / "mfcc", (FEATURES,), np.float32) as mfcc, Ragged(folder / "transcript", (), np.uint8) as transcript:
+        for length in lengths.tolist():
+            mfcc.append(random.standard_normal((length, FEATURES), np.float32))
+            transcript.append(random.integers(1, NUM_CLASSES, length // 8).astype(np.uint8))
 
 
 def _write_labels(split: Path, num: int, classes: int) -> None:
