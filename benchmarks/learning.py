@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.__main__ import machine
+from benchmarks.machine import machine
 from stages.compute import device
 from stages.config.schema import Run
 from stages.core import paths

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.__main__ import machine
 from benchmarks.gpu import cifar10, determinism, faces, speech
 from benchmarks.gpu.sizes import FULL, SMALL, Sizes, full_params
+from benchmarks.machine import machine
 from stages.core.errors import InputError
 
 RESULTS = Path(__file__).parent.parent / "results/speed"
