@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.nn.functional import all_reduce
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -86,11 +85,6 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
     if size() > 1:
         dist.all_reduce(tensor)
     return tensor
-
-
-def differentiable_sum(tensor: Tensor) -> Tensor:
-    """The sum of all processes' own, through which gradients flow back to each of them."""
-    return all_reduce(tensor) if size() > 1 else tensor
 
 
 def all_reduce_min(tensor: Tensor) -> Tensor:
