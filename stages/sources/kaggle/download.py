@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import InputError
-from stages.data.archive import Archive
+from stages.data.archive import Archive, TooLarge
 
 if TYPE_CHECKING:
     import requests
@@ -39,11 +39,12 @@ def fetch(competition: str, out: Path, cache: Path, where: str, *, max_bytes: in
 
     def check(part: "Part") -> None:
         try:
-            Archive(part.path)
+            Archive(part.path, max_bytes)
+        except TooLarge:  # kept for a higher limit
+            raise
         except InputError as error:
             part.discard()
             raise InputError(f"{where}: Kaggle's archive is of no use and was deleted: {error}") from None
-        Archive(part.path, max_bytes)  # one that is only too large for the limit is kept for a higher one
 
     source = client.competition_page(competition)
     return resumable.download(f"{competition}.zip", out, cache, source=source, ask=ask, patience=patience, check=check)
