@@ -5,7 +5,9 @@ import gzip
 import io
 import lzma
 import os
+import struct
 import tarfile
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -192,7 +194,9 @@ def test_a_member_that_leaves_its_folder_is_refused(pack: Callable[..., bytes], 
     assert f"the member {name!r} is a link or leaves its folder" in problem(path)
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.GNUTYPE_SPARSE]
+)
 def test_a_tar_with_a_link_or_a_device_is_refused(kind: bytes, tmp_path: Path) -> None:
     content = tar_bytes({"good": b"1", "link": b""}, kinds={"link": kind})
     assert "'link' is a link" in problem(written(tmp_path / "a.tar", content))
@@ -278,6 +282,17 @@ def test_a_tar_s_bomb_is_found_by_its_header_before_its_content_is_unpacked(tmp_
     with pytest.raises(InputError, match=r"with huge of 1,000,000,000,000 bytes"):
         Archive(path, max_bytes=10**9)
     assert "damaged" in problem(path)
+
+
+def test_no_more_of_a_member_is_unpacked_than_it_declares(tmp_path: Path) -> None:
+    content = bytearray(zip_bytes({"zeros": bytes(10**8)}))
+    struct.pack_into("<I", content, content.rindex(b"PK\x01\x02") + 24, 1000)  # its size in the central directory
+    archive = Archive(written(tmp_path / "a.zip", bytes(content)), max_bytes=2000)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="damaged"):
+        archive.read("zeros")
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
 
 
 def test_a_zip_within_an_archive_stays_packed_and_a_tar_that_ends_with_one_is_a_tar(tmp_path: Path) -> None:
