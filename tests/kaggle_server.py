@@ -102,7 +102,7 @@ class KaggleServer:
     def environment(self, home: Path, **constants: Any) -> dict[str, str]:
         """The environment for a process whose client shall come here: `home` instead of the user's, no credentials.
 
-        constants: new values for those of stages.sources.kaggle.client.Patience.
+        constants: new values for those of stages.sources.kaggle.client.Retries.
         """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAGGLE_", "XDG_", "VERBOSE"))}
         path = [str(TESTS / "kaggle_client"), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]

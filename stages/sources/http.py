@@ -19,11 +19,11 @@ def fetch(url: str, out: Path, cache: Path, *, checksum: str | None) -> Path:
     import requests
 
     from stages.sources import resumable
-    from stages.sources.patience import Patience
+    from stages.sources.retries import Retries
 
-    patience = Patience(url)
+    retries = Retries(url)
 
     def ask(headers: dict[str, str]) -> requests.Response:
-        return requests.get(url, headers=headers, stream=True, timeout=patience.timeout)
+        return requests.get(url, headers=headers, stream=True, timeout=retries.timeout)
 
-    return resumable.download(name, out, cache, source=url, ask=ask, patience=patience, checksum=checksum)
+    return resumable.download(name, out, cache, source=url, ask=ask, retries=retries, checksum=checksum)

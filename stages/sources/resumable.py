@@ -20,7 +20,7 @@ import urllib3
 from stages.core import paths
 from stages.core.errors import InputError, Interrupted, naming
 from stages.core.progress import DownloadProgress
-from stages.sources.patience import Patience, Setback
+from stages.sources.retries import BrokenOff, Retries
 
 CHUNK = 1 << 16  # bytes; what a cut connection loses at most
 
@@ -43,13 +43,11 @@ class Part:
         self.checksum: str | None = None
         try:
             note = json.loads(self._note.read_text())
-            size = path.stat().st_size
-            validator, length, checksum = note["validator"], note["length"], note["checksum"]
-            is_header = isinstance(validator, str) and re.fullmatch("[ -~]+", validator)  # it is sent back to the server
-            is_within = length is None or (type(length) is int and size <= length)
-            if note["source"] == source and is_header and is_within and isinstance(checksum, str | None):
-                self.validator, self.length, self.checksum, self.position = validator, length, checksum, size
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # there is none, or a crash damaged it
+            size, length = path.stat().st_size, note["length"]
+            if note["source"] == source and (length is None or size <= length):
+                self.position, self.length = size, length
+                self.validator, self.checksum = note["validator"], note["checksum"]
+        except (OSError, ValueError, KeyError, TypeError):  # there is none, or a crash damaged it
             pass
         self._file = path.open("r+b" if self.position else "w+b", buffering=0)  # a kill loses nothing that was written
         self._file.seek(self.position)
@@ -92,7 +90,7 @@ def download(
     *,
     source: str,
     ask: Ask,
-    patience: Patience,
+    retries: Retries,
     checksum: str | None = None,
     check: Callable[[Part], None] = lambda part: None,
 ) -> Path:
@@ -108,9 +106,9 @@ def download(
     with _alone(cache / f"{name}.lock", source), closing(Part(cache / f"{name}.partial", source)) as part:
         try:
             with DownloadProgress(name) as progress:
-                _complete(part, out, ask, patience, progress)
+                _complete(part, out, ask, retries, progress)
             if expected := checksum or part.checksum:
-                _verify(part, expected, patience.where)
+                _verify(part, expected, retries.where)
             check(part)
             with paths.replacing(out / name) as final:
                 shutil.move(part.path, final)  # a copy, if `out` is on another disk
@@ -132,7 +130,7 @@ def _alone(lock: Path, source: str) -> Iterator[None]:
         yield
 
 
-def _complete(part: Part, out: Path, ask: Ask, patience: Patience, progress: DownloadProgress) -> None:
+def _complete(part: Part, out: Path, ask: Ask, retries: Retries, progress: DownloadProgress) -> None:
     """Download until nothing is missing, in as many attempts as make progress."""
     furthest = part.position
     while part.position != part.length:
@@ -142,8 +140,8 @@ def _complete(part: Part, out: Path, ask: Ask, patience: Patience, progress: Dow
         except requests.RequestException as error:
             if part.position > furthest:  # a server that starts again from 0 each time gets nowhere
                 furthest = part.position
-                patience.reset()
-            patience.wait(error)
+                retries.reset()
+            retries.wait(error)
 
 
 def _attempt(part: Part, out: Path, ask: Ask, progress: DownloadProgress) -> None:
@@ -163,7 +161,7 @@ def _attempt(part: Part, out: Path, ask: Ask, progress: DownloadProgress) -> Non
         except urllib3.exceptions.HTTPError as error:
             raise requests.ConnectionError(error) from error
     if part.length is not None and part.position != part.length:
-        raise Setback(f"the connection ended after {part.position:,} of {part.length:,} bytes")
+        raise BrokenOff(f"the connection ended after {part.position:,} of {part.length:,} bytes")
 
 
 def _accept(part: Part, response: requests.Response) -> None:
@@ -179,7 +177,7 @@ def _accept(part: Part, response: requests.Response) -> None:
             return
     if status in (206, 416):  # not the part that was asked for, or none: the server has another file now
         part.begin()
-        raise Setback("the file has changed on the server")
+        raise BrokenOff("the file has changed on the server")
     if status != 200:
         raise requests.HTTPError(response=response)
     length = headers.get("Content-Length", "")

@@ -19,8 +19,8 @@ def lead_astray(module: ModuleType) -> None:
 
 def hurry(module: ModuleType) -> None:
     for name, value in json.loads(os.environ.get("FAKE_KAGGLE_CONSTANTS", "{}")).items():
-        assert hasattr(module.Patience, name), name
-        setattr(module.Patience, name, tuple(value) if isinstance(value, list) else value)
+        assert hasattr(module.Retries, name), name
+        setattr(module.Retries, name, tuple(value) if isinstance(value, list) else value)
 
 
 CHANGES = {"kagglesdk.kaggle_env": lead_astray, "stages.sources.kaggle.client": hurry}

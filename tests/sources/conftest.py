@@ -26,7 +26,7 @@ def kaggle_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, server.url)
-        monkeypatch.setattr(client.Patience, "backoff", 0.01)
+        monkeypatch.setattr(client.Retries, "backoff", 0.01)
         yield server
 
 
@@ -35,7 +35,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """For answers that never come. Where they do, however late on a busy machine, nobody is to ask twice."""
     from stages.sources.kaggle import client
 
-    monkeypatch.setattr(client.Patience, "timeout", (1.0, 1.0))
+    monkeypatch.setattr(client.Retries, "timeout", (1.0, 1.0))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import fcntl
 import io
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from stages.core.progress import DownloadProgress
 from stages.data.archive import write_member
 from stages.sources import resumable
 from stages.sources.kaggle import client, download
-from tests.kaggle_server import DAILY_LIMIT, RULES, Fault, KaggleServer
+from tests.kaggle_server import RULES, Fault, KaggleServer
 
 KEY = "tasks.cifar10.source"
 STAGE = f"""
@@ -92,12 +91,6 @@ def test_a_competitions_archive_arrives_byte_for_byte(server: KaggleServer, fetc
     assert [request.call for request in server.requests] == ["IntrospectToken", "DownloadDataFiles", "archive"]
 
 
-def test_a_slow_body_behind_the_redirect_is_waited_for(server: KaggleServer, fetch: Any) -> None:
-    server.faults["archive"] = [Fault(pause=0.1)]  # 1.6 s in all, where 0.6 s without a sign of life is the limit
-    assert fetch() == server.archives["cifar-10"]
-    assert len(server.calls("archive")) == 1
-
-
 def test_credentials_are_shown_to_kaggle_and_to_nobody_else(server: KaggleServer, fetch: Any) -> None:
     server.faults["archive"] = [Fault(cut=0.6)]
     fetch()
@@ -120,14 +113,14 @@ def test_a_cut_connection_is_resumed_where_it_broke(share: float, server: Kaggle
 def test_a_download_survives_many_cuts_as_long_as_each_brings_something(server: KaggleServer, fetch: Any) -> None:
     for share in range(1, 10):
         server.faults["archive"] += [Fault(), Fault(cut=share / 10)] if share > 1 else [Fault(cut=0.1)]
-    assert client.Patience.attempts <= 9
+    assert client.Retries.attempts <= 9
     assert fetch() == server.archives["cifar-10"]
 
 
 def test_an_archive_that_changed_meanwhile_is_fetched_from_its_beginning(
     server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.Patience, "attempts", 1)
+    monkeypatch.setattr(client.Retries, "attempts", 1)
     server.faults["archive"] = [Fault(cut=0.6)]
     refused(fetch)
     server.archives["cifar-10"], server.version = make_zip(seed=1), 2
@@ -152,17 +145,6 @@ def test_a_killed_download_is_continued_by_the_next_process(server: KaggleServer
     assert server.requests[-1].headers["Range"] == f"bytes={size}-"
 
 
-def test_an_archive_that_was_whole_before_the_kill_is_not_fetched_again(
-    server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="killed"):
-        patched.setattr(shutil, "move", Mock(side_effect=OSError("killed")))
-        fetch()
-    num = len(server.requests)
-    assert fetch() == server.archives["cifar-10"]
-    assert len(server.requests) == num
-
-
 def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched, pytest.raises(Interrupted, match=f"continues from {9 * resumable.CHUNK:,} bytes"):
         patched.setattr(DownloadProgress, "show", Mock(side_effect=[None] * 8 + [KeyboardInterrupt]))
@@ -174,7 +156,7 @@ def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkey
 def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
     server: KaggleServer, fetch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.Patience, "attempts", 1)
+    monkeypatch.setattr(client.Retries, "attempts", 1)
     server.faults["archive"] = [Fault(cut=0.6)]
     refused(fetch)
     with (tmp_path / "cache" / "cifar-10.zip.partial").open("r+b") as file:
@@ -218,7 +200,7 @@ def test_a_body_that_stalls_is_resumed(share: float, server: KaggleServer, fetch
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.Patience, "attempts", 2)
+    monkeypatch.setattr(client.Retries, "attempts", 2)
     server.faults[call] = [Fault(stall=0.0)] * 3
     refused(fetch, "no answer from Kaggle for 1 s", "given up after 2 attempts")
 
@@ -363,51 +345,6 @@ def test_no_secret_shows_in_output_or_files(kind: str, code: int, server: Kaggle
 
 
 # The part of the server that submissions need, by the real client.
-
-
-def submission(server: KaggleServer, tmp_path: Path) -> tuple[Any, Any]:
-    """The client, signed in, and its answer to a submission."""
-    api: Any = client.sign_in(client.Patience("cifar-10", KEY))
-    (tmp_path / "submission.csv").write_text("id,label\n1,cat\n")
-    return api, api.competition_submit(str(tmp_path / "submission.csv"), "a message", "cifar-10", quiet=True)
-
-
-def state(api: Any, ref: int) -> Any:
-    from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
-
-    request = ApiGetSubmissionRequest()
-    request.ref = ref
-    return api.build_kaggle_client().competitions.competition_api_client.get_submission(request)
-
-
-def test_a_submission_is_scored_after_a_while(server: KaggleServer, tmp_path: Path) -> None:
-    server.submission_states = ["PENDING", "PENDING", "COMPLETE"]
-    api, answer = submission(server, tmp_path)
-    assert list(server.uploads.values()) == [b"id,label\n1,cat\n"]
-    assert server.submissions[0]["submissionDescription"] == "a message"
-    answers = [state(api, answer.ref) for _ in range(4)]
-    assert [answer.status.name for answer in answers] == ["PENDING", "PENDING", "COMPLETE", "COMPLETE"]
-    assert [answer.public_score for answer in answers] == ["", "", "0.93210", "0.93210"]
-
-
-def test_a_submission_that_is_in_error_says_why(server: KaggleServer, tmp_path: Path) -> None:
-    server.submission_states = ["ERROR"]
-    api, answer = submission(server, tmp_path)
-    found = state(api, answer.ref)
-    assert (found.status.name, found.error_description) == ("ERROR", "Submission contains null values")
-
-
-def test_a_submission_beyond_the_daily_limit_is_refused(server: KaggleServer, tmp_path: Path) -> None:
-    server.faults["CreateSubmission"] = [Fault(400, DAILY_LIMIT)]
-    with pytest.raises(OSError, match="daily Submission allowance"):
-        submission(server, tmp_path)
-    assert not server.submissions
-
-
-def test_an_upload_that_is_refused_makes_no_submission(server: KaggleServer, tmp_path: Path) -> None:
-    server.faults["upload"] = [Fault(403, "Forbidden")]
-    assert submission(server, tmp_path)[1].message == "Could not submit to competition"
-    assert not server.submissions
 
 
 def test_the_server_starts_by_hand(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_the_list_is_given_time_to_show_what_was_sent(
 def test_a_server_that_never_answers_a_submission_is_given_up(
     server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.Patience, "attempts", 4)
+    monkeypatch.setattr(client.Retries, "attempts", 4)
     server.faults["CreateSubmission"] = [Fault(503, "Unavailable")] * 50
     refused(submit, f"{KEY}: Kaggle answers 503 (Unavailable)", "given up after 4 attempts", "run the same command again")
     server.faults.clear()
@@ -271,7 +271,7 @@ def test_a_server_that_stalls_breaks_or_fails_is_asked_again(
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.Patience, "attempts", 2)
+    monkeypatch.setattr(client.Retries, "attempts", 2)
     server.faults[call] = [Fault(stall=0.0)] * 3
     refused(submit, f"{KEY}: no answer from Kaggle for 1 s", "given up after 2 attempts")
 

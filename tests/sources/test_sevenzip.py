@@ -5,7 +5,6 @@ import lzma
 import re
 import struct
 import tarfile
-import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,7 +16,6 @@ import py7zr
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from py7zr.archiveinfo import write_uint64
 
 from stages.core.errors import InputError
 from stages.data.archive import Archive
@@ -68,19 +66,12 @@ def renamed(old: str, new: str) -> bytes:
     return forged(content, old.encode("utf-16le"), new.encode("utf-16le"))
 
 
-def number(value: int) -> bytes:
-    """As a 7z's header writes it."""
-    buffer = io.BytesIO()
-    write_uint64(buffer, value)
-    return buffer.getvalue()
-
-
 def unpack(path: Path) -> dict[str, bytes]:
     archive = Archive(path)
     return dict(archive.members(set(archive.names)))
 
 
-def repacked(folder: Path, content: bytes, max_bytes: int | None = None) -> dict[str, bytes]:
+def repacked(folder: Path, content: bytes, max_bytes: int = 10**8) -> dict[str, bytes]:
     """The members that a zip with train.7z yields; the folder for the new zips is made anew."""
     out = folder / "out"
     out.mkdir(exist_ok=True)
@@ -93,7 +84,7 @@ def repacked(folder: Path, content: bytes, max_bytes: int | None = None) -> dict
     return unpack(out / "train.zip")
 
 
-def refusal(folder: Path, content: bytes, max_bytes: int | None = None) -> str:
+def refusal(folder: Path, content: bytes, max_bytes: int = 10**8) -> str:
     """The message, which has to name archive and member; nothing must be left behind."""
     with pytest.raises(InputError) as caught:
         repacked(folder, content, max_bytes)
@@ -125,22 +116,6 @@ def test_a_packed_header_and_folders_are_read_as_any_7z_has_them(tmp_path: Path)
     assert repacked(tmp_path, (tmp_path / "b.7z").read_bytes()) == {"train/1.png": b"one", "train/inner/empty": b""}
 
 
-def test_members_larger_than_what_is_read_at_a_time_arrive(tmp_path: Path) -> None:
-    random = np.random.default_rng(1)
-    members = {f"{index}": random.bytes(size) for index, size in enumerate([1 << 16, 1, (1 << 17) + 1, 65_535])}
-    for filters in (LZMA2, [{"id": py7zr.FILTER_COPY}]):
-        assert repacked(tmp_path, sevenzip(members, filters=filters)) == members
-
-
-@quick
-@given(st.lists(st.binary(max_size=300), min_size=1, max_size=8), st.integers(1, 3), st.sampled_from([LZMA2, LZMA1]))
-def test_whatever_py7zr_packs_arrives(
-    tmp_path: Path, parts: list[bytes], num_blocks: int, filters: list[dict[str, Any]]
-) -> None:
-    members = {f"m/{index}": content for index, content in enumerate(parts)}
-    assert repacked(tmp_path, sevenzip(members, num_blocks=min(num_blocks, len(parts)), filters=filters)) == members
-
-
 def test_the_same_7z_gives_the_same_bytes(tmp_path: Path) -> None:
     written = []
     for name in ("first", "second"):
@@ -156,20 +131,20 @@ def test_archives_without_a_7z_are_left_alone(write_zip: WriteZip, tmp_path: Pat
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("train.7z"))
     for path in (write_zip("a.zip", {"train/1.png": b""}), tmp_path / "a.tar"):
-        assert repack(path, tmp_path / "out", max_bytes=None) == []
+        assert repack(path, tmp_path / "out", max_bytes=10**8) == []
     assert not (tmp_path / "out").exists()
 
 
 def test_a_7z_that_lies_unpacked_beside_itself_is_left_alone(write_zip: WriteZip, tmp_path: Path) -> None:
     path = write_zip("a.zip", {"x/train.7z": b"", "x/train/deep/1.png": b""})
-    assert repack(path, tmp_path, max_bytes=None) == []
+    assert repack(path, tmp_path, max_bytes=10**8) == []
 
 
 @pytest.mark.parametrize("names", [["a/train.7z", "b/train.7z"], ["mine.7z"]])
 def test_two_zips_of_one_name_are_refused(names: list[str], write_zip: WriteZip, tmp_path: Path) -> None:
     path = write_zip("mine.zip", {name: sevenzip(MEMBERS) for name in names})
     with pytest.raises(InputError, match=re.escape(f"{path}: {names[-1]}: its members would go to ")):
-        repack(path, tmp_path, max_bytes=None)
+        repack(path, tmp_path, max_bytes=10**8)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +155,6 @@ def test_two_zips_of_one_name_are_refused(names: list[str], write_zip: WriteZip,
         ("train/a/../", "leaves its folder"),
         ("..\\in/2.png", "leaves its folder"),
         ("train/1.png", "holds train/1.png twice"),
-        ("train/2png/", "is no name"),
         ("\0rain/2.png", ""),
     ],
 )
@@ -208,7 +182,7 @@ def test_an_encrypted_7z_is_refused(header_encryption: bool, tmp_path: Path) -> 
 @pytest.mark.parametrize("first", [{"id": py7zr.FILTER_ZSTD}, {"id": py7zr.FILTER_DEFLATE}, {"id": py7zr.FILTER_X86}])
 def test_another_method_is_refused_with_advice(first: dict[str, Any], tmp_path: Path) -> None:
     filters = [first, *(LZMA2 if first["id"] == py7zr.FILTER_X86 else [])]
-    assert "pack the archive anew, by LZMA2" in refusal(tmp_path, sevenzip(MEMBERS, filters=filters))
+    assert "pack the archive again, by LZMA2" in refusal(tmp_path, sevenzip(MEMBERS, filters=filters))
 
 
 @pytest.mark.parametrize("content", [b"", b"no 7z at all", sevenzip({})])
@@ -219,7 +193,7 @@ def test_what_is_no_7z_or_empty_is_refused(content: bytes, tmp_path: Path) -> No
 def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
     bomb = sevenzip({f"train/{index}.png": bytes(1_000_000) for index in range(10)})
     assert len(bomb) < 10_000
-    assert "refused, because with train/4.png of 1,000,000 bytes" in refusal(tmp_path, bomb, max_bytes=5_000_000)
+    assert "refused, because its 10,000,000 bytes are more than the" in refusal(tmp_path, bomb, max_bytes=5_000_000)
     assert len(repacked(tmp_path, bomb, max_bytes=10_100_000)) == 10
 
 
@@ -227,46 +201,17 @@ def test_the_limit_is_for_all_archives_together(write_zip: WriteZip, tmp_path: P
     packed = sevenzip({"x": bytes(1_000_000)})
     path = write_zip("a.zip", {"one.7z": packed, "two.7z": packed})
     assert len(repack(path, tmp_path / "out", max_bytes=2_000_000 + 2 * len(packed))) == 2
-    with pytest.raises(InputError, match=r"two\.7z: refused, because with x of 1,000,000 bytes it unpacks to more"):
+    with pytest.raises(InputError, match=r"two\.7z: refused, because its 1,000,000 bytes are more"):
         repack(path, tmp_path / "less", max_bytes=2_000_000)
     assert [file.name for file in (tmp_path / "less").iterdir()] == ["one.zip"]
-
-
-def test_no_more_is_unpacked_than_is_declared(tmp_path: Path) -> None:
-    content = sevenzip({"x": bytes(30_000_000)})
-    lying = forged(content, number(30_000_000), number(3_000_000))
-    tracemalloc.start()
-    assert "the checksum of x is wrong" in refusal(tmp_path, lying, max_bytes=5_000_000)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 20_000_000
-
-
-def test_memory_does_not_grow_with_the_contents(tmp_path: Path) -> None:
-    peaks: list[int] = []
-    random = np.random.default_rng(0)
-    repacked(tmp_path, PLAIN)  # what the imports take does not count
-    for size in (100, 3000):
-        content = sevenzip({f"test/{index}.png": random.bytes(size) for index in range(1000)})
-        (tmp_path / "a.7z").write_bytes(content)
-        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-            archive.write(tmp_path / "a.7z", "a.7z")
-        del content
-        tracemalloc.start()
-        repack(tmp_path / "a.zip", tmp_path / str(size), max_bytes=None)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert (tmp_path / "3000/a.zip").stat().st_size > 3_000_000
-    assert peaks[1] < peaks[0] + 500_000
 
 
 # Damage.
 
 PLAIN = sevenzip(MEMBERS, num_blocks=2)
-HEADER = 32 + struct.unpack_from("<Q", PLAIN, 12)[0]
 
 
-def tried(folder: Path, content: bytes, max_bytes: int | None = None) -> dict[str, bytes]:
+def tried(folder: Path, content: bytes, max_bytes: int = 10**8) -> dict[str, bytes]:
     """What arrives of it; nothing if it is refused, which names archive and member."""
     try:
         return repacked(folder, content, max_bytes)
@@ -290,23 +235,12 @@ def test_changed_bytes_never_change_a_member(tmp_path: Path, changes: list[tuple
     assert tried(tmp_path, bytes(changed)) in ({}, MEMBERS)
 
 
-@settings(quick, max_examples=200)
-@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3))
-def test_a_forged_header_yields_at_most_the_limit_and_honest_names(tmp_path: Path, changes: list[tuple[float, int]]) -> None:
-    changed = bytearray(PLAIN)
-    for place, value in changes:
-        changed[HEADER + int(place * (len(PLAIN) - HEADER))] = value
-    found = tried(tmp_path, resealed(bytes(changed)), max_bytes=1_000_000)
-    assert sum(map(len, found.values())) <= 1_000_000
-    assert all(not name.startswith("/") and ".." not in name.split("/") for name in found)
-
-
 def test_a_damaged_zip_around_it_is_refused(tmp_path: Path, write_zip: WriteZip) -> None:
     content = bytearray(write_zip("a.zip", {"train.7z": PLAIN}).read_bytes())
     content[100] ^= 1
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'a.zip'}: train.7z: the archive is damaged")):
-        repack(tmp_path / "a.zip", tmp_path / "out", max_bytes=None)
+        repack(tmp_path / "a.zip", tmp_path / "out", max_bytes=10**8)
 
 
 def test_a_full_disk_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from stages.core.errors import InputError
-from stages.sources import patience
+from stages.sources import retries
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -42,7 +42,7 @@ def how_to_sign_in(competition: str) -> str:
     )
 
 
-class Patience(patience.Patience):
+class Retries(retries.Retries):
     """The same for Kaggle, whose refusals it can explain. competition: its name. where: the key in params.yaml."""
 
     server = "Kaggle"
@@ -73,7 +73,7 @@ class Patience(patience.Patience):
         return re.sub(r"[^\s\"']{24,}", "…", " ".join(str(words).split()))[:300]
 
 
-def sign_in(patience: Patience) -> "KaggleApi":
+def sign_in(retries: Retries) -> "KaggleApi":
     """Kaggle's client with the user's credentials, in the client's own order: token, kaggle.json or environment, OAuth.
 
     Every request that it makes through `build_kaggle_client` has a time-out.
@@ -84,7 +84,7 @@ def sign_in(patience: Patience) -> "KaggleApi":
     said = io.StringIO()
     try:
         with redirect_stdout(said):
-            patience.run(api.authenticate)
+            retries.run(api.authenticate)
     except InputError:
         raise
     except (SystemExit, KeyError, TypeError, ValueError, OSError):
@@ -92,8 +92,8 @@ def sign_in(patience: Patience) -> "KaggleApi":
         # system (OSError) one that the client takes for a file's name.
         given = "KAGGLE_API_TOKEN" in os.environ
         found = "cannot use KAGGLE_API_TOKEN, which is wrong or has expired" if given else "finds no valid credentials"
-        advice = how_to_sign_in(patience.competition)
-        raise InputError(f"{patience.where}: Kaggle's client {found}; {advice}") from None
+        advice = how_to_sign_in(retries.competition)
+        raise InputError(f"{retries.where}: Kaggle's client {found}; {advice}") from None
     if said.getvalue():  # such as a warning that others can read kaggle.json
         print(said.getvalue().strip(), file=sys.stderr)
     return api
@@ -119,7 +119,7 @@ def _import() -> type["KaggleApi"]:
 def _add_timeouts(api: "KaggleApi") -> None:
     build = api.build_kaggle_client
 
-    def build_patient_client() -> Any:
+    def build_with_timeouts() -> Any:
         client = build()
         http = client.http_client()
         http._init_session()
@@ -130,9 +130,9 @@ def _add_timeouts(api: "KaggleApi") -> None:
         http._session.headers["Accept-Encoding"] = "identity"  # lengths and ranges count the archive's own bytes
         return client
 
-    api.build_kaggle_client = build_patient_client
+    api.build_kaggle_client = build_with_timeouts
 
 
 class _WithTimeout(HTTPAdapter):
     def send(self, *args: Any, **options: Any) -> requests.Response:
-        return super().send(*args, **options | {"timeout": options.get("timeout") or Patience.timeout})
+        return super().send(*args, **options | {"timeout": options.get("timeout") or Retries.timeout})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import InputError
-from stages.data.archive import Archive
+from stages.data.archive import Archive, TooLarge
 
 if TYPE_CHECKING:
     import requests
@@ -29,24 +29,25 @@ def fetch(competition: str, out: Path, cache: Path, where: str, *, max_bytes: in
     from stages.sources.kaggle import client
 
     client.check_name(competition, where)
-    patience = client.Patience(competition, where)
+    retries = client.Retries(competition, where)
     api: KaggleApi | None = None
 
     def ask(headers: dict[str, str]) -> "requests.Response":
         nonlocal api
-        api = api or client.sign_in(patience)
+        api = api or client.sign_in(retries)
         return _ask(api, competition, headers)
 
     def check(part: "Part") -> None:
         try:
-            Archive(part.path)
+            Archive(part.path, max_bytes)
+        except TooLarge:  # kept for a higher limit
+            raise
         except InputError as error:
             part.discard()
             raise InputError(f"{where}: Kaggle's archive is of no use and was deleted: {error}") from None
-        Archive(part.path, max_bytes)  # one that is only too large for the limit is kept for a higher one
 
     source = client.competition_page(competition)
-    return resumable.download(f"{competition}.zip", out, cache, source=source, ask=ask, patience=patience, check=check)
+    return resumable.download(f"{competition}.zip", out, cache, source=source, ask=ask, retries=retries, check=check)
 
 
 def _ask(api: "KaggleApi", competition: str, headers: dict[str, str]) -> "requests.Response":
@@ -68,4 +69,4 @@ def _ask(api: "KaggleApi", competition: str, headers: dict[str, str]) -> "reques
         return whole
     whole.close()
     # Not in the client's session, which would show the token to the host that Kaggle redirects to.
-    return requests.get(whole.url, headers=headers, stream=True, timeout=client.Patience.timeout)
+    return requests.get(whole.url, headers=headers, stream=True, timeout=client.Retries.timeout)

@@ -33,7 +33,7 @@ from rich.console import Console
 from stages.core import paths
 from stages.core.errors import InputError, Interrupted
 from stages.sources.kaggle import client
-from stages.sources.kaggle.client import Patience
+from stages.sources.kaggle.client import Retries
 
 POLL, LONGEST_POLL = 2.0, 30.0  # seconds between two questions about the score: the first is half as much again each time
 SETTLING = 10.0  # seconds to give Kaggle's list before what is not in it counts as not submitted
@@ -93,8 +93,8 @@ class _Submission:
     def __init__(self, file: Path, content: bytes, competition: str, receipt: _Receipt, where: str) -> None:
         self.file, self.content, self.competition, self.receipt, self.where = file, content, competition, receipt, where
         self.mark = receipt.path.stem[:16]  # of the hash
-        self.patience = Patience(competition, where)
-        self.api = client.sign_in(self.patience)
+        self.retries = Retries(competition, where)
+        self.api = client.sign_in(self.retries)
 
     def bring_to_an_end(self, wait_minutes: float) -> None:
         """From wherever the receipt says that it is."""
@@ -118,7 +118,7 @@ class _Submission:
         page = ""
         while True:
             fields = {"competition_name": self.competition, "page_size": PAGE, "page_token": page}
-            answer = self.patience.run(partial(self._ask, "list_submissions", **fields))
+            answer = self.retries.run(partial(self._ask, "list_submissions", **fields))
             for listed in answer.submissions:
                 if self.mark in (listed.description or "") and (sent is not None or listed.status.name != "ERROR"):
                     return int(listed.ref)
@@ -128,9 +128,9 @@ class _Submission:
 
     def send(self) -> int:
         """Upload the file, make a submission of it, and return its reference."""
-        token = self.patience.run(self._upload)
+        token = self.retries.run(self._upload)
         description = f"{self.file.parent.name}/{self.file.name} {self.mark}"
-        patience = Patience(self.competition, self.where)  # its own: looking into the list must not count as progress
+        retries = Retries(self.competition, self.where)  # its own: looking into the list must not count as progress
         while True:
             self.receipt.add(file=str(self.file), description=description, sent=datetime.now(UTC).isoformat())
             fields = {"competition_name": self.competition, "submission_description": description}
@@ -139,7 +139,7 @@ class _Submission:
             except requests.RequestException as error:
                 status = _status(error)
                 try:
-                    patience.wait(error)
+                    retries.wait(error)
                 except InputError as refusal:
                     raise InputError(f"{refusal}{self._limit() if status in (400, 429) else ''}") from None
                 reference = self.find() if status != 429 else None  # the answer may be all that failed
@@ -162,7 +162,7 @@ class _Submission:
         pause = POLL
         with console.status(title) as line:
             while True:
-                found = self.patience.run(partial(self._state, reference))
+                found = self.retries.run(partial(self._state, reference))
                 if found.status.name == "COMPLETE":
                     scores = {"public_score": _number(found.public_score), "private_score": _number(found.private_score)}
                     known = {key: score for key, score in scores.items() if score is not None}
@@ -185,7 +185,7 @@ class _Submission:
         stat = {"content_length": len(self.content), "last_modified_epoch_seconds": int(self.file.stat().st_mtime)}
         place = self._ask("start_submission_upload", competition_name=self.competition, file_name=self.file.name, **stat)
         # Not in the client's session, which would show the user's credentials to the storage.
-        response = requests.put(place.create_url, data=self.content, timeout=self.patience.timeout)
+        response = requests.put(place.create_url, data=self.content, timeout=self.retries.timeout)
         status = response.status_code
         if status in (200, 201):
             return str(place.token)

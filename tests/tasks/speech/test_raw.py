@@ -244,6 +244,7 @@ BAD_TRANSCRIPTS = {
     "two axes": (npy([["HH"]]), "must be a row of texts"),
     "pickled": (npy(np.array(["HH", None])), "is not a readable .npy file (Object arrays cannot be loaded"),
     "no text": (npy([b"\xff"]), "holds bytes that are no text"),
+    "beyond Unicode": (npy(["A"]).replace(b"A\0\0\0", b"\xff" * 4), "holds bytes that are no text"),
 }
 
 

@@ -1,16 +1,14 @@
 """The layout of the data set's own site: python batches, pickled dictionaries of images and labels.
 
-A pickle is a program. These are run by an unpickler that knows stand-ins for NumPy's arrays and nothing else, and of the
-instructions those alone that make a batch: what somebody else made can execute nothing here, and takes little more than its
-own size. Python's unpickler in C, with all instructions, gives 16 GB to ten bytes, and dies of tuples in tuples in tuples.
+A pickle is a program. Its unpickler knows stand-ins for NumPy's arrays and nothing else, so it can execute nothing.
 """
 
 import io
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +18,6 @@ from stages.tasks.cifar10 import CLASSES, SIDE
 from stages.tasks.cifar10.raw.item import Item
 
 TRAIN, TEST = re.compile(r"data_batch_\d+"), "test_batch"
-# What Python 2 and 3 write a batch with.
-OPCODES = (
-    *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.MEMOIZE, pickle.BINPUT, pickle.LONG_BINPUT),
-    *(pickle.BINGET, pickle.LONG_BINGET, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1),
-    *(pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINSTRING, pickle.SHORT_BINSTRING, pickle.BINUNICODE),
-    *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8),
-    *(pickle.EMPTY_DICT, pickle.EMPTY_LIST, pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
-    *(pickle.APPEND, pickle.APPENDS, pickle.SETITEM, pickle.SETITEMS),
-    *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD),
-)
 
 
 def holds(archives: list[Archive]) -> bool:
@@ -79,7 +67,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for numpy.ndarray, whose own unpickling a hostile batch could use to read memory: keeps the bytes alone."""
+    """Stands in for numpy.ndarray, whose own unpickling trusts a dtype's flags: keeps the bytes alone."""
 
     bytes: np.ndarray | None = None
 
@@ -92,17 +80,7 @@ class _Array:
             self.bytes = np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
 
 
-class _Unpickler(pickle._Unpickler):
-    """Python's own in Python, whose memo is a dictionary. content: the pickle."""
-
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in OPCODES}
-    stack: list[Any]
-    pop_mark: Callable[[], list[Any]]
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content), encoding="bytes")
-        self._left = len(content)  # bytes that texts may become, each text once
-
+class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         match module, name:
             case ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") | ("numpy", "ndarray"):
@@ -110,34 +88,13 @@ class _Unpickler(pickle._Unpickler):
             case "numpy", "dtype":
                 return _Dtype
             case "_codecs", "encode":  # how protocol 2 writes bytes in Python 3
-                return self._encode
+                return lambda text, encoding: text.encode("latin1")
         raise _ForeignClass(f"holds the foreign class {module}.{name}, which was not loaded")
-
-    def _encode(self, text: str, encoding: Any) -> bytes:
-        self._left -= len(text)
-        if self._left < 0:
-            raise pickle.UnpicklingError("its texts are used again and again")
-        return text.encode("latin1")
-
-    def _set_item(self) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self._fill([key, value])
-
-    def _set_items(self) -> None:
-        self._fill(self.pop_mark())
-
-    def _fill(self, items: list[Any]) -> None:
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | bytes):  # the hash of a tuple of tuples may take for ever
-                raise pickle.UnpicklingError("a key is no text")
-            self.stack[-1][key] = value
-
-    dispatch[pickle.SETITEM[0]], dispatch[pickle.SETITEMS[0]] = _set_item, _set_items
 
 
 def _unpickle(content: bytes, where: str) -> dict[bytes, Any]:
     try:
-        batch = _Unpickler(content).load()
+        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except _ForeignClass as error:
         raise InputError(f"{where}: {error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything

@@ -135,7 +135,7 @@ def _symbols(content: bytes) -> list[str]:
         raise Problem(f"must be a row of texts, but has shape {array.shape} and type {array.dtype}")
     try:
         symbols = [symbol.decode() if isinstance(symbol, bytes) else symbol for symbol in array.tolist()]
-    except ValueError as error:
+    except (ValueError, SystemError) as error:  # SystemError is NumPy's for numbers beyond Unicode
         raise Problem(f"holds bytes that are no text ({error})") from None
     if symbols and symbols[0] in STARTS:
         symbols = symbols[1:]

@@ -1,0 +1,105 @@
+"""When a failed request is tried again: urllib3's Retry counts, backs off and reads Retry-After; the messages are ours.
+
+It is driven by hand, because a download that broke off in the body is tried again as well, and progress resets the count.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import requests
+from urllib3 import Retry
+from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError
+
+from stages.core.errors import InputError
+
+T = TypeVar("T")
+TEMPORARY = (408, 429, 500, 502, 503, 504)
+
+
+class BrokenOff(requests.ConnectionError):
+    """A failure that another attempt may mend, with a message for the user."""
+
+
+class Retries:
+    """Waits before another attempt, or gives up. where: how a message begins, such as an address or a key in params.yaml."""
+
+    timeout = (15.0, 60.0)  # seconds to connect, and between two pieces of an answer
+    attempts = 8  # in a row, without progress: two minutes of waiting in all
+    backoff = 1.0  # seconds; the second attempt comes at once, then after 2, 4, 8, ... times as many
+    longest_wait = 300.0  # seconds
+    server = "the server"
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.reset()
+
+    def reset(self) -> None:
+        """After progress: count from the beginning."""
+        self._retry = Retry(self.attempts - 1, backoff_factor=self.backoff, backoff_max=self.longest_wait)
+
+    def wait(self, error: requests.RequestException) -> None:
+        """Sleep before the next attempt. Raises InputError if the failure is permanent or too many came in a row."""
+        again = "run the same command again later, it continues where it stopped"
+        asked = self._retry_after(error)
+        if not _is_temporary(error):
+            advice = self.advice(None if error.response is None else error.response.status_code)
+        elif asked > self.longest_wait:
+            advice = f"it asks to wait for {asked / 60:.0f} minutes; {again}"
+        else:
+            try:
+                self._retry = self._retry.increment(error=error)
+                seconds = asked or self._retry.get_backoff_time()
+                count = f"{len(self._retry.history)} of {self.attempts}"
+                print(f"{self._outline(error)}; trying again in {seconds:.0f} s ({count})", file=sys.stderr)
+                time.sleep(seconds)
+                return
+            except MaxRetryError:
+                advice = f"given up after {self.attempts} attempts in a row; {again}"
+        raise InputError(f"{self.where}: {self._outline(error)}; {advice}") from None
+
+    def run(self, call: Callable[[], T]) -> T:
+        """call() until it succeeds."""
+        while True:
+            try:
+                result = call()
+            except requests.RequestException as error:
+                self.wait(error)
+            else:
+                self.reset()
+                return result
+
+    def advice(self, status: int | None) -> str:
+        """What to do about a refusal; without a status the request could not even be made."""
+        return "check the address, or download it by hand"
+
+    def reason(self, response: requests.Response) -> str:
+        """Why the server refuses, on one line."""
+        return response.reason
+
+    def _retry_after(self, error: requests.RequestException) -> float:
+        try:
+            return 0.0 if error.response is None else self._retry.get_retry_after(error.response.raw) or 0.0
+        except InvalidHeader:
+            return 0.0
+
+    def _outline(self, error: requests.RequestException) -> str:
+        """What went wrong, without the exception's own text, which may hold a signed address."""
+        cause = next(iter(error.args), None)
+        if isinstance(error, BrokenOff):
+            return str(error)
+        if isinstance(error, requests.ConnectTimeout):
+            return f"no connection to {self.server} within {self.timeout[0]:.0f} s"
+        if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
+            return f"no answer from {self.server} for {self.timeout[1]:.0f} s"
+        if error.response is None:
+            kind = type(getattr(cause, "reason", None) or error).__name__
+            return f"the connection to {self.server} broke or could not be made ({kind})"
+        return f"{self.server} answers {error.response.status_code} ({self.reason(error.response)})"
+
+
+def _is_temporary(error: requests.RequestException) -> bool:
+    if error.response is None:
+        return isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError))
+    return error.response.status_code in TEMPORARY
