@@ -5,8 +5,6 @@ and beside it a note of what it is a part of. The same command goes on from ther
 """
 
 import base64
-import fcntl
-import hashlib
 import json
 import re
 import shutil
@@ -19,6 +17,8 @@ import urllib3
 
 from stages.core import paths
 from stages.core.errors import InputError, Interrupted, naming
+from stages.core.hashes import file_hash
+from stages.core.locks import Locked, locked
 from stages.core.progress import DownloadProgress
 from stages.sources.retries import BrokenOff, Retries
 
@@ -120,14 +120,11 @@ def download(
 
 @contextmanager
 def _alone(lock: Path, source: str) -> Iterator[None]:
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{source}: another process is downloading it to {lock.parent}; wait for it or stop it"
-            ) from None
-        yield
+    try:
+        with locked(lock):
+            yield
+    except Locked:
+        raise InputError(f"{source}: another process is downloading it to {lock.parent}; wait for it or stop it") from None
 
 
 def _complete(part: Part, out: Path, ask: Ask, retries: Retries, progress: DownloadProgress) -> None:
@@ -204,8 +201,7 @@ def _check_space(part: Part, out: Path) -> None:
 
 def _verify(part: Part, checksum: str, where: str) -> None:
     algorithm, _, digest = checksum.partition(":")
-    with part.path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    found = file_hash(part.path, algorithm)
     if found != digest.lower():
         part.discard()
         raise InputError(

@@ -14,14 +14,13 @@ The calls are the client's own. Its `competition_submit` (2.2.4) is not used: it
 wrong to stdout, and answers a failed upload with a message in place of an exception.
 """
 
-import fcntl
 import hashlib
 import json
 import math
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from rich.console import Console
 
 from stages.core import paths
 from stages.core.errors import InputError, Interrupted
+from stages.core.locks import Locked, locked
 from stages.sources.kaggle import client
 from stages.sources.kaggle.client import Retries
 
@@ -248,13 +248,12 @@ def _number(score: str | None) -> float | None:
 
 
 @contextmanager
-def _alone(lock_file: Path) -> Iterator[None]:
+def _alone(lock: Path) -> Iterator[None]:
     """Make a second process with the same file wait until the first has the answer, which then serves both."""
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file.open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{lock_file}: another process is submitting the same file; waiting for it", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(locked(lock))
+        except Locked:
+            print(f"{lock}: another process is submitting the same file; waiting for it", file=sys.stderr)
+            stack.enter_context(locked(lock, math.inf))
         yield
