@@ -24,7 +24,7 @@ from stages.core.errors import InputError
 from stages.core.machine import memory, num_cores
 from stages.data.packed import read_texts
 from stages.images.storage import EncodedImages
-from stages.images.training import augmentation as augmentation
+from stages.images.training import augmentation, mixing
 
 Images = np.ndarray | EncodedImages  # (N, H, W, C) uint8; the array may be a memory map
 CHUNK = 4096  # images on their way to the device at a time
@@ -106,7 +106,7 @@ class _ImageBatches:
         inputs = normalize(images, self.mean, self.std)
         if self._mix is None:
             return ImageBatch(inputs, targets, places)
-        inputs, partners, share = augmentation.mix(self._mix, inputs, targets, seed=self.seed, epoch=epoch, number=number)
+        inputs, partners, share = mixing.mix(self._mix, inputs, targets, seed=self.seed, epoch=epoch, number=number)
         return ImageBatch(inputs, targets, places, partners, share)
 
 
