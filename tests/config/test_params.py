@@ -191,7 +191,7 @@ def test_a_wrong_value_is_named_in_full(plain: Project, path: str, value: Any, w
         f"{RUN}.model",
         f"{RUN}.optimizer",
         f"{RUN}.sample",
-        f"{RUN}.augment.crop",
+        f"{RUN}.augment.crop.padding",
         f"{RUN}.schedule.pct_start",
     ],
 )

@@ -1,7 +1,7 @@
 """What training an image classifier needs: the model, the batches, the loss and the score. N C H W, K classes.
 
 A task's training/ names these functions or wraps them. Its features hold, per split, images.npy (N, side, side, 3) uint8 or
-encoded images, with labels.npy and names; its stats.json holds classes, side, mean and std.
+the bytes of encoded images, with labels.npy and names; its stats.json holds classes, side, mean and std.
 """
 
 import json
@@ -53,9 +53,8 @@ def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> Batc
 
 def read_images(features: Path, split: str) -> Images:
     """(N, side, side, 3) uint8, in a memory map or decoded as they are read."""
-    array = features / split / "images.npy"
-    if array.is_file():
-        images: np.ndarray = np.load(array, mmap_mode="r")
+    images: np.ndarray = np.load(features / split / "images.npy", mmap_mode="r")
+    if images.ndim == 4:
         return images
     return EncodedImages(features / split / "images", json.loads((features / "stats.json").read_text())["side"])
 

@@ -1,10 +1,11 @@
 """The keys of params.yaml that are this task's own."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-from stages.config.check import BelowOne, InsideUnit, PositiveInt
-from stages.config.schema import Crop, Cutout, Flip, ShiftScaleRotate, TaskSettings
+from stages.config.check import InsideUnit, PositiveInt
+from stages.config.schema import TaskSettings
+from stages.images.settings import Augment, BatchSize, Evaluate, Loss
 
 
 @dataclass(frozen=True)
@@ -19,29 +20,3 @@ class Sample:
 class Settings(TaskSettings):
     dev_fraction: Annotated[float, InsideUnit]  # held out of training where the layout has no labelled test images
     sample: Sample
-
-
-BatchSize = PositiveInt
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Applied in this order; null leaves one out."""
-
-    crop: Crop | None
-    flip: Flip | None
-    shift_scale_rotate: ShiftScaleRotate | None
-    cutout: Cutout | None
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Cross-entropy."""
-
-    label_smoothing: Annotated[float, BelowOne]
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    weights: Literal["best", "last"]
-    flip_average: bool  # average the class probabilities of each image and its mirror image

@@ -1,10 +1,12 @@
 """The keys of params.yaml that are this task's own."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-from stages.config.check import BelowOne, InsideUnit, PositiveFloat, PositiveInt
-from stages.config.schema import ColorJitter, Crop, CutMix, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate, TaskSettings
+from stages.config.check import InsideUnit, PositiveFloat, PositiveInt
+from stages.config.schema import TaskSettings
+from stages.images import settings as images
+from stages.images.settings import Augment, BatchSize
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,6 @@ class Settings(TaskSettings):
     sample: Sample
 
 
-BatchSize = PositiveInt
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Applied in this order; null leaves one out."""
-
-    crop: Crop | None
-    flip: Flip | None
-    shift_scale_rotate: ShiftScaleRotate | None
-    grayscale: Grayscale | None
-    color_jitter: ColorJitter | None
-    erasing: Erasing | None
-    mix: MixUp | CutMix | None
-
-
 @dataclass(frozen=True)
 class ArcFace:
     """Additive angular margin (Deng et al. 2019, arXiv:1801.07698): cosines times `scale`, the true angle plus `margin`."""
@@ -50,17 +36,16 @@ class ArcFace:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(images.Loss):
     """Cross-entropy; with `arcface` on the cosines between embedding and class centres."""
 
-    label_smoothing: Annotated[float, BelowOne]
-    arcface: ArcFace | None
+    arcface: ArcFace | None = None
 
 
 @dataclass(frozen=True)
-class Evaluate:
-    weights: Literal["best", "last"]
-    flip_average: bool  # average the class probabilities, and the embeddings, of each image and its mirror image
+class Evaluate(images.Evaluate):
+    """flip_average: the embeddings, too, are averages over each face and its mirror image."""
+
     # Null, or the eps of WCCN (evaluation/whitening.py), by which verification whitens embeddings: the share of the mean
     # variance that every direction gets on top. From 0.01 on; the larger, the nearer to merely subtracting the mean.
-    whiten: PositiveFloat | None
+    whiten: PositiveFloat | None = None

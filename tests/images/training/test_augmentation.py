@@ -12,12 +12,10 @@ from scipy.stats import ks_2samp, kstest
 from torchvision.transforms.v2 import functional as reference
 
 from stages.config.schema import ColorJitter, Crop, Cutout, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate
+from stages.images.settings import Augment
 from stages.images.training import augmentation
-from stages.tasks.cifar10.settings import Augment
-from stages.tasks.faces import settings as faces
 
-Block = Augment | faces.Augment
-NONE = Augment(crop=None, flip=None, shift_scale_rotate=None, cutout=None)
+NONE = Augment()
 MEAN = torch.tensor([125.0, 123.0, 114.0])
 EACH = [
     replace(NONE, crop=Crop(padding=4)),
@@ -25,13 +23,12 @@ EACH = [
     replace(NONE, cutout=Cutout(size=8, p=0.7)),
     replace(NONE, shift_scale_rotate=ShiftScaleRotate(shift=0.1, scale=0.2, rotate=20, p=0.6)),
 ]
-ALL = Augment(Crop(4), Flip(0.5), ShiftScaleRotate(0.1, 0.1, 15, 0.5), Cutout(16, 0.5))
-NO_FACES = faces.Augment(None, None, None, None, None, None, None)
-GRAYSCALE = replace(NO_FACES, grayscale=Grayscale(p=0.4))
-JITTER = replace(NO_FACES, color_jitter=ColorJitter(0.3, 0.4, 0.5))
-ERASING = replace(NO_FACES, erasing=Erasing(area=0.1, p=0.7))
-ALL_FACES = faces.Augment(
-    None, Flip(0.5), ShiftScaleRotate(0, 0, 12, 1), Grayscale(0.2), ColorJitter(0.2, 0.2, 0.2), Erasing(0.1, 0.5), None
+ALL = Augment(Crop(4), Flip(0.5), ShiftScaleRotate(0.1, 0.1, 15, 0.5), cutout=Cutout(16, 0.5))
+GRAYSCALE = replace(NONE, grayscale=Grayscale(p=0.4))
+JITTER = replace(NONE, color_jitter=ColorJitter(0.3, 0.4, 0.5))
+ERASING = replace(NONE, erasing=Erasing(area=0.1, p=0.7))
+ALL_FACES = Augment(
+    None, Flip(0.5), ShiftScaleRotate(0, 0, 12, 1), Grayscale(0.2), ColorJitter(0.2, 0.2, 0.2), erasing=Erasing(0.1, 0.5)
 )
 BLOCKS = {
     **dict(zip(("crop", "flip", "cutout", "shift_scale_rotate"), EACH, strict=True)),
@@ -39,7 +36,7 @@ BLOCKS = {
     "grayscale": GRAYSCALE,
     "color_jitter": JITTER,
     "erasing": ERASING,
-    "erasing half": replace(NO_FACES, erasing=Erasing(area=0.5, p=0.7)),
+    "erasing half": replace(NONE, erasing=Erasing(area=0.5, p=0.7)),
     "all of faces": ALL_FACES,
 }
 
@@ -50,12 +47,12 @@ def images(num: int, side: int = 32) -> np.ndarray:
     return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in small])
 
 
-def batched(block: Block, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
+def batched(block: Augment, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
     draws = augmentation.draw(block, len(pixels), pixels.shape[1], seed, epoch)
     return augmentation.apply(block, torch.from_numpy(pixels), draws, MEAN).numpy()
 
 
-def in_worker(block: Block, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
+def in_worker(block: Augment, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
     transform = augmentation.worker_transform(block, MEAN.numpy(), pixels.shape[1])
     results = []
     for index, image in enumerate(pixels):
@@ -186,7 +183,7 @@ def test_jitter_draws_each_factor_evenly_and_on_its_own(form: Any) -> None:
     pixels = np.full((500, 8, 8, 3), 100, np.uint8)
     pixels[..., 0] = 180
     for jitter in (ColorJitter(0.3, 0, 0), ColorJitter(0, 0, 0.3)):
-        values = form(replace(NO_FACES, color_jitter=jitter), pixels)[:, 0, 0].astype(float)
+        values = form(replace(NONE, color_jitter=jitter), pixels)[:, 0, 0].astype(float)
         factors = values[:, 1] / 100 if jitter.brightness else (values[:, 0] - values[:, 1]) / 80
         assert kstest(factors, "uniform", (0.7, 0.6)).pvalue > 1e-4
 
@@ -195,7 +192,7 @@ def test_jitter_draws_each_factor_evenly_and_on_its_own(form: Any) -> None:
 @pytest.mark.parametrize(("area", "side"), [(0.1, 32), (0.1, 112), (0.6, 32)])
 def test_erasing_fills_one_whole_rectangle_of_the_share_and_of_random_proportions(form: Any, area: float, side: int) -> None:
     pixels = np.full((400, side, side, 3), 7, np.uint8)
-    holes = (form(replace(NO_FACES, erasing=Erasing(area, 0.7)), pixels) == MEAN.numpy()).all(3)
+    holes = (form(replace(NONE, erasing=Erasing(area, 0.7)), pixels) == MEAN.numpy()).all(3)
     assert (pixels == 7).all(), "the images given were changed"
     holes = holes[holes.any((1, 2))]
     assert 240 < len(holes) < 320
@@ -223,7 +220,7 @@ def test_a_new_step_does_not_change_the_draws_of_those_before_it() -> None:
 
 @pytest.mark.parametrize("side", [32, 45])
 @pytest.mark.parametrize("block", [ALL, ALL_FACES])
-def test_an_image_is_augmented_alike_in_every_batch(block: Block, side: int) -> None:
+def test_an_image_is_augmented_alike_in_every_batch(block: Augment, side: int) -> None:
     pixels = torch.from_numpy(images(13, side))
     draws = augmentation.draw(block, 13, side, 0, 0)
     together = augmentation.apply(block, pixels, draws, MEAN)
@@ -233,7 +230,7 @@ def test_an_image_is_augmented_alike_in_every_batch(block: Block, side: int) -> 
 
 
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
-def test_both_forms_draw_from_the_same_distribution(block: Block) -> None:
+def test_both_forms_draw_from_the_same_distribution(block: Augment) -> None:
     """Kolmogorov-Smirnov on random projections of the augmented image, which sees joint distributions too."""
     num = 1500
     pixels = np.repeat(images(1), num, 0)
@@ -254,7 +251,7 @@ def test_the_comparison_of_distributions_can_tell_a_difference() -> None:
 
 @pytest.mark.parametrize("form", [batched, in_worker])
 @pytest.mark.parametrize("block", [replace(ALL, shift_scale_rotate=ShiftScaleRotate(0.1, 0.1, 15, 1.0)), ALL_FACES, JITTER])
-def test_epochs_and_seeds_do_not_repeat_each_other(form: Any, block: Block) -> None:
+def test_epochs_and_seeds_do_not_repeat_each_other(form: Any, block: Augment) -> None:
     pixels = np.repeat(images(1), 64, 0)
     results = [form(block, pixels, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert len(np.unique(np.concatenate(results).reshape(192, -1), axis=0)) == 192
@@ -274,7 +271,7 @@ def test_steps_of_one_image_are_drawn_independently() -> None:
 
 
 def test_brightness_and_holes_of_one_image_are_drawn_independently() -> None:
-    block = replace(NO_FACES, color_jitter=ColorJitter(0.4, 0, 0), erasing=Erasing(0.02, 1.0))
+    block = replace(NONE, color_jitter=ColorJitter(0.4, 0, 0), erasing=Erasing(0.02, 1.0))
     for form in (batched, in_worker):
         results = form(block, np.full((600, 32, 32, 3), 90, np.uint8))[..., 0].astype(int)
         brightness = np.median(results, (1, 2))
