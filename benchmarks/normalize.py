@@ -2,8 +2,7 @@
 
     python -m benchmarks.normalize
 
-Faces: 4,000 JPEGs of 224 x 224 in a zip, smooth noise at quality 90, 20 kB each; the floor is cv2.imdecode, in memory,
-and then simplejpeg, which the stage takes for plain JPEGs.
+Faces: 4,000 JPEGs of 224 x 224 in a zip, smooth noise at quality 90, 20 kB each; the floor is cv2.imdecode, in memory.
 Speech: an hour of harmonics and noise in a zip, as wav and as flac; the floor is torchaudio's MFCC of samples in memory,
 and before it, for flac, soundfile's decoding in memory. The stage also reads the archive, checks it, adds up the moments or
 subtracts them, and writes: of so many items that opening a dozen files is no tenth of it. Checked: the images' bytes arrive,
@@ -20,7 +19,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import simplejpeg
 import soundfile
 import torch
 import torchaudio.transforms
@@ -103,16 +101,8 @@ def measure_faces(folder: Path) -> list[Result]:
             assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) is not None
         return len(contents)
 
-    def simple(_: int) -> int:
-        for content in contents:
-            simplejpeg.decode_jpeg(content, "RGB", fastdct=False, fastupsample=False)
-        return len(contents)
-
     ours = partial(normalize, faces.pack, folder / "faces.zip", settings, IMAGES)
-    return [
-        compare("normalize, JPEG", "images", ours, opencv, "cv2.imdecode alone"),
-        compare("normalize, JPEG", "images", ours, simple, "simplejpeg alone"),
-    ]
+    return [compare("normalize, JPEG", "images", ours, opencv, "cv2.imdecode alone")]
 
 
 def measure_speech(folder: Path) -> list[Result]:

@@ -20,6 +20,7 @@ from benchmarks.gpu.sizes import Sizes, at_size
 from stages.compute import device
 from stages.config.schema import Params
 from stages.core import paths
+from stages.images.training import classifier
 from stages.tasks.cifar10 import training
 from stages.training.loop import Trainer
 from stages.training.recorder import Silence
@@ -41,7 +42,7 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
         is_real, data = _data(Path(folder), sizes)
         place = steps.choose(device, params, deterministic=True)
         lr, source = _rate(params, place, data)
-        flops = _flops(params) * epochs * len(training.read_images(data, "train"))
+        flops = _flops(params) * epochs * len(classifier.read_images(data, "train"))
         peak = steps.matmul_peak(place, sizes.matmul)
         found: dict[str, Any] = {
             "data": "CIFAR-10" if is_real else "random pixels, so no accuracy is claimed",

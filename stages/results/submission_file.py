@@ -5,10 +5,11 @@ same for every task; what an id and a label are is the task's to say.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.errors import InputError
-from stages.data.tables import Row, Table, read_rows, read_table
+from stages.data.tables import Row, Table, read_rows, read_table, write_table
 
 
 def read_predictions(path: Path, things: str, label: Callable[[str], str | None], domain: str) -> dict[str, str]:
@@ -77,3 +78,43 @@ def validate(path: Path, header: Sequence[str], ids: Sequence[str], is_label: Ca
     if count < len(ids):
         raise InputError(f"{path}: line {line + 1}: must have the id {ids[count]!r}, but the file ends after {count} rows")
     return count
+
+
+@dataclass(frozen=True)
+class ClassFile:
+    """A submission of the predicted class of each test image. things: what the classes are, in words."""
+
+    header: list[str]
+    classes: Sequence[str]
+    things: str
+
+    def write(self, predictions: Path, features: Path, out: Path) -> list[Path]:
+        """Write `out`/submission.csv from test.csv in `predictions`; where there is a sample submission, in its order.
+
+        Raises InputError: predictions that are no class; a sample whose header or ids are not those of the test images.
+        """
+        path, labels = out / "submission.csv", self._labels(predictions)
+        write_table(path, self.header, [(name, labels[name]) for name in self._ids(features, labels)])
+        return [path]
+
+    def check(self, file: Path, features: Path, predictions: Path) -> int:
+        """The number of rows of a submission file. Raises InputError that names the first line which cannot be uploaded."""
+        ids = self._ids(features, self._labels(predictions))
+        return validate(file, self.header, ids, self.classes.__contains__, self.things)
+
+    def _labels(self, predictions: Path) -> dict[str, str]:
+        return read_predictions(predictions / "test.csv", "images", {name: name for name in self.classes}.get, self.things)
+
+    def _ids(self, features: Path, names: Collection[str]) -> list[str]:
+        """The test images in the sample's order or, without one, in that of their numbers."""
+        path = features / "sample_submission.csv"
+        if not path.is_file():
+            return sorted(names, key=_number)
+        sample = read_sample(path)
+        if sample.header != self.header:
+            raise InputError(f"{path}: line 1: must be {','.join(self.header)}, but is {','.join(sample.header)!r}")
+        return sample_ids(sample, names, "images")
+
+
+def _number(name: str) -> tuple[int, str]:
+    return (int(name), name) if name.isdecimal() else (-1, name)

@@ -197,7 +197,7 @@ def test_a_wrong_value_is_named_in_full(plain: Project, path: str, value: Any, w
         f"{RUN}.sample",
         f"{RUN}.train",
         f"{RUN}.loading",
-        f"{RUN}.augment.cutout.size",
+        f"{RUN}.augment.crop.padding",
         f"{RUN}.schedule.peak_epoch",
     ],
 )

@@ -70,7 +70,7 @@ def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(task: str) -> 
 def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
     task = part(run.task, "training")
-    stats = {"classes": ["a", "b"], "num_features": 27, "side": 64}
+    stats = {"classes": ["a", "b"], "num_features": 27, "side": getattr(part(run.task), "SIDE", 64)}
     model = Compute(torch.device("cpu"), "fp32").place(task.build_model(run, stats)).eval()
     output = model(*task.example(stats))
     assert (output if isinstance(output, torch.Tensor) else output[0]).isfinite().all()

@@ -1,9 +1,10 @@
-"""What a classifier says of a split's images, as a table and as pictures of its mistakes, and of a user's own.
+"""An image classifier in full: metrics of the dev split, predictions as tables, the mistakes as pictures.
 
 N images, K classes. Matplotlib, whose import takes 0.5 s, is imported where pictures are drawn: `stages.predict` draws none.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from stages.compute.device import Compute
+from stages.config.schema import Run
 from stages.data.tables import write_table
-from stages.images.training.batches import DeviceBatches, ImageBatch, WorkerBatches, normalize
+from stages.images.training import classifier
+from stages.images.training.batches import Batches, ImageBatch
 
 NUM_PICTURES = 40  # in a sheet
-NUM_TOLD = 10  # classes of an answer: all of CIFAR-10's, and the ones that count of thousands of identities
-
-Batches = DeviceBatches | WorkerBatches
-Forward = Callable[[nn.Module, ImageBatch], Tensor]  # logits (N, K), float32
 
 
 class Predictions(NamedTuple):
@@ -34,13 +33,78 @@ class Predictions(NamedTuple):
     loss: Tensor  # 0 where the class is not known
 
 
+def evaluate(
+    model: nn.Module,
+    name: str,
+    run: Run,
+    features: Path,
+    compute: Compute,
+    seed: int,
+    *,
+    plots_to: Path,
+    predictions_to: Path,
+) -> dict[str, Any]:
+    """Metrics of the dev split, by class too; predictions of dev and test as CSV, pictures as PNG into the two folders.
+
+    name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw.
+    """
+    from stages.results import plots
+
+    folders = {"plots_to": plots_to, "predictions_to": predictions_to}
+    metrics, dev, labels = classify(model, name, run, features, compute, seed, **folders)
+    classes = read_classes(features)
+    matrix = torch.zeros(len(classes), len(classes), dtype=torch.long)
+    matrix.index_put_((labels, dev.predicted), torch.ones_like(labels), accumulate=True)
+    plots.confusion(plots_to / "confusion.png", name, matrix.numpy(), classes)
+    recall = matrix.diag().double() / matrix.sum(1).clamp(min=1)
+    return {**metrics, "per_class": dict(zip(classes, recall.tolist(), strict=True))}
+
+
+def classify(
+    model: nn.Module,
+    name: str,
+    run: Run,
+    features: Path,
+    compute: Compute,
+    seed: int,
+    *,
+    plots_to: Path,
+    predictions_to: Path,
+) -> tuple[dict[str, Any], Predictions, Tensor]:
+    """As `evaluate`, for any number of classes: metrics, the predictions of dev, and its labels (N,)."""
+
+    def predicted(split: str) -> Predictions:
+        batches = classifier.eval_batches(features, split, run, compute)
+        return predict(model, batches, compute, flip_average=run.evaluate.flip_average)
+
+    def labels_of(split: str) -> Tensor:
+        return torch.from_numpy(np.load(features / split / "labels.npy"))
+
+    classes, dev, labels = read_classes(features), predicted("dev"), labels_of("dev")
+    write(predictions_to / "dev.csv", dev, classes, labels)
+    if (features / "test").is_dir() and len(labels_of("test")):
+        write(predictions_to / "test.csv", predicted("test"), classes)
+    images = classifier.read_images(features, "dev")
+    draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
+    batches = classifier.train_batches(features, run, compute, seed)
+    draw_as_seen(plots_to / "augmented.png", name, batches, classes)
+    accuracy = (dev.predicted == labels).double().mean().item()
+    return {"loss": dev.loss.mean().item(), "accuracy": accuracy, "num": len(labels)}, dev, labels
+
+
+def read_classes(features: Path) -> list[str]:
+    """The names of the classes, in the order of their labels."""
+    classes: list[str] = json.loads((features / "stats.json").read_text())["classes"]
+    return classes
+
+
 @torch.no_grad()
-def predict(model: nn.Module, forward: Forward, batches: Batches, compute: Compute, *, flip_average: bool) -> Predictions:
+def predict(model: nn.Module, batches: Batches, compute: Compute, *, flip_average: bool) -> Predictions:
     """The most probable class of every image; with flip_average, by the mean over an image and its mirror image."""
     model.eval()
     parts = []
     for batch in batches.epoch(0):
-        log_probs = _log_probs(model, forward, batch, compute, flip_average=flip_average)
+        log_probs = log_probabilities(model, batch, compute, flip_average=flip_average)
         best = log_probs.max(1)
         loss = -log_probs.gather(1, batch.targets.clamp(min=0)[:, None])[:, 0]
         parts.append((best.indices, best.values.exp(), torch.where(batch.targets < 0, 0.0, loss)))
@@ -48,51 +112,16 @@ def predict(model: nn.Module, forward: Forward, batches: Batches, compute: Compu
     return Predictions(list(batches.names), predicted, probability.double(), loss.double())
 
 
-def _log_probs(model: nn.Module, forward: Forward, batch: ImageBatch, compute: Compute, *, flip_average: bool) -> Tensor:
+def log_probabilities(model: nn.Module, batch: ImageBatch, compute: Compute, *, flip_average: bool) -> Tensor:
+    """(N, K) float32; with flip_average, of the mean probability of an image and its mirror image."""
     with compute.autocast():
-        logits = forward(model, batch)
+        logits = classifier.forward(model, batch)
     log_probs = logits.log_softmax(1)
     if flip_average:
         mirrored = batch._replace(inputs=batch.inputs.flip(3))
-        other = _log_probs(model, forward, mirrored, compute, flip_average=False)
+        other = log_probabilities(model, mirrored, compute, flip_average=False)
         log_probs = torch.stack((log_probs, other)).logsumexp(0) - float(np.log(2))
     return log_probs
-
-
-def as_batch(images: Sequence[np.ndarray], stats: Mapping[str, Any], compute: Compute) -> ImageBatch:
-    """Images (H, W, 3) uint8 of one size, of unknown class, as evaluation's batches have them."""
-    mean, std = (torch.tensor(stats[name], device=compute.device) for name in ("mean", "std"))
-    inputs = normalize(torch.from_numpy(np.stack(images)).to(compute.device), mean, std)
-    return ImageBatch(inputs, torch.full((len(images),), -1, device=compute.device), torch.arange(len(images)))
-
-
-@torch.no_grad()
-def answer(
-    model: nn.Module,
-    forward: Forward,
-    images: Sequence[np.ndarray],
-    stats: Mapping[str, Any],
-    compute: Compute,
-    *,
-    flip_average: bool,
-) -> list[dict[str, Any]]:
-    """Of each image its most probable class, that class's probability, and the most probable classes with theirs.
-
-    stats: `classes`, and the `mean` and `std` of training.
-    """
-    model.eval()
-    log_probs = _log_probs(model, forward, as_batch(images, stats, compute), compute, flip_average=flip_average)
-    best = log_probs.exp().sort(descending=True, stable=True)
-    answers = []
-    for values, places in zip(best.values[:, :NUM_TOLD].tolist(), best.indices[:, :NUM_TOLD].tolist(), strict=True):
-        told = {stats["classes"][place]: value for place, value in zip(places, values, strict=True)}
-        answers.append({"predicted": next(iter(told)), "probability": values[0], "probabilities": told})
-    return answers
-
-
-def describe(answer: Mapping[str, Any]) -> str:
-    """The three most probable classes in words."""
-    return ", ".join(f"{name} {value:.1%}" for name, value in list(answer["probabilities"].items())[:3])
 
 
 def write(path: Path, predictions: Predictions, classes: Sequence[str], labels: Tensor | None = None) -> None:

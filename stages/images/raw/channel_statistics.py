@@ -1,29 +1,15 @@
-"""The mean and standard deviation of any number of images' channels, exact, in one pass and a fixed amount of memory."""
-
-import functools
-import threading
+"""The exact mean and standard deviation of the channels of any number of images, in one pass."""
 
 import cv2
 import numpy as np
 
 
 def sums(image: np.ndarray) -> np.ndarray:
-    """Of the values and of their squares in each channel: (H, W, 3) uint8 -> (2, 3) int64.
-
-    By OpenCV, which lets other threads run: 0.015 ms for 224 x 224, a fifth of its histograms.
-    """
-    image = np.ascontiguousarray(image)
-    planes = _planes(threading.get_ident(), image.shape[:2])
-    cv2.split(image, planes)  # into memory of ours, in a third of the time
-    totals = [cv2.sumElems(image)[:3], [cv2.norm(plane, cv2.NORM_L2SQR) for plane in planes]]
-    # Exact when rounded: OpenCV squares a root again, and the sums are far below 2**53.
-    return np.rint(totals).astype(np.int64)
-
-
-@functools.lru_cache(maxsize=32)
-def _planes(thread: int, shape: tuple[int, int]) -> list[np.ndarray]:
-    """Three images of one channel: a thread's own, again and again, since memory that was just used is near."""
-    return [np.empty(shape, np.uint8) for _ in range(3)]
+    """Of the values and of their squares in each channel: (H, W, 3) uint8 -> (2, 3) int64."""
+    mean, std = cv2.meanStdDev(image)
+    height, width, _ = image.shape
+    # The rounding makes the sums exact: the error of the products is far below a half.
+    return np.rint(height * width * np.hstack((mean, std**2 + mean**2)).T).astype(np.int64)
 
 
 class Moments:

@@ -24,7 +24,7 @@ from stages.core.errors import InputError
 from stages.core.machine import memory, num_cores
 from stages.data.packed import read_texts
 from stages.images.storage import EncodedImages
-from stages.images.training import augmentation as augmentation
+from stages.images.training import augmentation, mixing
 
 Images = np.ndarray | EncodedImages  # (N, H, W, C) uint8; the array may be a memory map
 CHUNK = 4096  # images on their way to the device at a time
@@ -106,7 +106,7 @@ class _ImageBatches:
         inputs = normalize(images, self.mean, self.std)
         if self._mix is None:
             return ImageBatch(inputs, targets, places)
-        inputs, partners, share = augmentation.mix(self._mix, inputs, targets, seed=self.seed, epoch=epoch, number=number)
+        inputs, partners, share = mixing.mix(self._mix, inputs, targets, seed=self.seed, epoch=epoch, number=number)
         return ImageBatch(inputs, targets, places, partners, share)
 
 
@@ -134,7 +134,7 @@ class DeviceBatches(_ImageBatches):
             draws = {name: rows.to(self.device) for name, rows in drawn.items()}
         sizes = [len(share) for share in shares]
         for number, place, index in zip(numbers, shares, on_device.split(sizes), strict=True):
-            images = self.images.index_select(0, index)  # a twentieth of the time of self.images[index]
+            images = self.images[index]
             if self.augment is not None:
                 rows = {name: values[index] for name, values in draws.items()}
                 images = augmentation.apply(self.augment, images, rows, self.mean)
@@ -222,19 +222,16 @@ def _share(batch: Any) -> Any:
 
 
 def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) float32 of zero mean and unit variance; the memory stays channels last.
+    """(N, H, W, C) uint8 -> (N, C, H, W) float32 of zero mean and unit variance; the memory stays channels last."""
+    return ((images.float() - mean) / std).permute(0, 3, 1, 2)
 
-    In place and by whole rows of pixels: three times as fast on a CPU as (images - mean) / std, bit for bit the same.
-    """
-    num, height, width, channels = images.shape
-    pixels = images.float().contiguous()
-    pixels.view(num * height, width * channels).sub_(mean.repeat(width)).div_(std.repeat(width))
-    return pixels.permute(0, 3, 1, 2)
+
+Batches = DeviceBatches | WorkerBatches
 
 
 def of_split(
     images: Images, features: Path, split: str, run: Run, compute: Compute, *, seed: int = 0, augment: Any = None
-) -> DeviceBatches | WorkerBatches:
+) -> Batches:
     """Batches of a split's images, with the labels and names that lie beside them in features/<split>/."""
     stats = json.loads((features / "stats.json").read_text())
     return load(
@@ -253,7 +250,7 @@ def of_split(
 
 def load(
     images: Images, labels: np.ndarray, names: Sequence[str], *, loading: str, device: torch.device, **settings: Any
-) -> DeviceBatches | WorkerBatches:
+) -> Batches:
     """Batches in the way that `loading` names; `auto` takes the device if the images fill at most a quarter of its memory.
 
     Of all its memory, not of what happens to be free: the two ways draw other random numbers, and equal runs are equal.

@@ -1,11 +1,7 @@
 """CIFAR-10's networks as graphs for users: from pixels to log-probabilities. N images, K classes."""
 
-from typing import Any
-
-from torch import Tensor, nn
-
 from stages.exporting.card import About
-from stages.exporting.onnx_graph import Graph, Pixels, Port, random_images
+from stages.images.export import graph
 from stages.tasks.cifar10 import SIDE
 
 ABOUT = About(
@@ -23,28 +19,3 @@ ABOUT = About(
         "and ask to be cited.",
     },
 )
-
-
-class Classifier(nn.Module):
-    """(N, H, W, 3) uint8 -> log-probabilities (N, K)."""
-
-    def __init__(self, model: nn.Module, stats: dict[str, Any]) -> None:
-        super().__init__()
-        self.pixels, self.model = Pixels(stats["mean"], stats["std"]), model
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        return (self.model(self.pixels(images)).log_softmax(1),)
-
-
-def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
-    """The trained `model` as users want it."""
-    network = Classifier(model, stats).eval()
-    return Graph(
-        network,
-        network,
-        inputs=[Port("images", "uint8", ("batch", SIDE, SIDE, 3), "RGB pixels, 0 to 255; the graph normalises them itself")],
-        outputs=[Port("log_probs", "float32", ("batch", len(stats["classes"])), "natural logarithms of the probabilities")],
-        example=(random_images(3, SIDE),),
-        trials=[(random_images(num, SIDE),) for num in (1, 2, 17)],
-        labels=stats["classes"],
-    )

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from stages.config import schema
-from stages.config.check import BelowOne, InsideUnit, PositiveInt, Share
-from stages.config.schema import Crop, Cutout, Flip, Loading, Network, ShiftScaleRotate, TaskSettings
+from stages.config.check import InsideUnit, PositiveInt, Share
+from stages.config.schema import Network, TaskSettings
+from stages.images import settings as images
 
 
 @dataclass(frozen=True)
@@ -38,33 +38,5 @@ Model = CustomResnet | DilatedNet
 
 
 @dataclass(frozen=True)
-class Augment:
-    """Applied in this order; null, the default, leaves one out."""
-
-    crop: Crop | None = None
-    flip: Flip | None = None
-    shift_scale_rotate: ShiftScaleRotate | None = None
-    cutout: Cutout | None = None
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Cross-entropy."""
-
-    label_smoothing: Annotated[float, BelowOne] = 0.0
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    weights: Literal["best", "last"]
-    flip_average: bool  # average the class probabilities of each image and its mirror image
-
-
-@dataclass(frozen=True)
-class Run(schema.Run):
+class Run(images.Run):
     model: Model
-    batch_size: PositiveInt
-    loading: Loading
-    augment: Augment
-    loss: Loss
-    evaluate: Evaluate

@@ -10,28 +10,18 @@ from torch import nn
 from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
-from stages.images import storage
-from stages.images.evaluation import classification
-from stages.tasks.faces import training
+from stages.images import prediction
+from stages.images.prediction import SUFFIXES, predict
 from stages.tasks.faces.raw.image import Problem, header
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
     """RGB (side, side, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
     try:
         header(content).check_size(stats["side"])
-        return storage.decode(np.frombuffer(content, np.uint8), stats["side"])
-    except (Problem, ValueError) as problem:
+    except Problem as problem:
         raise InputError(str(problem)) from None
-
-
-def predict(
-    model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
-) -> list[dict[str, Any]]:
-    """Of each item the most probable identity, its probability, and those of the ten most probable."""
-    return classification.answer(model, training.forward, items, stats, compute, flip_average=run.evaluate.flip_average)
+    return prediction.read(content, stats)
 
 
 def compare(
@@ -54,7 +44,7 @@ def compare(
     if "verification" not in report["dev"]:
         raise InputError("there is no threshold for the same person: the source had no images of a verification")
     whiten = whitening.load(predictions, eps=run.evaluate.whiten, weights_sha256=report["weights_sha256"])
-    embeddings = embed_batch(model.eval(), classification.as_batch(items, stats, compute), run, compute)
+    embeddings = embed_batch(model.eval(), prediction.as_batch(items, stats, compute), run, compute)
     if whiten is not None:
         embeddings = whiten.apply(embeddings)
     score = verification.most_similar(embeddings[:1], embeddings[1:])[0].item()
@@ -67,4 +57,4 @@ def describe(answer: dict[str, Any]) -> str:
     if "same" in answer:
         numbers = f"score {answer['score']:.4f}, threshold {answer['threshold']:.4f}"
         return f"same person as {answer['other']}: {'yes' if answer['same'] else 'no'}, {numbers}"
-    return classification.describe(answer)
+    return prediction.describe(answer)

@@ -3,21 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from stages.config import schema
-from stages.config.check import BelowOne, InsideUnit, PositiveFloat, PositiveInt, Share
-from stages.config.schema import (
-    ColorJitter,
-    Crop,
-    CutMix,
-    Erasing,
-    Flip,
-    Grayscale,
-    Loading,
-    MixUp,
-    Network,
-    ShiftScaleRotate,
-    TaskSettings,
-)
+from stages.config.check import InsideUnit, PositiveFloat, PositiveInt, Share
+from stages.config.schema import Network, TaskSettings
+from stages.images import settings as images
 
 
 @dataclass(frozen=True)
@@ -56,19 +44,6 @@ Model = ResNet50 | ConvNeXt
 
 
 @dataclass(frozen=True)
-class Augment:
-    """Applied in this order; null, the default, leaves one out."""
-
-    crop: Crop | None = None
-    flip: Flip | None = None
-    shift_scale_rotate: ShiftScaleRotate | None = None
-    grayscale: Grayscale | None = None
-    color_jitter: ColorJitter | None = None
-    erasing: Erasing | None = None
-    mix: MixUp | CutMix | None = None
-
-
-@dataclass(frozen=True)
 class ArcFace:
     """Additive angular margin (Deng et al. 2019, arXiv:1801.07698): cosines times `scale`, the true angle plus `margin`."""
 
@@ -77,27 +52,23 @@ class ArcFace:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(images.Loss):
     """Cross-entropy; with `arcface` on the cosines between embedding and class centres."""
 
-    label_smoothing: Annotated[float, BelowOne] = 0.0
     arcface: ArcFace | None = None
 
 
 @dataclass(frozen=True)
-class Evaluate:
-    weights: Literal["best", "last"]
-    flip_average: bool  # average the class probabilities, and the embeddings, of each image and its mirror image
+class Evaluate(images.Evaluate):
+    """flip_average: the embeddings, too, are averages over each face and its mirror image."""
+
     # Null, or the eps of WCCN (evaluation/whitening.py), by which verification whitens embeddings: the share of the mean
     # variance that every direction gets on top. From 0.01 on; the larger, the nearer to merely subtracting the mean.
-    whiten: PositiveFloat | None
+    whiten: PositiveFloat | None = None
 
 
 @dataclass(frozen=True)
-class Run(schema.Run):
+class Run(images.Run):
     model: Model
-    batch_size: PositiveInt
-    loading: Loading
-    augment: Augment
     loss: Loss
     evaluate: Evaluate

@@ -11,14 +11,11 @@ import torch
 from scipy.stats import ks_2samp, kstest
 from torchvision.transforms.v2 import functional as reference
 
-from stages.config.schema import ColorJitter, Crop, CutMix, Cutout, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate
+from stages.config.schema import ColorJitter, Crop, Cutout, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate
+from stages.images.settings import Augment
 from stages.images.training import augmentation
-from stages.images.training.albumentations_steps import JitterColors
-from stages.tasks.cifar10.settings import Augment
-from stages.tasks.faces import settings as faces
 
-Block = Augment | faces.Augment
-NONE = Augment(crop=None, flip=None, shift_scale_rotate=None, cutout=None)
+NONE = Augment()
 MEAN = torch.tensor([125.0, 123.0, 114.0])
 EACH = [
     replace(NONE, crop=Crop(padding=4)),
@@ -26,13 +23,12 @@ EACH = [
     replace(NONE, cutout=Cutout(size=8, p=0.7)),
     replace(NONE, shift_scale_rotate=ShiftScaleRotate(shift=0.1, scale=0.2, rotate=20, p=0.6)),
 ]
-ALL = Augment(Crop(4), Flip(0.5), ShiftScaleRotate(0.1, 0.1, 15, 0.5), Cutout(16, 0.5))
-NO_FACES = faces.Augment(None, None, None, None, None, None, None)
-GRAYSCALE = replace(NO_FACES, grayscale=Grayscale(p=0.4))
-JITTER = replace(NO_FACES, color_jitter=ColorJitter(0.3, 0.4, 0.5))
-ERASING = replace(NO_FACES, erasing=Erasing(area=0.1, p=0.7))
-ALL_FACES = faces.Augment(
-    None, Flip(0.5), ShiftScaleRotate(0, 0, 12, 1), Grayscale(0.2), ColorJitter(0.2, 0.2, 0.2), Erasing(0.1, 0.5), None
+ALL = Augment(Crop(4), Flip(0.5), ShiftScaleRotate(0.1, 0.1, 15, 0.5), cutout=Cutout(16, 0.5))
+GRAYSCALE = replace(NONE, grayscale=Grayscale(p=0.4))
+JITTER = replace(NONE, color_jitter=ColorJitter(0.3, 0.4, 0.5))
+ERASING = replace(NONE, erasing=Erasing(area=0.1, p=0.7))
+ALL_FACES = Augment(
+    None, Flip(0.5), ShiftScaleRotate(0, 0, 12, 1), Grayscale(0.2), ColorJitter(0.2, 0.2, 0.2), erasing=Erasing(0.1, 0.5)
 )
 BLOCKS = {
     **dict(zip(("crop", "flip", "cutout", "shift_scale_rotate"), EACH, strict=True)),
@@ -40,7 +36,7 @@ BLOCKS = {
     "grayscale": GRAYSCALE,
     "color_jitter": JITTER,
     "erasing": ERASING,
-    "erasing half": replace(NO_FACES, erasing=Erasing(area=0.5, p=0.7)),
+    "erasing half": replace(NONE, erasing=Erasing(area=0.5, p=0.7)),
     "all of faces": ALL_FACES,
 }
 
@@ -51,12 +47,12 @@ def images(num: int, side: int = 32) -> np.ndarray:
     return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in small])
 
 
-def batched(block: Block, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
+def batched(block: Augment, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
     draws = augmentation.draw(block, len(pixels), pixels.shape[1], seed, epoch)
     return augmentation.apply(block, torch.from_numpy(pixels), draws, MEAN).numpy()
 
 
-def in_worker(block: Block, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
+def in_worker(block: Augment, pixels: np.ndarray, seed: int = 0, epoch: int = 0) -> np.ndarray:
     transform = augmentation.worker_transform(block, MEAN.numpy(), pixels.shape[1])
     results = []
     for index, image in enumerate(pixels):
@@ -118,15 +114,9 @@ def test_the_affine_map_is_bilinear_and_mirrors_as_often_as_it_must(side: int) -
     draws[::4] = 0  # those stay as they are
     result = augmentation.apply(EACH[3], torch.from_numpy(pixels), {"shift_scale_rotate": draws}, MEAN).numpy()
     assert (result[::4] == pixels[::4]).all()
-    whole = augmentation._affine(
-        augmentation._pack(torch.from_numpy(pixels)), draws
-    )  # as on a GPU, which does not pick images
-    assert (torch.stack(augmentation._unpack(whole), 3).numpy() == result).all()
     for image, changed, (right, down, scale, angle) in zip(pixels, result, draws.double().tolist(), strict=True):
         expected = naive_affine(image, right * side, down * side, 1 + scale, angle)
-        # 128 steps of a position and of a weight: two levels where neighbours are 255 apart, and rounding.
-        assert np.abs(changed - expected).max() <= 4
-        assert np.abs(changed - expected).mean() < 1
+        assert np.abs(changed - expected).max() <= 0.6
 
 
 def naive_affine(image: np.ndarray, right: float, down: float, scale: float, angle: float) -> np.ndarray:
@@ -177,8 +167,14 @@ def test_colors_are_jittered_as_torchvision_does_it_in_the_fixed_order(factors: 
     for kind in (torch.from_numpy(pixels), planes):
         result = augmentation.apply(JITTER, kind, {"color_jitter": torch.tensor([factors] * 6)}, MEAN)
         assert np.abs(result.numpy() - expected).max() <= 1
-    in_steps = np.stack([JitterColors(0, 0, 0).apply(image, list(factors)) for image in pixels])  # rounds thrice
-    assert np.abs(in_steps - expected).max() <= 2
+    exactly = albumentations.Compose(
+        [
+            albumentations.ColorJitter(*((factor, factor) if here == place else (1, 1) for here in range(3)), (0, 0), p=1)
+            for place, factor in enumerate(factors)
+        ]
+    )
+    in_steps = np.stack([exactly(image=image)["image"] for image in pixels])  # rounds after each
+    assert np.abs(in_steps - expected).max() <= 3
 
 
 @pytest.mark.parametrize("form", [batched, in_worker])
@@ -187,16 +183,16 @@ def test_jitter_draws_each_factor_evenly_and_on_its_own(form: Any) -> None:
     pixels = np.full((500, 8, 8, 3), 100, np.uint8)
     pixels[..., 0] = 180
     for jitter in (ColorJitter(0.3, 0, 0), ColorJitter(0, 0, 0.3)):
-        values = form(replace(NO_FACES, color_jitter=jitter), pixels)[:, 0, 0].astype(float)
+        values = form(replace(NONE, color_jitter=jitter), pixels)[:, 0, 0].astype(float)
         factors = values[:, 1] / 100 if jitter.brightness else (values[:, 0] - values[:, 1]) / 80
         assert kstest(factors, "uniform", (0.7, 0.6)).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("form", [batched, in_worker])
-@pytest.mark.parametrize(("area", "side"), [(0.1, 32), (0.1, 112), (0.6, 32), (0.001, 8)])
+@pytest.mark.parametrize(("area", "side"), [(0.1, 32), (0.1, 112), (0.6, 32)])
 def test_erasing_fills_one_whole_rectangle_of_the_share_and_of_random_proportions(form: Any, area: float, side: int) -> None:
     pixels = np.full((400, side, side, 3), 7, np.uint8)
-    holes = (form(replace(NO_FACES, erasing=Erasing(area, 0.7)), pixels) == MEAN.numpy()).all(3)
+    holes = (form(replace(NONE, erasing=Erasing(area, 0.7)), pixels) == MEAN.numpy()).all(3)
     assert (pixels == 7).all(), "the images given were changed"
     holes = holes[holes.any((1, 2))]
     assert 240 < len(holes) < 320
@@ -205,13 +201,9 @@ def test_erasing_fills_one_whole_rectangle_of_the_share_and_of_random_proportion
     heights, widths = rows.sum(1), columns.sum(1)
     for size, line in ((heights, rows), (widths, columns)):  # without a gap: from the first to the last there are so many
         assert (size == side - line.argmax(1) - line[:, ::-1].argmax(1)).all()
-    if area * side**2 < 1:
-        assert holes.sum() == len(holes)
-        return
     assert (np.abs(heights * widths - area * side**2) <= 0.5 * (heights + widths) + 0.25).all()
-    low, high = np.log(max(0.3, area)), np.log(min(3.3, 1 / area))
     # Whole pixels: that many steps coarse is the distribution of the ratio, so the even one is rounded likewise.
-    root = np.exp(np.random.default_rng(0).uniform(low, high, 4000) / 2)
+    root = np.sqrt(np.random.default_rng(0).uniform(max(0.3, area), min(3.3, 1 / area), 4000))
     even = np.rint(side * np.sqrt(area) * root) / np.rint(side * np.sqrt(area) / root)
     assert ks_2samp(widths / heights, even).pvalue > 1e-4
 
@@ -220,14 +212,25 @@ def test_a_new_step_does_not_change_the_draws_of_those_before_it() -> None:
     """Metrics are committed: a declaration's numbers must stay what they are."""
     draws = augmentation.draw(ALL, 2, 32, 0, 0)
     assert draws["crop"].tolist() == [[1, 6], [3, 0]]
-    assert draws["cutout"].tolist() == [[2, 1], [15, 10]]
+    assert draws["cutout"].tolist() == [[2, 1, 16, 16], [15, 10, 16, 16]]
     more = augmentation.draw(replace(ALL_FACES, mix=MixUp("mixup", 0.2, 1.0)), 2, 32, 0, 0)
     assert [*more] == ["flip", "shift_scale_rotate", "grayscale", "color_jitter", "erasing"]
     assert all((more[name] == values).all() for name, values in augmentation.draw(ALL_FACES, 2, 32, 0, 0).items())
 
 
+@pytest.mark.parametrize("side", [32, 45])
+@pytest.mark.parametrize("block", [ALL, ALL_FACES])
+def test_an_image_is_augmented_alike_in_every_batch(block: Augment, side: int) -> None:
+    pixels = torch.from_numpy(images(13, side))
+    draws = augmentation.draw(block, 13, side, 0, 0)
+    together = augmentation.apply(block, pixels, draws, MEAN)
+    for row in range(13):
+        own = {name: values[row : row + 1] for name, values in draws.items()}
+        assert torch.equal(augmentation.apply(block, pixels[row : row + 1], own, MEAN), together[row : row + 1])
+
+
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
-def test_both_forms_draw_from_the_same_distribution(block: Block) -> None:
+def test_both_forms_draw_from_the_same_distribution(block: Augment) -> None:
     """Kolmogorov-Smirnov on random projections of the augmented image, which sees joint distributions too."""
     num = 1500
     pixels = np.repeat(images(1), num, 0)
@@ -248,7 +251,7 @@ def test_the_comparison_of_distributions_can_tell_a_difference() -> None:
 
 @pytest.mark.parametrize("form", [batched, in_worker])
 @pytest.mark.parametrize("block", [replace(ALL, shift_scale_rotate=ShiftScaleRotate(0.1, 0.1, 15, 1.0)), ALL_FACES, JITTER])
-def test_epochs_and_seeds_do_not_repeat_each_other(form: Any, block: Block) -> None:
+def test_epochs_and_seeds_do_not_repeat_each_other(form: Any, block: Augment) -> None:
     pixels = np.repeat(images(1), 64, 0)
     results = [form(block, pixels, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert len(np.unique(np.concatenate(results).reshape(192, -1), axis=0)) == 192
@@ -268,80 +271,9 @@ def test_steps_of_one_image_are_drawn_independently() -> None:
 
 
 def test_brightness_and_holes_of_one_image_are_drawn_independently() -> None:
-    block = replace(NO_FACES, color_jitter=ColorJitter(0.4, 0, 0), erasing=Erasing(0.02, 1.0))
+    block = replace(NONE, color_jitter=ColorJitter(0.4, 0, 0), erasing=Erasing(0.02, 1.0))
     for form in (batched, in_worker):
         results = form(block, np.full((600, 32, 32, 3), 90, np.uint8))[..., 0].astype(int)
         brightness = np.median(results, (1, 2))
         tops = (results == MEAN[0].item()).any(2).argmax(1)
         assert abs(np.corrcoef(brightness, tops)[0, 1]) < 0.2
-
-
-def batch(num: int = 12, side: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
-    """A normalised batch in channels-last memory, with the place of each image as its target."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(num, side, side, 3, generator=generator).permute(0, 3, 1, 2), torch.arange(num)
-
-
-def test_mixup_is_the_weighted_mean_of_an_image_and_its_partner() -> None:
-    images, targets = batch()
-    before = images.clone()
-    shares = []
-    for number in range(400):
-        mixed, partners, share = augmentation.mix(MixUp("mixup", 0.4, 1.0), images, targets, seed=0, epoch=0, number=number)
-        assert partners.sort().values.equal(targets)
-        assert share.shape == ()
-        torch.testing.assert_close(mixed, share * images + (1 - share) * images[partners])
-        shares.append(share.item())
-    assert images.equal(before)
-    assert mixed.stride() == images.stride()
-    assert kstest(shares, "beta", (0.4, 0.4)).pvalue > 1e-4
-
-
-def test_cutmix_takes_one_box_from_the_partner_and_keeps_the_exact_share() -> None:
-    images, targets = batch()
-    before = images.clone()
-    shares = []
-    for number in range(400):
-        mixed, partners, share = augmentation.mix(
-            CutMix("cutmix", 1.0, 1.0), images, targets, seed=0, epoch=0, number=number
-        )
-        assert (mixed == images).all(1).logical_xor((mixed == images[partners]).all(1)).all()
-        taken = (mixed != images).all(1)
-        assert (taken == taken[0]).all()
-        rows, columns = taken[0].any(1), taken[0].any(0)
-        assert taken[0].equal(rows[:, None] & columns)
-        assert all(line.nonzero().diff(dim=0).eq(1).all() for line in (rows, columns))
-        assert share.item() == pytest.approx(1 - taken[0].float().mean().item())
-        shares.append(share.item())
-    assert images.equal(before)
-    expected = [naive_share(np.random.default_rng(number), 20) for number in range(4000)]
-    assert ks_2samp(shares, expected).pvalue > 1e-4
-
-
-def naive_share(rng: np.random.Generator, side: int) -> float:
-    """What a CutMix box with an even weight leaves, counted pixel by pixel."""
-    length = int(side * np.sqrt(1 - rng.uniform()))
-    kept = [[True] * side for _ in range(side)]
-    top, left = (int(rng.integers(side)) - length // 2 for _ in range(2))
-    for row in range(top, top + length):
-        for column in range(left, left + length):
-            if 0 <= row < side and 0 <= column < side:
-                kept[row][column] = False
-    return float(np.mean(kept))
-
-
-@pytest.mark.parametrize("kind", [MixUp("mixup", 0.4, 0.3), CutMix("cutmix", 1.0, 0.3)])
-def test_mixing_happens_with_its_probability_and_depends_on_seed_epoch_and_number(kind: MixUp | CutMix) -> None:
-    images, targets = batch()
-    places = [(seed, epoch, number) for seed in range(3) for epoch in range(10) for number in range(10)]
-    shares = []
-    for seed, epoch, number in places:
-        settings = {"seed": seed, "epoch": epoch, "number": number}
-        mixed, _, share = augmentation.mix(kind, images, targets, **settings)
-        again = augmentation.mix(kind, images[:5], targets[:5], **settings)[2]
-        assert share == again
-        assert (share == 1) == mixed.equal(images)
-        shares.append(share.item())
-    changed = [share for share in shares if share != 1]
-    assert 55 < len(changed) < 125
-    assert len(set(changed)) > (0.9 if isinstance(kind, MixUp) else 0.4) * len(changed)

@@ -9,10 +9,10 @@ import torch
 
 from stages.config.schema import Crop, Cutout, Flip
 from stages.core.errors import InputError
+from stages.images.settings import Augment
 from stages.images.training.batches import DeviceBatches, WorkerBatches, load
-from stages.tasks.cifar10.settings import Augment
 
-AUGMENT = Augment(crop=Crop(4), flip=Flip(0.5), shift_scale_rotate=None, cutout=Cutout(8))
+AUGMENT = Augment(crop=Crop(4), flip=Flip(0.5), cutout=Cutout(8))
 MEAN, STD = [120.0, 110.0, 100.0], [60.0, 50.0, 40.0]
 
 

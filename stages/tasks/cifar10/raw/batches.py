@@ -14,8 +14,8 @@ import numpy as np
 
 from stages.core.errors import InputError
 from stages.data.archive import Archive
+from stages.images.raw.packing import Item
 from stages.tasks.cifar10 import CLASSES, SIDE
-from stages.tasks.cifar10.raw.item import Item
 
 TRAIN, TEST = re.compile(r"data_batch_\d+"), "test_batch"
 

@@ -12,8 +12,8 @@ from stages.config.check import nearest
 from stages.core.errors import InputError
 from stages.data.archive import Archive, find
 from stages.data.tables import Row, read_rows
+from stages.images.raw.packing import Item
 from stages.tasks.cifar10 import CLASSES, SIDE
-from stages.tasks.cifar10.raw.item import Item
 
 LABELS, SAMPLE = "trainLabels.csv", "sampleSubmission.csv"
 

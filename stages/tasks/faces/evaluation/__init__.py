@@ -44,29 +44,11 @@ def evaluate(
     """
     stats = json.loads((features / "stats.json").read_text())
     classes = stats["classes"]
-
-    def predict(split: str) -> classification.Predictions:
-        batches = training.eval_batches(features, split, run, compute)
-        return classification.predict(model, training.forward, batches, compute, flip_average=run.evaluate.flip_average)
-
-    dev, labels = predict("dev"), torch.from_numpy(np.load(features / "dev" / "labels.npy"))
-    classification.write(predictions_to / "dev.csv", dev, classes, labels)
-    if (features / "test").is_dir():
-        classification.write(predictions_to / "test.csv", predict("test"), classes)
-
-    images = training.read_images(features, "dev")
-    classification.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
-    classification.draw_as_seen(
-        plots_to / "augmented.png", name, training.train_batches(features, run, compute, seed), classes
-    )
+    folders = {"plots_to": plots_to, "predictions_to": predictions_to}
+    metrics, dev, labels = classification.classify(model, name, run, features, compute, seed, **folders)
     wrong = Counter(pair for pair in zip(labels.tolist(), dev.predicted.tolist(), strict=True) if pair[0] != pair[1])
     counts = [(classes[true], classes[predicted], count) for (true, predicted), count in wrong.items()]
     charts.confused(plots_to / "confused.png", name, counts)
-    metrics: dict[str, Any] = {
-        "loss": dev.loss.mean().item(),
-        "accuracy": (dev.predicted == labels).double().mean().item(),
-        "num": len(labels),
-    }
     if all((features / split).is_dir() for split in ("known", "unknown_dev")):
         metrics["verification"] = _verify(model, name, run, features, compute, stats, plots_to, predictions_to)
     return metrics

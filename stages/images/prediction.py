@@ -1,0 +1,53 @@
+"""What a trained classifier says of a user's own images: the most probable classes and their probabilities."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.core.errors import InputError
+from stages.images import storage
+from stages.images.evaluation.classification import log_probabilities
+from stages.images.training.batches import ImageBatch, normalize
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+NUM_TOLD = 10  # classes of an answer: all of CIFAR-10's, and the ones that count of thousands of identities
+
+
+def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
+    """RGB (side, side, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
+    try:
+        return storage.decode(np.frombuffer(content, np.uint8), stats["side"])
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
+) -> list[dict[str, Any]]:
+    """Of each item the most probable class, its probability, and the most probable classes with theirs."""
+    model.eval()
+    log_probs = log_probabilities(model, as_batch(items, stats, compute), compute, flip_average=run.evaluate.flip_average)
+    best = log_probs.exp().sort(descending=True, stable=True)
+    answers = []
+    for values, places in zip(best.values[:, :NUM_TOLD].tolist(), best.indices[:, :NUM_TOLD].tolist(), strict=True):
+        told = {stats["classes"][place]: value for place, value in zip(places, values, strict=True)}
+        answers.append({"predicted": next(iter(told)), "probability": values[0], "probabilities": told})
+    return answers
+
+
+def describe(answer: dict[str, Any]) -> str:
+    """The three most probable classes in words."""
+    return ", ".join(f"{name} {value:.1%}" for name, value in list(answer["probabilities"].items())[:3])
+
+
+def as_batch(images: Sequence[np.ndarray], stats: Mapping[str, Any], compute: Compute) -> ImageBatch:
+    """Images (H, W, 3) uint8 of one size, of unknown class, as evaluation's batches have them."""
+    mean, std = (torch.tensor(stats[name], device=compute.device) for name in ("mean", "std"))
+    inputs = normalize(torch.from_numpy(np.stack(images)).to(compute.device), mean, std)
+    return ImageBatch(inputs, torch.full((len(images),), -1, device=compute.device), torch.arange(len(images)))

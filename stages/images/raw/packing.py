@@ -1,0 +1,80 @@
+"""Decoded images on their way from archives to packed arrays: images.npy, labels.npy and names of each split, stats.json."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from stages.config.schema import TaskSettings
+from stages.core.errors import InputError
+from stages.data.packed import Ragged, Rows, text_row
+from stages.images.raw.channel_statistics import Moments, sums
+
+
+@dataclass(frozen=True)
+class Item:
+    """split, a short name, where it came from (for messages), pixels (side, side, 3) uint8, class, what is wrong with it."""
+
+    split: Literal["train", "dev", "test"]
+    name: str
+    where: str
+    image: np.ndarray | None
+    label: int | None
+    problem: str | None
+
+
+def pack(
+    items: Iterable[Item], out: Path, settings: TaskSettings, *, task: str, classes: Sequence[str], side: int, source: Path
+) -> dict[str, Any]:
+    """Write the splits below `out`.
+
+    Returns the statistics, also in out/stats.json: counts, the training split's channel mean and standard deviation in
+    units of 0 to 255, what was rejected and why. source: the archives' folder, for messages.
+    Raises InputError for a bad item (unless settings.on_bad is skip), and for a class without training images.
+    """
+    stats: dict[str, Any] = {"task": task, "classes": list(classes), "side": side, "rejected": []}
+    moments = Moments()
+    counts = {split: Counter[int]() for split in ("train", "dev", "test")}
+    with ExitStack() as stack:
+        writers = {split: _Writer(stack, out / split, side) for split in counts}
+        for item in items:
+            if item.problem is not None:
+                if settings.on_bad == "error":
+                    raise InputError(f"{item.where}: {item.problem}; `on_bad: skip` leaves such items out")
+                stats["rejected"].append({"item": item.where, "reason": item.problem})
+                continue
+            assert item.image is not None
+            label = -1 if item.label is None else item.label
+            counts[item.split][label] += 1
+            writers[item.split].append(item.image, label, item.name)
+            if item.split == "train":
+                moments.add(side * side, sums(item.image))
+    missing = [name for label, name in enumerate(classes) if not counts["train"][label]]
+    if missing:
+        raise InputError(f"{source}: no training image of the class {', '.join(missing)}")
+    if not counts["dev"].total():
+        raise InputError(f"{source}: no image for the dev split; a larger part of the training images must be held out")
+    stats["num"] = {split: count.total() for split, count in counts.items()}
+    stats["per_class"] = {name: counts["train"][label] for label, name in enumerate(classes)}
+    stats["mean"], stats["std"] = moments.mean_and_std()
+    (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
+    return stats
+
+
+class _Writer:
+    """The three arrays of one split, closed by `stack`."""
+
+    def __init__(self, stack: ExitStack, folder: Path, side: int) -> None:
+        self.images = stack.enter_context(Rows(folder / "images.npy", (side, side, 3), np.uint8))
+        self.labels = stack.enter_context(Rows(folder / "labels.npy", (), np.int64))
+        self.names = stack.enter_context(Ragged(folder / "names", (), np.uint8))
+
+    def append(self, image: np.ndarray, label: int, name: str) -> None:
+        self.images.append(image[None])
+        self.labels.append(np.array([label]))
+        self.names.append(text_row(name))

@@ -1,0 +1,91 @@
+"""What training an image classifier needs: the model, the batches, the loss and the score. N C H W, K classes.
+
+A task's training/ names these functions or wraps them. Its features hold, per split, images.npy (N, side, side, 3) uint8 or
+the bytes of encoded images, with labels.npy and names; its stats.json holds classes, side, mean and std.
+"""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.images.settings import Loss
+from stages.images.storage import EncodedImages
+from stages.images.training import batches
+from stages.images.training.batches import Batches, ImageBatch, Images
+from stages.training.protocol import Score
+
+SCORE = Score("accuracy", higher_is_better=True)
+TRAIN_METRIC = "accuracy"
+
+
+def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
+    """The run's network, freshly initialised from PyTorch's random state."""
+    module = import_module(f"stages.tasks.{run.task}.models.{run.model.name}")
+    model: nn.Module = module.Model(len(stats["classes"]), **run.model.arguments)
+    return model
+
+
+def example(stats: dict[str, Any]) -> tuple[Tensor, ...]:
+    """An input of the model."""
+    return (torch.zeros(1, 3, stats["side"], stats["side"]),)
+
+
+def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> Batches:
+    """Training batches, augmented, in an order of its own each epoch."""
+    images = read_images(features, "train")
+    return batches.of_split(images, features, "train", run, compute, seed=seed, augment=run.augment)
+
+
+def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> Batches:
+    """Batches of a split in its own order, as they are. A split without labels has targets of -1."""
+    return batches.of_split(read_images(features, split), features, split, run, compute)
+
+
+def read_images(features: Path, split: str) -> Images:
+    """(N, side, side, 3) uint8, in a memory map or decoded as they are read."""
+    images: np.ndarray = np.load(features / split / "images.npy", mmap_mode="r")
+    if images.ndim == 4:
+        return images
+    return EncodedImages(features / split / "images", json.loads((features / "stats.json").read_text())["side"])
+
+
+def forward(model: nn.Module, batch: ImageBatch) -> Tensor:
+    """Logits (N, K), float32."""
+    logits: Tensor = model(batch.inputs)
+    return logits.float()
+
+
+def mixed(criterion: Callable[[Tensor], Tensor], batch: ImageBatch) -> Tensor:
+    """criterion(targets), (N,); of a mixed image (MixUp, CutMix), of both its classes, by their shares."""
+    own = criterion(batch.targets)
+    if batch.partners is None or batch.share is None:
+        return own
+    return batch.share * own + (1 - batch.share) * criterion(batch.partners)
+
+
+def loss(output: Tensor, batch: ImageBatch, settings: Loss) -> Tensor:
+    """Cross-entropy of each image (N,), from logits (N, K)."""
+
+    def cross_entropy(targets: Tensor) -> Tensor:
+        return F.cross_entropy(output, targets, reduction="none", label_smoothing=settings.label_smoothing)
+
+    return mixed(cross_entropy, batch)
+
+
+def score(output: Tensor, batch: ImageBatch) -> Tensor:
+    """1 for each image whose class has the highest logit, else 0: (N,)."""
+    return (output.argmax(1) == batch.targets).float()
+
+
+def train_metric(output: Tensor, batch: ImageBatch) -> Tensor:
+    """As the score; a mixed image counts for both its classes."""
+    return mixed(lambda targets: (output.argmax(1) == targets).float(), batch)
