@@ -46,14 +46,14 @@ def padding(batches: SequenceBatches) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     run = load_params().run("pblstm")
-    place, lr = device.choose("auto", "auto", deterministic=True), float(run.optimizer.lr)
+    compute, lr = device.choose("auto", "auto", deterministic=True), float(run.optimizer.lr)
     rows = []
     for name, kind in KINDS.items():
-        batches = part("speech", "training").train_batches(paths.features("speech"), run, place, seed=0)
+        batches = part("speech", "training").train_batches(paths.features("speech"), run, compute, seed=0)
         batches.__class__ = kind
         began, cells = time.process_time(), []
         for rate in (lr, lr / 2):
-            scores = [learn(run, place, seed, rate, kind) for seed in SEEDS]
+            scores = [learn(run, compute, seed, rate, kind) for seed in SEEDS]
             print(f"{name}, learning rate {rate:g}: {', '.join(f'{score:.4f}' for score in scores)}", flush=True)
             cells.append(f"{statistics.mean(scores):.2f} ± {statistics.stdev(scores):.2f}")
         minutes = (time.process_time() - began) / 60 / len(SEEDS) / 2

@@ -154,7 +154,7 @@ def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Com
 def our_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compute) -> Callable[[int], float]:
     """The same by the project's own loop."""
     task = part(run.task, "training")
-    model = compute.place(task.build_model(run, stats))
+    model = compute.to_device(task.build_model(run, stats))
     batches = task.train_batches(data, run, compute, 0)
     trainer = Trainer(task, run, LR, batches, batches, compute, 0, Silence(), Resume(None, 1e9))
     state = TrainState.start(model, run, LR, compute)

@@ -62,19 +62,19 @@ class Comparison:
         return f"| {self.run} | {self.score} | {cells[0]} | {cells[1]} | {self.t:+.1f} |"
 
 
-def learn(run: Run, place: device.Compute, seed: int, lr: float, batches_of: type[SequenceBatches] | None = None) -> float:
+def learn(run: Run, compute: device.Compute, seed: int, lr: float, batches_of: type[SequenceBatches] | None = None) -> float:
     """The dev score of a training from the beginning, with the weights that the run's `evaluate` takes.
 
     batches_of: what makes batches of sequences, where it is not the engine.
     """
     task, features, stats = part(run.task, "training"), paths.features(run.task), paths.read_stats(run.task)
-    batches: Any = task.train_batches(features, run, place, seed)
+    batches: Any = task.train_batches(features, run, compute, seed)
     if batches_of is not None:
         batches.__class__ = batches_of  # over the same features, masked alike
     device.seed_torch(seed)
-    model = place.place(task.build_model(run, stats))
-    dev = task.eval_batches(features, "dev", run, place)
-    state = Trainer(task, run, lr, batches, dev, place, seed, Silence(), Resume(None)).train(model)
+    model = compute.to_device(task.build_model(run, stats))
+    dev = task.eval_batches(features, "dev", run, compute)
+    state = Trainer(task, run, lr, batches, dev, compute, seed, Silence(), Resume(None)).train(model)
     assert state.best is not None
     last: float = state.history[-1][f"dev/{task.SCORE.name}"]
     best: float = state.best.score

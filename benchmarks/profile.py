@@ -30,9 +30,9 @@ WARM_UP = 3  # steps before the clock counts
 class Clock:
     """Seconds by phase: `end` gives what has passed since the last call to the phase that it names."""
 
-    def __init__(self, place: Compute) -> None:
+    def __init__(self, compute: Compute) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._place, self._last = place, time.perf_counter()
+        self._place, self._last = compute, time.perf_counter()
 
     def end(self, phase: str) -> None:
         self._place.synchronize()
@@ -44,8 +44,8 @@ class Clock:
 class TimedScaler(torch.amp.GradScaler):
     """A GradScaler that stops the clock where the loss ends, and around backward, clipping and the optimizer."""
 
-    def __init__(self, clock: Clock, place: Compute) -> None:
-        super().__init__(place.device.type, enabled=place.precision == "fp16")
+    def __init__(self, clock: Clock, compute: Compute) -> None:
+        super().__init__(compute.device.type, enabled=compute.precision == "fp16")
         self._clock, self._running = clock, "loss"
 
     def scale(self, outputs: Any) -> Any:
@@ -71,12 +71,12 @@ def profile(name: str, steps: int) -> dict[str, float]:
     params = load_params()
     run = params.run(name)
     task, stats = part(run.task, "training"), paths.read_stats(run.task)
-    place = device.choose(params.device, params.precision, params.deterministic)
-    batches = task.train_batches(paths.features(run.task), run, place, params.seed)
-    model: nn.Module = place.place(task.build_model(run, stats)).train()
+    compute = device.choose(params.device, params.precision, params.deterministic)
+    batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
+    model: nn.Module = compute.to_device(task.build_model(run, stats)).train()
     optimizer = optimizers.build_optimizer(run.optimizer, model, LR)
-    clock = Clock(place)
-    scaler = TimedScaler(clock, place)
+    clock = Clock(compute)
+    scaler = TimedScaler(clock, compute)
 
     def forward_ends(*_: Any) -> None:
         clock.end("forward")
@@ -86,7 +86,7 @@ def profile(name: str, steps: int) -> dict[str, float]:
     while taken < WARM_UP + steps:
         for batch in batches.epoch(epoch):
             clock.end("data")
-            take_step(model, optimizer, scaler, batch, task, run, place, LR)
+            take_step(model, optimizer, scaler, batch, task, run, compute, LR)
             clock.end("other")
             taken += 1
             if taken == WARM_UP:

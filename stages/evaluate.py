@@ -17,14 +17,21 @@ def main(name: str) -> None:
     params.tell_hidden(name)
     checksums.check(paths.features(run.task))
     saved = checkpoint.load(paths.model(name) / f"{run.evaluate.weights}.pt")
-    place = device.choose(params.device, params.precision, params.deterministic)
-    model = place.place(task.build_model(run, saved["stats"]))
+    compute = device.choose(params.device, params.precision, params.deterministic)
+    model = compute.to_device(task.build_model(run, saved["stats"]))
     model.load_state_dict(saved["weights"])
     with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()
         predictions_to.mkdir()
         metrics = part(run.task, "evaluation").evaluate(
-            model, name, run, paths.features(run.task), place, params.seed, plots_to=plots_to, predictions_to=predictions_to
+            model,
+            name,
+            run,
+            paths.features(run.task),
+            compute,
+            params.seed,
+            plots_to=plots_to,
+            predictions_to=predictions_to,
         )
         plots.curves(plots_to / "curves.png", name, saved["history"], task.SCORE.name)
         checksums.write(predictions_to)

@@ -1,4 +1,4 @@
-"""Stage `find_lr`: decide a run's learning rate, in one place: metrics/<run>/lr.json says which and why.
+"""Stage `find_lr`: decide a run's learning rate. metrics/<run>/lr.json says which and why.
 
 The top-level `lr` if set, else the run's own number, else (`lr: find`) a range test.
 """
@@ -25,12 +25,12 @@ def main(name: str) -> None:
     else:
         checksums.check(paths.features(run.task))
         task = part(run.task, "training")
-        place = device.choose(params.device, params.precision, params.deterministic, params.compile)
-        batches = task.train_batches(paths.features(run.task), run, place, params.seed)
+        compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
+        batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
         device.seed_torch(params.seed)
-        model = place.place(task.build_model(run, paths.read_stats(run.task)))
+        model = compute.to_device(task.build_model(run, paths.read_stats(run.task)))
         rates, losses = range_test.range_test(
-            model, params.range_test, task=task, run=run, batches=batches, compute=place, seed=params.seed
+            model, params.range_test, task=task, run=run, batches=batches, compute=compute, seed=params.seed
         )
         try:
             lr, source = range_test.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"

@@ -65,7 +65,7 @@ class Trained(NamedTuple):
     stats: dict[str, Any]
     weights: dict[str, Any]
     model: nn.Module
-    place: Compute
+    compute: Compute
     room: ModuleType
 
 
@@ -80,7 +80,7 @@ def load(name: str) -> Trained:
     network = build(settings.Model, block["model"], f"{file}: model")
     run = dataclasses.replace(today, model=network, loss=build(settings.Loss, block["loss"], f"{file}: loss"))
     # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
-    place = device.choose(params.device, params.precision, deterministic=False)
+    compute = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic
     try:
         model = part(run.task, "training").build_model(run, saved["stats"])
@@ -88,8 +88,8 @@ def load(name: str) -> Trained:
     except (RuntimeError, TypeError):
         again = f"`dvc repro train@{name}` trains it again"
         raise InputError(f"{file}: does not fit the network as its code is now; {again}") from None
-    model = place.place(model)
-    return Trained(name, run, saved["stats"], saved["weights"], model, place, part(run.task, "prediction"))
+    model = compute.to_device(model)
+    return Trained(name, run, saved["stats"], saved["weights"], model, compute, part(run.task, "prediction"))
 
 
 def _expand(given: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
@@ -126,7 +126,7 @@ def _predict(trained: Trained, files: Sequence[Path], failed: list[str]) -> Iter
                 print(f"error: {error}", file=sys.stderr)
                 failed.append(_name(file))
         if items:
-            answers = trained.room.predict(trained.model, items, trained.run, trained.stats, trained.place)
+            answers = trained.room.predict(trained.model, items, trained.run, trained.stats, trained.compute)
             yield from ({"file": name} | answer for name, answer in zip(names, answers, strict=True))
 
 
@@ -144,7 +144,7 @@ def _compare(trained: Trained, files: Sequence[Path]) -> dict[str, Any]:
     if content["weights_sha256"] != checkpoint.weights_hash(trained.weights):
         raise InputError(f"{report}: its threshold is of other weights than the checkpoint's; {again}")
     items, predictions = [_read(trained, file) for file in files], paths.predictions(trained.name)
-    answer = trained.room.compare(trained.model, items, trained.run, trained.stats, trained.place, content, predictions)
+    answer = trained.room.compare(trained.model, items, trained.run, trained.stats, trained.compute, content, predictions)
     return {"file": _name(files[0]), "other": _name(files[1])} | answer
 
 

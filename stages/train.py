@@ -30,36 +30,36 @@ def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
     data = checksums.check(paths.features(run.task))
-    place = device.choose(params.device, params.precision, params.deterministic, params.compile)
+    compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
     lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
     # What a checkpoint says of its origin; how it is evaluated is not a part of that.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data}
-    computed = [params.deterministic, params.compile, place.name, place.precision, torch.__version__]
+    computed = [params.deterministic, params.compile, compute.name, compute.precision, torch.__version__]
     fingerprint = _fingerprint(name, settings, run, computed)
-    with distributed.processes(place.device):
+    with distributed.processes(compute.device):
         if distributed.rank() == 0:
             folder = paths.resume(name) / f"{fingerprint}-{distributed.size()}"
             with resuming(folder, params.checkpoint_minutes) as resume:
                 params.tell_hidden(name)
-                _train(name, run, params, place, settings, resume)
+                _train(name, run, params, compute, settings, resume)
         else:  # it computes its part of each batch, and writes nothing
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-                _train(name, run, params, place, settings, None)
+                _train(name, run, params, compute, settings, None)
 
 
 def _train(
-    name: str, run: Run, params: Params, place: device.Compute, settings: dict[str, Any], resume: Resume | None
+    name: str, run: Run, params: Params, compute: device.Compute, settings: dict[str, Any], resume: Resume | None
 ) -> None:
     task, stats, lr = part(run.task, "training"), settings["stats"], settings["lr"]
-    batches = task.train_batches(paths.features(run.task), run, place, params.seed)
-    dev = task.eval_batches(paths.features(run.task), "dev", run, place)
+    batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
+    dev = task.eval_batches(paths.features(run.task), "dev", run, compute)
     device.seed_torch(params.seed)
-    model = place.place(task.build_model(run, stats))
-    where = f"{place.name}, {place.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
+    model = compute.to_device(task.build_model(run, stats))
+    where = f"{compute.name}, {compute.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
     recorder = Recorder(paths.history(name), name, run.epochs, len(batches)) if resume else Silence()
-    trainer = Trainer(task, run, lr, batches, dev, place, params.seed, recorder, resume or Resume(None))
+    trainer = Trainer(task, run, lr, batches, dev, compute, params.seed, recorder, resume or Resume(None))
     try:
         with recorder:
             state = trainer.train(model)
@@ -71,7 +71,7 @@ def _train(
     if resume:
         _save(name, state, settings)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
-        write_timing(paths.timing(name), state.seconds, batches.num_items, place, state.compile_seconds)
+        write_timing(paths.timing(name), state.seconds, batches.num_items, compute, state.compile_seconds)
         resume.discard()
 
 

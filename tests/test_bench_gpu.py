@@ -79,9 +79,9 @@ def test_speech_is_measured_in_four_ways(params: Params) -> None:
 def test_packed_two_way_lstms_in_the_place_of_ours_give_the_same_losses(params: Params, tmp_path: Path) -> None:
     changed = at_size(params, "pblstm", batch_size=3, model={"hidden": 4, "decoder": 8})
     data, _ = features.speech(tmp_path / "speech", 6)
-    place = steps.choose("cpu", changed, deterministic=True)
-    ours = steps.Trainer(changed, "pblstm", place, data)
-    packed = steps.Trainer(changed, "pblstm", place, data, speech.two_way(is_packed=True))
+    compute = steps.choose("cpu", changed, deterministic=True)
+    ours = steps.Trainer(changed, "pblstm", compute, data)
+    packed = steps.Trainer(changed, "pblstm", compute, data, speech.two_way(is_packed=True))
     one, other = ours.network.eval(), packed.network.eval()
     assert isinstance(one, pblstm.Model) and isinstance(other, pblstm.Model)
     other.load_state_dict({key: value for key, value in one.state_dict().items() if ".lstm." not in key}, strict=False)

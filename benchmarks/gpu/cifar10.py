@@ -40,10 +40,10 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
     params = dataclasses.replace(params, range_test=test)
     with tempfile.TemporaryDirectory() as folder:
         is_real, data = _data(Path(folder), sizes)
-        place = steps.choose(device, params, deterministic=True)
-        lr, source = _rate(params, place, data)
+        compute = steps.choose(device, params, deterministic=True)
+        lr, source = _rate(params, compute, data)
         flops = _flops(params) * epochs * len(classifier.read_images(data, "train"))
-        peak = steps.matmul_peak(place, sizes.matmul)
+        peak = steps.matmul_peak(compute, sizes.matmul)
         found: dict[str, Any] = {
             "data": "CIFAR-10" if is_real else "random pixels, so no accuracy is claimed",
             "epochs": epochs,
@@ -57,9 +57,9 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
         for deterministic, num_seeds in ((True, sizes.cifar_seeds), (False, 1)):
             for compiled in (False, True) if sizes.compiles else (False,):
                 for number in range(num_seeds):
-                    place = steps.choose(device, params, deterministic=deterministic, compile=compiled)
+                    compute = steps.choose(device, params, deterministic=deterministic, compile=compiled)
                     seeded = dataclasses.replace(params, seed=params.seed + number)
-                    row = _train(seeded, place, data, lr) | {"deterministic": deterministic, "compile": compiled}
+                    row = _train(seeded, compute, data, lr) | {"deterministic": deterministic, "compile": compiled}
                     if not is_real:
                         del row["accuracy"]
                     row["share of the floor"] = flops / peak / row["seconds"]
@@ -93,13 +93,13 @@ def _data(folder: Path, sizes: Sizes) -> tuple[bool, Path]:
     return False, features.cifar10(folder / "cifar10", sizes.cifar_images, sizes.cifar_dev)
 
 
-def _rate(params: Params, place: device.Compute, data: Path) -> tuple[float, str]:
+def _rate(params: Params, compute: device.Compute, data: Path) -> tuple[float, str]:
     run = params.run(RUN)
-    batches = training.train_batches(data, run, place, params.seed)
+    batches = training.train_batches(data, run, compute, params.seed)
     device.seed_torch(params.seed)
-    model = place.place(training.build_model(run, {"classes": range(10)}))
+    model = compute.to_device(training.build_model(run, {"classes": range(10)}))
     rates, losses = range_test.range_test(
-        model, params.range_test, task=training, run=run, batches=batches, compute=place, seed=params.seed
+        model, params.range_test, task=training, run=run, batches=batches, compute=compute, seed=params.seed
     )
     try:
         return range_test.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
@@ -115,15 +115,15 @@ def _flops(params: Params) -> float:
     return 3.0 * counter.get_total_flops()
 
 
-def _train(params: Params, place: device.Compute, data: Path, lr: float) -> dict[str, Any]:
+def _train(params: Params, compute: device.Compute, data: Path, lr: float) -> dict[str, Any]:
     run = params.run(RUN)
-    batches, dev = training.train_batches(data, run, place, params.seed), training.eval_batches(data, "dev", run, place)
+    batches, dev = training.train_batches(data, run, compute, params.seed), training.eval_batches(data, "dev", run, compute)
     device.seed_torch(params.seed)
-    model = place.place(training.build_model(run, {"classes": range(10)}))
+    model = compute.to_device(training.build_model(run, {"classes": range(10)}))
     began = time.perf_counter()
-    trainer = Trainer(training, run, lr, batches, dev, place, params.seed, Silence(), Resume(None))
+    trainer = Trainer(training, run, lr, batches, dev, compute, params.seed, Silence(), Resume(None))
     state = trainer.train(model)
-    place.synchronize()
+    compute.synchronize()
     return {
         "seed": params.seed,
         "seconds": sum(state.seconds),

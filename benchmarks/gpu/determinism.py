@@ -64,10 +64,10 @@ def _steps(
     batches = list(itertools.islice(trainer.endless(), 4))
     times = []
     for batch in itertools.islice(itertools.cycle(batches), sizes.steps):
-        trainer.place.synchronize()
+        trainer.compute.synchronize()
         began = time.perf_counter()
         trainer.step(batch)
-        trainer.place.synchronize()
+        trainer.compute.synchronize()
         times.append(1000 * (time.perf_counter() - began))
     # A step on each batch chooses kernels for its shape, where that is allowed.
     return statistics.median(times[len(batches) :]), trainer.operations(iter(batches))

@@ -36,8 +36,8 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
                 del trainer
             if sizes.compiles:
                 changed = at_size(params, RUN, batch_size=batch_size, loading="device", model={"width": sizes.faces_width})
-                place = steps.choose(device, params, deterministic=True, compile=True)
-                trainer = steps.Trainer(changed, RUN, place, data)
+                compute = steps.choose(device, params, deterministic=True, compile=True)
+                trainer = steps.Trainer(changed, RUN, compute, data)
                 row["synthetic, compiled"] = _synthetic(trainer, sizes)
                 row["compile_seconds"] = trainer.compile_seconds
             found["batches"].append(row)

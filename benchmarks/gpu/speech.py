@@ -62,8 +62,8 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
             ("packed two-way", False, two_way(is_packed=True)),
             ("padded two-way", False, two_way(is_packed=False)),
         ):
-            place = steps.choose(device, params, deterministic=deterministic)
-            trainer = steps.Trainer(params, RUN, place, data, change)
+            compute = steps.choose(device, params, deterministic=deterministic)
+            trainer = steps.Trainer(params, RUN, compute, data, change)
             rate = trainer.throughput(trainer.endless(), sizes, lambda batch: batch.lengths.sum())
             found[name] = {"frames a second": rate, "seconds an epoch, extrapolated": EPOCH / rate}
     return found

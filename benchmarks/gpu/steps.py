@@ -35,22 +35,27 @@ class Trainer:
     """
 
     def __init__(
-        self, params: Params, name: str, place: Compute, features: Path, change: Callable[[nn.Module], None] = lambda _: None
+        self,
+        params: Params,
+        name: str,
+        compute: Compute,
+        features: Path,
+        change: Callable[[nn.Module], None] = lambda _: None,
     ) -> None:
-        self.run, self.place, self.seed = params.run(name), place, params.seed
+        self.run, self.compute, self.seed = params.run(name), compute, params.seed
         self.task = part(self.run.task, "training")
-        self.batches = self.task.train_batches(features, self.run, place, params.seed)
+        self.batches = self.task.train_batches(features, self.run, compute, params.seed)
         seed_torch(params.seed)
         model = self.task.build_model(self.run, _stats(features))
         change(model)
-        model = place.place(model).train()
-        self.network, self.compile_seconds = compiling.compiled(model, self.task, self.run, self.batches, place)
-        self.optimizer, self.scaler = optimizers.build_optimizer(self.run.optimizer, model, LR), place.grad_scaler(model)
+        model = compute.to_device(model).train()
+        self.network, self.compile_seconds = compiling.compiled(model, self.task, self.run, self.batches, compute)
+        self.optimizer, self.scaler = optimizers.build_optimizer(self.run.optimizer, model, LR), compute.grad_scaler(model)
         self.steps = 0
 
     def step(self, batch: Any) -> None:
         seed_torch(self.seed, self.steps)
-        take_step(self.network, self.optimizer, self.scaler, batch, self.task, self.run, self.place, LR)
+        take_step(self.network, self.optimizer, self.scaler, batch, self.task, self.run, self.compute, LR)
         self.steps += 1
 
     def endless(self) -> Iterator[Any]:
@@ -61,23 +66,23 @@ class Trainer:
         """Items a second, as `count` counts them in a batch, from the making of a batch to the step with it."""
         for batch in itertools.islice(batches, sizes.warm_up):
             self.step(batch)
-        counted = torch.zeros((), dtype=torch.float64, device=self.place.device)  # nothing waits for a batch's number
-        self.place.synchronize()
+        counted = torch.zeros((), dtype=torch.float64, device=self.compute.device)  # nothing waits for a batch's number
+        self.compute.synchronize()
         began = time.perf_counter()
         while time.perf_counter() - began < sizes.seconds:
             batch = next(batches)
             self.step(batch)
             counted += count(batch)
-        self.place.synchronize()
+        self.compute.synchronize()
         return float(counted) / (time.perf_counter() - began)
 
     def operations(self, batches: Iterator[Any], num: int = 3) -> dict[str, float]:
         """Milliseconds of the device in a step by PyTorch's operation; of CTC those of the CPU, if it is computed there."""
-        is_cuda = self.place.device.type == "cuda"
+        is_cuda = self.compute.device.type == "cuda"
         with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]) as recorded:
             for batch in itertools.islice(batches, num):
                 self.step(batch)
-            self.place.synchronize()
+            self.compute.synchronize()
         found = {}
         for event in recorded.key_averages():
             if event.key.startswith("aten::"):
@@ -91,16 +96,16 @@ def _stats(features: Path) -> dict[str, Any]:
     return stats
 
 
-def matmul_peak(place: Compute, side: int, rounds: int = 10) -> float:
+def matmul_peak(compute: Compute, side: int, rounds: int = 10) -> float:
     """Floating-point operations a second of a product of two random matrices in the precision of training."""
-    kind = DTYPES[place.precision]
-    one, other = (torch.randn(side, side, device=place.device).to(kind) for _ in range(2))
+    kind = DTYPES[compute.precision]
+    one, other = (torch.randn(side, side, device=compute.device).to(kind) for _ in range(2))
     times = []
     for _ in range(rounds):
-        place.synchronize()
+        compute.synchronize()
         began = time.perf_counter()
         for _ in range(4):
             one @ other
-        place.synchronize()
+        compute.synchronize()
         times.append((time.perf_counter() - began) / 4)
     return float(2 * side**3 / sorted(times)[len(times) // 2])

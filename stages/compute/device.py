@@ -33,7 +33,7 @@ class Compute:
         is_half = self.precision == "fp16" or (self.precision == "bf16" and self.device.type == "cuda" and has_lstm)
         return torch.amp.GradScaler(self.device.type, enabled=is_half)
 
-    def place(self, model: nn.Module) -> nn.Module:
+    def to_device(self, model: nn.Module) -> nn.Module:
         """The model on the device, its convolutions channels-last: 1.4 times as fast as the default on a CPU in float32."""
         return model.to(self.device).to(memory_format=torch.channels_last)
 

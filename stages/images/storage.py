@@ -46,9 +46,9 @@ class EncodedImages:
         """Of all images, decoded."""
         return int(np.prod(self.shape))
 
-    def __getitem__(self, places: slice | np.ndarray) -> np.ndarray:
-        """The images at these places (n, side, side, 3), decoded by the threads that OpenCV may use."""
-        chosen = np.arange(len(self))[places]
+    def __getitem__(self, indices: slice | np.ndarray) -> np.ndarray:
+        """The images at these indices (n, side, side, 3), decoded by the threads that OpenCV may use."""
+        chosen = np.arange(len(self))[indices]
         images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
 
         def fill(row: int) -> None:

@@ -71,7 +71,7 @@ def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
     task = part(run.task, "training")
     stats = {"classes": ["a", "b"], "num_features": 27, "side": getattr(part(run.task), "SIDE", 64)}
-    model = Compute(torch.device("cpu"), "fp32").place(task.build_model(run, stats)).eval()
+    model = Compute(torch.device("cpu"), "fp32").to_device(task.build_model(run, stats)).eval()
     output = model(*task.example(stats))
     assert (output if isinstance(output, torch.Tensor) else output[0]).isfinite().all()
     assert model.__doc__ and "parameters" in model.__doc__

@@ -77,7 +77,7 @@ def train(
     **settings: Any,
 ) -> TrainState:
     seed_torch(3)
-    model = model or compute.place(training.build_model(run, STATS))
+    model = model or compute.to_device(training.build_model(run, STATS))
     with resuming(folder / "resume", minutes) as resume, Recorder(folder / "live", "test", run.epochs, 4) as recorder:
         arguments: dict[str, Any] = dict(lr=0.01, batches=Data(), dev=Data(augment=None), seed=7) | settings
         trainer = Trainer(task=training, run=run, compute=compute, recorder=recorder, resume=resume, **arguments)
@@ -243,7 +243,7 @@ def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_p
     ) as caught:
         train(tmp_path, lr=3.0)
     seed_torch(3)
-    untrained = CPU.place(training.build_model(RUN, STATS)).state_dict()
+    untrained = CPU.to_device(training.build_model(RUN, STATS)).state_dict()
     assert checkpoint.weights_hash(caught.value.state.weights) == checkpoint.weights_hash(untrained)
     assert caught.value.state.history == []
 
@@ -269,7 +269,7 @@ def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> Non
     seen: list[torch.Tensor] = []
     run = replace(RUN, epochs=2, train=Training(ema=0.8))
     seed_torch(3)
-    model = CPU.place(training.build_model(run, STATS))
+    model = CPU.to_device(training.build_model(run, STATS))
     head = dict(model.named_parameters())["head.weight"]
     data = Data(before_step=lambda *_: seen.append(head.detach().clone()))
     state = train(tmp_path, run, model=model, batches=data)
@@ -297,7 +297,7 @@ def test_dvclive_holds_every_epoch(tmp_path: Path) -> None:
 
 def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
     seed_torch(3)
-    model = CPU.place(training.build_model(RUN, STATS))
+    model = CPU.to_device(training.build_model(RUN, STATS))
     before, random = checkpoint.weights_hash(model.state_dict()), torch.get_rng_state()
     rates, losses = range_test.range_test(model, RANGE, task=training, run=RUN, batches=Data(), compute=CPU, seed=7)
     assert checkpoint.weights_hash(model.state_dict()) == before

@@ -128,11 +128,11 @@ def write(path: Path, predictions: Predictions, classes: Sequence[str], labels: 
     """A line an image: name, predicted class, its probability, and the true class where `labels` (N,) are given."""
     columns: dict[str, list[Any]] = {
         "name": predictions.names,
-        "predicted": [classes[place] for place in predictions.predicted.tolist()],
+        "predicted": [classes[index] for index in predictions.predicted.tolist()],
         "probability": [f"{value:.4f}" for value in predictions.probability.tolist()],
     }
     if labels is not None:
-        columns["label"] = [classes[place] for place in labels.tolist()]
+        columns["label"] = [classes[index] for index in labels.tolist()]
     write_table(path, list(columns), zip(*columns.values(), strict=True))
 
 
@@ -145,8 +145,8 @@ def draw_mistakes(
     wrong = (predictions.predicted != labels).nonzero().flatten()
     wrong = wrong[predictions.probability[wrong].argsort(descending=True, stable=True)][:NUM_PICTURES]
     captions = [
-        f"{classes[int(labels[place])]}\n→ {classes[int(predictions.predicted[place])]} {predictions.probability[place]:.0%}"
-        for place in wrong.tolist()
+        f"{classes[int(labels[index])]}\n→ {classes[int(predictions.predicted[index])]} {predictions.probability[index]:.0%}"
+        for index in wrong.tolist()
     ]
     title = f"{run}: the {len(wrong)} surest mistakes on dev (true → predicted, probability)" if captions else "no mistakes"
     plots.image_sheet(path, title, list(images[wrong.numpy()]), captions)

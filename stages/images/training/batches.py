@@ -33,13 +33,13 @@ CHUNK = 4096  # images on their way to the device at a time
 class ImageBatch(NamedTuple):
     """A batch of N images on the device.
 
-    inputs (N, C, H, W) float32, channels last in memory; targets (N,) int64; places (N,): rows of the split, on the CPU.
+    inputs (N, C, H, W) float32, channels last in memory; targets (N,) int64; indices (N,): rows of the split, on the CPU.
     In mixed batches (MixUp, CutMix) an image is to the `share` (a scalar) itself, the rest one of the target in `partners`.
     """
 
     inputs: Tensor
     targets: Tensor
-    places: Tensor
+    indices: Tensor
     partners: Tensor | None = None
     share: Tensor | None = None
 
@@ -82,32 +82,32 @@ class _ImageBatches:
         return [*range(self.batch_size, self.num_items, self.batch_size), self.num_items]
 
     def order(self, epoch: int) -> Tensor:
-        """The items' places in the order of this epoch: (N,) int64 on the CPU."""
+        """The items' indices in the order of this epoch: (N,) int64 on the CPU."""
         if self.augment is None:
             return torch.arange(self.num_items)
         return torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(self.num_items))
 
     def batches(self, epoch: int) -> list[Tensor]:
-        """The places of each batch of this epoch, in order, of all processes."""
+        """The indices of each batch of this epoch, in order, of all processes."""
         return list(self.order(epoch).tensor_split(self._ends[:-1]))
 
     def items(self, epoch: int, number: int) -> list[str]:
         """The names in batch `number` of an epoch."""
-        return [self.names[place] for place in self.batches(epoch)[number].tolist()]
+        return [self.names[index] for index in self.batches(epoch)[number].tolist()]
 
     def shares(self, epoch: int, first: int) -> Iterator[tuple[int, Tensor]]:
-        """(number, places) of this process's part of each batch from number `first` on, where it has one."""
-        for number, places in enumerate(self.batches(epoch)):
-            if number >= first and len(share := distributed.shard(places)):
+        """(number, indices) of this process's part of each batch from number `first` on, where it has one."""
+        for number, indices in enumerate(self.batches(epoch)):
+            if number >= first and len(share := distributed.shard(indices)):
                 yield number, share
 
-    def _finish(self, images: Tensor, targets: Tensor, places: Tensor, epoch: int, number: int) -> ImageBatch:
+    def _finish(self, images: Tensor, targets: Tensor, indices: Tensor, epoch: int, number: int) -> ImageBatch:
         """Batch `number` of an epoch from its images (N, H, W, C) uint8, augmented one by one already."""
         inputs = normalize(images, self.mean, self.std)
         if self._mix is None:
-            return ImageBatch(inputs, targets, places)
+            return ImageBatch(inputs, targets, indices)
         inputs, partners, share = mixing.mix(self._mix, inputs, targets, seed=self.seed, epoch=epoch, number=number)
-        return ImageBatch(inputs, targets, places, partners, share)
+        return ImageBatch(inputs, targets, indices, partners, share)
 
 
 class DeviceBatches(_ImageBatches):
@@ -133,12 +133,12 @@ class DeviceBatches(_ImageBatches):
             drawn = augmentation.draw(self.augment, self.num_items, self.images.shape[1], self.seed, epoch)
             draws = {name: rows.to(self.device) for name, rows in drawn.items()}
         sizes = [len(share) for share in shares]
-        for number, place, index in zip(numbers, shares, on_device.split(sizes), strict=True):
+        for number, index, index in zip(numbers, shares, on_device.split(sizes), strict=True):
             images = self.images[index]
             if self.augment is not None:
                 rows = {name: values[index] for name, values in draws.items()}
                 images = augmentation.apply(self.augment, images, rows, self.mean)
-            yield self._finish(images, self.labels[index], place, epoch, number)
+            yield self._finish(images, self.labels[index], index, epoch, number)
 
 
 class WorkerBatches(_ImageBatches):
@@ -167,13 +167,13 @@ class WorkerBatches(_ImageBatches):
     def epoch(self, epoch: int, first: int = 0) -> Iterator[ImageBatch]:
         """The batches of an epoch, from number `first` on."""
         self._sampler.now = epoch, first
-        for number, images, labels, places in self._loader:
+        for number, images, labels, indices in self._loader:
             images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
-            yield self._finish(images, labels, places, epoch, number)
+            yield self._finish(images, labels, indices, epoch, number)
 
 
 class _EpochBatches:
-    """A sampler that yields (epoch, number, places of one batch): a worker needs epoch and places to draw augmentations."""
+    """A sampler that yields (epoch, number, indices of one batch): the workers' augmentations depend on all of them."""
 
     def __init__(self, batches: _ImageBatches) -> None:
         self.batches, self.now = batches, (0, 0)
@@ -183,27 +183,27 @@ class _EpochBatches:
 
     def __iter__(self) -> Iterator[tuple[int, int, Tensor]]:
         epoch, first = self.now
-        for number, places in self.batches.shares(epoch, first):
-            yield epoch, number, places
+        for number, indices in self.batches.shares(epoch, first):
+            yield epoch, number, indices
 
 
 class _AugmentedImages(Dataset[tuple[int, Tensor, Tensor, Tensor]]):
-    """dataset[epoch, number, places] -> number, images (N, H, W, C) uint8, labels (N,), places."""
+    """dataset[epoch, number, indices] -> number, images (N, H, W, C) uint8, labels (N,), indices."""
 
     def __init__(self, images: Images, labels: np.ndarray, mean: np.ndarray, seed: int, augment: Any) -> None:
         self.images, self.labels, self.mean, self.seed, self.augment = images, labels, mean, seed, augment
         self._transform: Any = None
 
     def __getitem__(self, item: tuple[int, int, Tensor]) -> tuple[int, Tensor, Tensor, Tensor]:
-        epoch, number, places = item
-        images = self.images[places.numpy()]
+        epoch, number, indices = item
+        images = self.images[indices.numpy()]
         if self.augment is not None:
             if self._transform is None:  # made in the worker, which alone imports albumentations
                 self._transform = augmentation.worker_transform(self.augment, self.mean, images.shape[1])
-            for row, place in enumerate(places.tolist()):
-                augmentation.reseed(self._transform, self.seed, epoch, place)
+            for row, index in enumerate(indices.tolist()):
+                augmentation.reseed(self._transform, self.seed, epoch, index)
                 images[row] = self._transform(image=images[row])["image"]
-        return number, torch.from_numpy(images), torch.from_numpy(self.labels[places.numpy()]), places
+        return number, torch.from_numpy(images), torch.from_numpy(self.labels[indices.numpy()]), indices
 
 
 def _settle_in(worker: int) -> None:
@@ -217,8 +217,8 @@ def _share(batch: Any) -> Any:
 
     The thread that sends it would do so otherwise, and where there is no room for it the trainer would wait for ever.
     """
-    number, images, labels, places = batch
-    return number, images.share_memory_(), labels.share_memory_(), places
+    number, images, labels, indices = batch
+    return number, images.share_memory_(), labels.share_memory_(), indices
 
 
 def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def make(kind: Callable[..., Any], *, num: int = 50, batch_size: int = 16, same:
 def by_item(batches: Any, epoch: int) -> torch.Tensor:
     """The inputs of an epoch in the items' own order, after a check that each came once and with its own label."""
     parts = list(batches.epoch(epoch))
-    index = torch.cat([part.places for part in parts])
+    index = torch.cat([part.indices for part in parts])
     assert sorted(index.tolist()) == list(range(batches.num_items))
     assert (torch.cat([part.targets for part in parts]) == index).all()
     assert len(parts) == len(batches)
@@ -75,7 +75,7 @@ def test_each_epoch_has_an_order_of_its_own_and_seeds_differ() -> None:
 def test_items_names_what_a_batch_holds() -> None:
     batches = make(DeviceBatches)
     part = list(batches.epoch(2))[1]
-    assert batches.items(2, 1) == [f"item{index}" for index in part.places.tolist()]
+    assert batches.items(2, 1) == [f"item{index}" for index in part.indices.tolist()]
 
 
 def test_images_that_do_not_fit_are_refused_by_device_and_worked_on_by_auto(monkeypatch: pytest.MonkeyPatch) -> None:

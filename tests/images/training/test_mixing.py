@@ -10,7 +10,7 @@ from stages.images.training.mixing import mix
 
 
 def batch(num: int = 12, side: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
-    """A normalised batch in channels-last memory, with the place of each image as its target."""
+    """A normalised batch in channels-last memory, with the index of each image as its target."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(num, side, side, 3, generator=generator).permute(0, 3, 1, 2), torch.arange(num)
 
@@ -64,9 +64,9 @@ def naive_share(rng: np.random.Generator, side: int) -> float:
 @pytest.mark.parametrize("kind", [MixUp("mixup", 0.4, 0.3), CutMix("cutmix", 1.0, 0.3)])
 def test_mixing_happens_with_its_probability_and_depends_on_seed_epoch_and_number(kind: MixUp | CutMix) -> None:
     images, targets = batch()
-    places = [(seed, epoch, number) for seed in range(3) for epoch in range(10) for number in range(10)]
+    indices = [(seed, epoch, number) for seed in range(3) for epoch in range(10) for number in range(10)]
     shares = []
-    for seed, epoch, number in places:
+    for seed, epoch, number in indices:
         settings = {"seed": seed, "epoch": epoch, "number": number}
         mixed, _, share = mix(kind, images, targets, **settings)
         again = mix(kind, images[:5], targets[:5], **settings)[2]

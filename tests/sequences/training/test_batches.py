@@ -45,12 +45,12 @@ def test_every_item_comes_once_whole_and_with_its_own_targets(data: Any, batch_s
     assert len(parts) == len(batches)
     assert sorted(torch.cat([part.indices for part in parts]).tolist()) == list(range(83))
     for number, part in enumerate(parts):
-        assert batches.items(4, number) == [f"u{place}" for place in part.indices.tolist()]
-        for row, place in enumerate(part.indices.tolist()):
+        assert batches.items(4, number) == [f"u{index}" for index in part.indices.tolist()]
+        for row, index in enumerate(part.indices.tolist()):
             length = int(part.lengths[row])
-            assert length == LENGTHS[place]
-            assert (part.inputs[row, :length] == place + 1).all() and (part.inputs[row, length:] == 0).all()
-            assert part.targets[row, : part.target_lengths[row]].tolist() == [place % 40 + 1] * (place % 7)
+            assert length == LENGTHS[index]
+            assert (part.inputs[row, :length] == index + 1).all() and (part.inputs[row, length:] == 0).all()
+            assert part.targets[row, : part.target_lengths[row]].tolist() == [index % 40 + 1] * (index % 7)
 
 
 def test_epochs_differ_in_order_and_members_but_not_in_the_number_of_batches(data: Any) -> None:
@@ -74,8 +74,8 @@ def test_half_of_a_training_batch_are_long_and_half_short_from_the_longest_to_th
     middle = float(np.median(LENGTHS))
     batches = make(data, batch_size=9)
     for epoch in range(3):
-        for places in batches.batches(epoch):
-            lengths = LENGTHS[places]
+        for indices in batches.batches(epoch):
+            lengths = LENGTHS[indices]
             assert (lengths[:5] >= 0.9 * middle).all() and (lengths[5:] <= 1.1 * middle).all()
             # Changed by up to 5 % each, and in halves of similar ones.
             assert (lengths[:-1] >= 0.9 * lengths[1:]).all()
@@ -96,8 +96,8 @@ def test_masks_are_one_band_and_one_stretch_of_each_utterance_its_own() -> None:
     assert {int(band.sum()) for band in bands} == set(range(6))
     assert {int(stretch.sum()) for stretch in stretches} == set(range(21))
     for zero in (*bands, *stretches):
-        places = np.flatnonzero(zero)
-        assert len(places) == 0 or np.ptp(places) == len(places) - 1
+        indices = np.flatnonzero(zero)
+        assert len(indices) == 0 or np.ptp(indices) == len(indices) - 1
     assert bands.any(0).all() and stretches.any(0).all(), "a mask can lie anywhere"
     assert len({tuple(stretch) for stretch in stretches}) > 200
 

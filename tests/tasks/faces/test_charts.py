@@ -81,16 +81,16 @@ def test_both_kinds_of_scores_have_area_one(
 
 @pytest.mark.parametrize("num", [0, 1, 3, 9])
 def test_faces_stand_in_pairs_under_their_captions(drawn: list[Figure], tmp_path: Path, num: int) -> None:
-    faces = [(np.full((20 + place, 30, 3), place, np.uint8), np.full((64, 48, 3), 99, np.uint8)) for place in range(num)]
-    charts.pairs(tmp_path / "pairs.png", "these pairs", faces, [f"caption {place}\nscore" for place in range(num)])
+    faces = [(np.full((20 + index, 30, 3), index, np.uint8), np.full((64, 48, 3), 99, np.uint8)) for index in range(num)]
+    charts.pairs(tmp_path / "pairs.png", "these pairs", faces, [f"caption {index}\nscore" for index in range(num)])
     figure = drawn[0]
     boxes = [axes.get_position() for axes in figure.axes]
     assert len(boxes) == 2 * num and all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
     assert not any(a.overlaps(b) for index, a in enumerate(boxes) for b in boxes[:index])
     captions = [text for text in figure.texts if text.get_text().startswith("caption")]
-    for place, caption in enumerate(captions):
-        left, right = figure.axes[2 * place : 2 * place + 2]
-        assert np.asarray(left.images[0].get_array()).shape == (20 + place, 30, 3) and np.all(
+    for index, caption in enumerate(captions):
+        left, right = figure.axes[2 * index : 2 * index + 2]
+        assert np.asarray(left.images[0].get_array()).shape == (20 + index, 30, 3) and np.all(
             right.images[0].get_array() == 99
         )
         assert left.get_position().x0 < caption.get_position()[0] < right.get_position().x1
@@ -99,7 +99,7 @@ def test_faces_stand_in_pairs_under_their_captions(drawn: list[Figure], tmp_path
 
 
 def test_the_most_frequent_mistakes_stand_on_top(drawn: list[Figure], tmp_path: Path) -> None:
-    counts = [(f"n{place:06}", "n000099", 1 + place // 2) for place in range(30)]
+    counts = [(f"n{index:06}", "n000099", 1 + index // 2) for index in range(30)]
     charts.confused(tmp_path / "confused.png", "run", counts)
     axes = drawn[0].axes[0]
     widths = [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)]

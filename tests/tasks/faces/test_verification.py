@@ -38,13 +38,13 @@ def signed_square(query: list[int], known: list[int]) -> Fraction:
 def test_the_first_of_the_most_similar_is_found_in_blocks_of_any_size(
     queries: list[list[int]], known: list[list[int]], block: int
 ) -> None:
-    scores, places = verification.most_similar(
+    scores, indices = verification.most_similar(
         torch.tensor(queries, dtype=torch.float32).view(-1, 3), torch.tensor(known, dtype=torch.float32), block=block
     )
     exact = [[signed_square(query, other) for other in known] for query in queries]
-    for row, place in zip(exact, places.tolist(), strict=True):
-        assert row[place] == max(row)
-        assert place == row.index(max(row)) or max(row) == 0  # a right angle's cosine may come out as 1e-17
+    for row, index in zip(exact, indices.tolist(), strict=True):
+        assert row[index] == max(row)
+        assert index == row.index(max(row)) or max(row) == 0  # a right angle's cosine may come out as 1e-17
     cosines = [math.copysign(math.sqrt(abs(max(row))), max(row)) for row in exact]
     assert scores.tolist() == pytest.approx(cosines, abs=1e-7) and scores.dtype == torch.float32
 

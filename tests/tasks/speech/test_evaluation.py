@@ -92,16 +92,16 @@ class KnownBatches:
         self.predicted, self.true = predicted, true
 
     def epoch(self, epoch: int) -> Any:
-        for places in reversed(torch.arange(len(self.names)).split(3)):
-            true = [symbols(self.true[place]) for place in places.tolist()]
-            frames = [symbols(" ".join(self.predicted[place]) + " ") for place in places.tolist()]
+        for indices in reversed(torch.arange(len(self.names)).split(3)):
+            true = [symbols(self.true[index]) for index in indices.tolist()]
+            frames = [symbols(" ".join(self.predicted[index]) + " ") for index in indices.tolist()]
             inputs = nn.functional.one_hot(nn.utils.rnn.pad_sequence(frames, batch_first=True), NUM_CLASSES).float()
             yield SimpleNamespace(
                 inputs=inputs,
                 lengths=torch.tensor([len(item) for item in frames]),
                 targets=nn.utils.rnn.pad_sequence(true, batch_first=True),
                 target_lengths=torch.tensor([len(item) for item in true]),
-                indices=places,
+                indices=indices,
             )
 
 
@@ -126,8 +126,8 @@ def known_output(model: nn.Module, batch: Any) -> Any:
 
 def evaluate(folder: Path, features: Path) -> dict[str, Any]:
     run: Any = SimpleNamespace(evaluate=SimpleNamespace(dev_beam=2, test_beam=10, cut=0.001))
-    place = device.choose("cpu", "fp32", False)
-    return evaluation.evaluate(nn.Identity(), "run", run, features, place, 0, plots_to=folder, predictions_to=folder)
+    index = device.choose("cpu", "fp32", False)
+    return evaluation.evaluate(nn.Identity(), "run", run, features, index, 0, plots_to=folder, predictions_to=folder)
 
 
 def test_evaluation_counts_what_is_known(known: None, tmp_path: Path) -> None:
@@ -147,32 +147,32 @@ def test_evaluation_counts_what_is_known(known: None, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.png")} == {"aligned.png", "confused.png", "length.png"}
 
 
-SOUND = [("FLAC", "PCM_16"), ("WAV", "PCM_24"), ("NIST", "PCM_16"), ("WAV", "FLOAT"), ("AIFF", "PCM_16")]  # by place
+SOUND = [("FLAC", "PCM_16"), ("WAV", "PCM_24"), ("NIST", "PCM_16"), ("WAV", "FLOAT"), ("AIFF", "PCM_16")]  # by index
 
 
 def test_the_worst_utterances_can_be_heard_in_the_order_of_the_text(known: None, tmp_path: Path) -> None:
     random, waves, contents = np.random.default_rng(0), list[np.ndarray](), list[bytes]()
     with Ragged(tmp_path / "features/dev/audio", (), np.uint8) as recordings:
-        for place in range(len(TRUE)):
-            form, subtype = SOUND[place % len(SOUND)]
-            waves.append(random.integers(-9999, 9999, (1000 + place, 1 + place % 2)) / 2**15)
-            soundfile.write(content := io.BytesIO(), waves[place], 8000 + place, format=form, subtype=subtype)
+        for index in range(len(TRUE)):
+            form, subtype = SOUND[index % len(SOUND)]
+            waves.append(random.integers(-9999, 9999, (1000 + index, 1 + index % 2)) / 2**15)
+            soundfile.write(content := io.BytesIO(), waves[index], 8000 + index, format=form, subtype=subtype)
             contents.append(content.getvalue())
-            recordings.append(np.frombuffer(contents[place], np.uint8))
+            recordings.append(np.frombuffer(contents[index], np.uint8))
     evaluate(tmp_path, tmp_path / "features")
     text = (tmp_path / "aligned.txt").read_text(encoding="utf-8")
     worst = re.findall(r"^worst (\d): utterance-(\d):", text, re.MULTILINE)
     files = sorted((tmp_path / "audio").iterdir())
-    assert [file.stem for file in files] == [f"0{rank}-utterance-{place}" for rank, place in worst]
-    assert len(files) == 5 and {SOUND[int(place) % 5][0] for _, place in worst} > {"FLAC", "NIST"}
-    for file, place in zip(files, [int(place) for _, place in worst], strict=True):
-        form, subtype = SOUND[place % len(SOUND)]
+    assert [file.stem for file in files] == [f"0{rank}-utterance-{index}" for rank, index in worst]
+    assert len(files) == 5 and {SOUND[int(index) % 5][0] for _, index in worst} > {"FLAC", "NIST"}
+    for file, index in zip(files, [int(index) for _, index in worst], strict=True):
+        form, subtype = SOUND[index % len(SOUND)]
         assert file.suffix == (".flac" if form == "FLAC" else ".wav")
         if (form, subtype) in SOUND[:2]:
-            assert file.read_bytes() == contents[place]
+            assert file.read_bytes() == contents[index]
         info, (wave, rate) = soundfile.info(file), soundfile.read(file, always_2d=True)
-        assert info.format == file.suffix[1:].upper() and info.subtype in ("PCM_16", "PCM_24") and rate == 8000 + place
-        np.testing.assert_array_equal(wave, waves[place])
+        assert info.format == file.suffix[1:].upper() and info.subtype in ("PCM_16", "PCM_24") and rate == 8000 + index
+        np.testing.assert_array_equal(wave, waves[index])
 
 
 def test_any_name_makes_a_file_name(tmp_path: Path) -> None:

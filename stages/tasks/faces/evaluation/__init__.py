@@ -132,16 +132,16 @@ def embed_batch(model: Any, batch: ImageBatch, run: Run, compute: Compute) -> Te
 
 
 class Match(NamedTuple):
-    """The most similar known face of Q queries: its score, its place among the known, its identity, (Q,) each."""
+    """The most similar known face of Q queries: its score, its row among the known, its identity, (Q,) each."""
 
     score: Tensor
-    place: Tensor
+    row: Tensor
     identity: Tensor
 
 
 def _match(queries: Tensor, known: Tensor, identities: Tensor) -> Match:
-    score, place = verification.most_similar(queries, known)
-    return Match(score, place, identities[place])
+    score, index = verification.most_similar(queries, known)
+    return Match(score, index, identities[index])
 
 
 def _labels(features: Path, split: str) -> Tensor:
@@ -154,8 +154,8 @@ def _pixel_match(features: Path, identities: Tensor, labels: Tensor) -> float:
     for split in ("known", "unknown_dev"):
         images = training.read_images(features, split)
         pixels = torch.empty(len(images), THUMBNAIL * THUMBNAIL * 3)
-        for place, row in enumerate(pixels):
-            thumbnail = cv2.resize(images[place : place + 1][0], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+        for index, row in enumerate(pixels):
+            thumbnail = cv2.resize(images[index : index + 1][0], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
             row.copy_(torch.from_numpy(thumbnail).flatten())
         small[split] = pixels.sub_(pixels.mean(1, keepdim=True))
     match = _match(small["unknown_dev"], small["known"], identities)
@@ -191,10 +191,10 @@ def _draw_hardest(
     wrong = wrong[(dev.score[wrong] - threshold).abs().argsort(descending=True, stable=True)][:NUM_PAIRS]
     faces, known = (training.read_images(features, split) for split in ("unknown_dev", "known"))
     pictures, captions = [], []
-    for place in wrong.tolist():
-        true = stats["known"][int(labels[place])] if labels[place] >= 0 else "nobody known"
-        answer = stats["known"][int(dev.identity[place])] if accepted[place] else "nobody known"
-        pictures.append((faces[place : place + 1][0], known[int(dev.place[place]) : int(dev.place[place]) + 1][0]))
-        captions.append(f"{true}\n→ {answer}, {dev.score[place]:.2f}")
+    for index in wrong.tolist():
+        true = stats["known"][int(labels[index])] if labels[index] >= 0 else "nobody known"
+        answer = stats["known"][int(dev.identity[index])] if accepted[index] else "nobody known"
+        pictures.append((faces[index : index + 1][0], known[int(dev.row[index]) : int(dev.row[index]) + 1][0]))
+        captions.append(f"{true}\n→ {answer}, {dev.score[index]:.2f}")
     title = f"{name}: the hardest wrong answers, each beside its most similar known face (true → answer, score)"
     charts.pairs(path, title, pictures, captions)

@@ -15,7 +15,7 @@ NUM_BINS = 1000  # of scores, for their histogram
 
 
 def most_similar(queries: Tensor, known: Tensor, *, block: int = 256) -> tuple[Tensor, Tensor]:
-    """The best score (Q,) float32 of each query (Q, D) and the place (Q,) of that known face (R, D); of equals the first.
+    """The best score (Q,) float32 of each query (Q, D) and the index (Q,) of that known face (R, D); of equals the first.
 
     block: how many known faces are compared at once; memory grows with Q * block rather than Q * R.
     An embedding of length zero is similar to nothing: its scores are 0. Raises InputError for one that is not finite.
@@ -27,13 +27,13 @@ def most_similar(queries: Tensor, known: Tensor, *, block: int = 256) -> tuple[T
     assert len(known), "nobody is known"
     unit = _unit(queries)
     best = torch.full((len(queries),), -torch.inf, device=queries.device)
-    place = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
+    index = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
     for begin in range(0, len(known), block):
-        scores, places = (unit @ _unit(known[begin : begin + block]).T).float().max(1)
+        scores, indices = (unit @ _unit(known[begin : begin + block]).T).float().max(1)
         better = scores > best
         best = torch.where(better, scores, best)
-        place = torch.where(better, places + begin, place)
-    return best, place
+        index = torch.where(better, indices + begin, index)
+    return best, index
 
 
 class Pairs(NamedTuple):
@@ -71,9 +71,9 @@ def count_pairs(queries: Tensor, known: Tensor, identities: Tensor, known_identi
     for begin in begins:
         _, others = scores(begin)
         bins[1] += _bins(others)
-        # Twice the place among the genuine scores, and one more for what equals one of them.
-        place = torch.searchsorted(exact, others) + torch.searchsorted(exact, others, right=True)
-        impostor += place.bincount(minlength=len(impostor))
+        # Twice the index among the genuine scores, and one more for what equals one of them.
+        index = torch.searchsorted(exact, others) + torch.searchsorted(exact, others, right=True)
+        impostor += index.bincount(minlength=len(impostor))
     kept = (genuine + impostor) > 0
     return Pairs(genuine[kept], impostor[kept], bins)
 

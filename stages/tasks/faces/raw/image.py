@@ -47,38 +47,38 @@ def header(content: bytes) -> Header:
 
 def _jpeg(content: bytes) -> Header | None:
     """Segment by segment, as a thumbnail in one has an end of its own. ITU T.81, annex B."""
-    found, place, scans, channels_in_sequence = None, 2, 0, None
-    while match := MARKER.search(content, place):
-        marker, place = match[1][0], match.end()
+    found, offset, scans, channels_in_sequence = None, 2, 0, None
+    while match := MARKER.search(content, offset):
+        marker, offset = match[1][0], match.end()
         if marker == END_OF_IMAGE:
             return found
         if marker == START_OF_SCAN:
             scans += 1
             # A first scan of all channels is the only one, unless they come progressively, and holds most of the bytes.
-            is_whole = scans == 1 and content[place + 2 : place + 3] == channels_in_sequence
+            is_whole = scans == 1 and content[offset + 2 : offset + 3] == channels_in_sequence
             if is_whole and content.endswith(b"\xff\xd9"):
                 return found
         if scans > MAX_SCANS:
             raise Problem(f"has more than {MAX_SCANS} scans")
-        if marker in START_OF_FRAME and found is None and place + 8 <= len(content):
-            height, width, channels = struct.unpack_from(">HHB", content, place + 3)
+        if marker in START_OF_FRAME and found is None and offset + 8 <= len(content):
+            height, width, channels = struct.unpack_from(">HHB", content, offset + 3)
             kind = {1: ("grayscale",), 4: ("cmyk",)}.get(channels, ())
             found = Header(width, height, kind)
             if marker in SEQUENTIAL:
                 channels_in_sequence = bytes([channels])
-        place += int.from_bytes(content[place : place + 2], "big")
+        offset += int.from_bytes(content[offset : offset + 2], "big")
     raise Problem("is cut short")
 
 
 def _png(content: bytes) -> Header | None:
     """Chunk by chunk, to the last."""
-    place, kind = len(PNG), b""
+    offset, kind = len(PNG), b""
     while kind != b"IEND":
-        if place + 12 > len(content):
+        if offset + 12 > len(content):
             raise Problem("is cut short")
-        size, kind = struct.unpack_from(">I4s", content, place)
-        place += 12 + size
-    if place > len(content):
+        size, kind = struct.unpack_from(">I4s", content, offset)
+        offset += 12 + size
+    if offset > len(content):
         raise Problem("is cut short")
     if content[12:16] != b"IHDR" or len(content) < 26:
         return None
