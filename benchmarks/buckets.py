@@ -50,7 +50,7 @@ def main() -> None:
     place, lr = device.choose("auto", "auto", deterministic=True), float(run.optimizer.lr)
     rows = []
     for name, kind in KINDS.items():
-        batches = part("speech", "task").train_batches(paths.features("speech"), run, place, seed=0)
+        batches = part("speech", "training").train_batches(paths.features("speech"), run, place, seed=0)
         batches.__class__ = kind
         began, cells = time.process_time(), []
         for rate in (lr, lr / 2):

@@ -249,7 +249,7 @@ def test_exported_faces_have_the_whitened_embeddings_that_were_evaluated(project
         export.main("resnet50")
     assert not (project.folder / "exports").exists()
 
-    model = part("faces", "task").build_model(load_params().run("resnet50"), STATS["faces"]).eval()
+    model = part("faces", "training").build_model(load_params().run("resnet50"), STATS["faces"]).eval()
     model.load_state_dict(checkpoint.load(paths.model("resnet50") / "best.pt")["weights"])
     images = random.integers(0, 256, (12, 32, 32, 3), np.uint8)
     x = (images - np.array(STATS["faces"]["mean"])) / STATS["faces"]["std"]
