@@ -205,7 +205,7 @@ def test_bad_data_is_one_sentence_and_leaves_nothing(
     ("old", "new", "message"),
     [
         ("source: sample", "source: /no/such/place", "tasks.cifar10.source: '/no/such/place' is neither"),
-        ("label_smoothing: 0.0", "label_smothing: 0.0", "label_smothing: unknown key; did you mean 'label_smoothing'?"),
+        ("label_smoothing: 0.1", "label_smothing: 0.1", "label_smothing: unknown key; did you mean 'label_smoothing'?"),
         ("lr: null", "lr: -1", "lr: must be greater than 0, but is -1"),
         ("device: auto", "device: [auto", "params.yaml: not valid YAML"),
     ],
