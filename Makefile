@@ -52,7 +52,7 @@ bench-gpu: setup ## what one GPU makes of it, in ten minutes: writes benchmarks/
 ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=1]: compare the values of ablations.yaml, as a table in metrics/
 	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") --jobs $(or $(JOBS),1)
 
-lock: setup ## write requirements.lock anew from pyproject.toml
+lock: setup ## write requirements.lock again from pyproject.toml
 	$(VENV)/bin/pip install --quiet uv
 	printf '%s\n' torch==2.14.1 torchvision==0.29.1 | uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --all-extras --constraint - --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml

@@ -69,7 +69,7 @@ def _check_parameters(name: str, run: Run, saved: dict[str, Any]) -> None:
     if changed:
         keys = ", ".join(changed)
         raise InputError(
-            f"{paths.model(name)}: was trained before {keys} changed; `dvc repro evaluate@{name}` trains it anew"
+            f"{paths.model(name)}: was trained before {keys} changed; `dvc repro evaluate@{name}` trains it again"
         )
 
 

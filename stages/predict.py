@@ -137,7 +137,7 @@ def _compare(trained: Trained, files: Sequence[Path]) -> dict[str, Any]:
     if len(files) != 2:
         raise InputError(f"--same: takes two files, and not {len(files)}")
     report = paths.evaluation(trained.name)
-    again = f"`dvc repro evaluate@{trained.name}` makes it anew"
+    again = f"`dvc repro evaluate@{trained.name}` makes it again"
     if not report.is_file():
         raise InputError(f"{report}: is not there, and holds the threshold; {again}")
     content = json.loads(report.read_text())

@@ -2,7 +2,7 @@
 
 DVC 3.67 trusts its own cache: it checks out a file whose bits have flipped, and calls it up to date. The name of each file
 is its MD5. Where the workspace still has a good copy, that takes its place. Outputs that are damaged themselves are removed;
-`dvc repro` makes them anew, `dvc pull` fetches them.
+`dvc repro` makes them again, `dvc pull` fetches them.
 """
 
 import json
@@ -28,7 +28,7 @@ def main() -> None:
     damaged = {
         file.parent.name + file.name: file for file in track(files, "verifying", transient=True) if not _is_whole(file)
     }
-    mended = set()
+    repaired = set()
     for out in repo.index.outs if damaged else ():
         parts = _parts(cache, out)
         if damaged.keys() & parts.values():
@@ -38,15 +38,15 @@ def main() -> None:
                 if name in damaged and file.is_file() and file not in bad:
                     with paths.replacing(damaged[name]) as partial:
                         shutil.copyfile(file, partial)
-                    mended.add(name)
+                    repaired.add(name)
             if bad:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                 print(f"removed: {path.relative_to(repo.root_dir)}")
     for name, file in damaged.items():
-        print(f"{'mended' if name in mended else 'damaged'}: {file}")
-        if name not in mended:
+        print(f"{'repaired' if name in repaired else 'damaged'}: {file}")
+        if name not in repaired:
             file.unlink()
-    if lost := damaged.keys() - mended:
+    if lost := damaged.keys() - repaired:
         back = "`dvc repro`, `dvc pull` or `dvc commit` brings them back"
         raise InputError(f"{cache}: {len(lost)} of {len(files)} files were damaged; {back}")
     print(f"{len(files)} files, all as they were" if not damaged else f"{len(files)} files, all as they were again")

@@ -194,7 +194,7 @@ def test_each_run_shows_its_parameters_its_changes_and_its_pictures(made: Path) 
     alternatives = re.findall(r'alt="([^"]+)"', section)
     assert [alt.split(" of custom_resnet")[0] for alt in alternatives] == [
         "Learning rate", "Confusion matrix", "Novel", "Surest mistakes",
-    ], "narrow ones first, and the curves are drawn anew"  # fmt: skip
+    ], "narrow ones first, and the curves are drawn again"  # fmt: skip
 
 
 def test_texts_are_texts_and_not_markup(made: Path) -> None:

@@ -1,4 +1,4 @@
-"""A bit that flips in DVC's cache is found, and what came from it is made anew."""
+"""A bit that flips in DVC's cache is found, and what came from it is made again."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_what_the_workspace_still_has_is_put_back(checkout: Checkout) -> None:
     if file.stat().st_ino == bad.stat().st_ino:
         pytest.skip("the cache and the workspace share their files here")
     flip(bad)
-    assert "mended" in checkout.run("python -m stages.verify")
+    assert "repaired" in checkout.run("python -m stages.verify")
     assert outputs(checkout) == before and bad.read_bytes() == content
     assert "up to date" in checkout.run("dvc repro")
 

@@ -28,7 +28,7 @@ PARTS = {"custom_resnet": cifar10, "resnet50": faces, "pblstm": speech, "determi
 
 
 def main(device: str, sizes: Sizes, results: Path | None) -> bool:
-    """Measure every part; the file in `results`, if any, is written anew after each. Returns whether all could be measured.
+    """Measure every part; the file in `results`, if any, is written again after each. Returns whether all could be measured.
 
     A part that fails is told, and the others go on: time on a GPU is dear.
     """

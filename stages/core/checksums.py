@@ -29,12 +29,12 @@ def check(folder: Path, *, below: bool = True) -> str:
     again = f"remove {folder}, and `python -m stages.verify` and `dvc repro` bring it back"
     path = folder / LIST
     if not path.is_file():
-        raise InputError(f"{path}: is not there, so that nobody can say whether the files beside it are whole; {again}")
+        raise InputError(f"{path}: is not there, so the files beside it cannot be checked; {again}")
     content = path.read_bytes()
     for line in content.decode(errors="replace").splitlines():
         if (found := LINE.fullmatch(line)) is None:
             raise InputError(f"{path}: is damaged; {again}")
         digest, name = found.groups()
         if (below or "/" not in name) and (not (folder / name).is_file() or file_hash(folder / name) != digest):
-            raise InputError(f"{folder / name}: is damaged or gone, for its checksum is not that of {LIST}; {again}")
+            raise InputError(f"{folder / name}: is damaged or gone: its checksum is not the one in {LIST}; {again}")
     return hashlib.sha256(content).hexdigest()

@@ -36,7 +36,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; `dvc repro` trains it, `dvc pull` fetches it")
     if not _is_whole(path):
-        raise InputError(f"{path}: damaged or foreign, for its checksum is not right; `dvc repro -f` makes it anew")
+        raise InputError(f"{path}: damaged or foreign: its checksum does not match; `dvc repro -f` makes it again")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a foreign file

@@ -18,7 +18,7 @@ from stages.core.errors import InputError, naming
 
 Array = npt.NDArray[Any]
 BUFFER = 1 << 18  # bytes to write at once: the system takes half as long for them as for 20 kB at a time
-AGAIN = "`dvc repro -f` of its stage `normalize` makes it anew"
+AGAIN = "`dvc repro -f` of its stage `normalize` makes it again"
 
 
 class Rows:

@@ -1,7 +1,7 @@
 """Vega, Vega-Lite and Vega-Embed as one script, kept in dvc_plots.html, so that no page asks the network for them.
 
 dvc_plots.html is what DVC fills in for `dvc plots show` and `dvc plots diff` (plots.html_template in .dvc/config); the
-report takes the script out of it. `python -m stages.reporting.vega` writes it anew, with vl-convert-python.
+report takes the script out of it. `python -m stages.reporting.vega` writes it again, with vl-convert-python.
 """
 
 from pathlib import Path

@@ -58,7 +58,7 @@ class Part:
         return self.position if self.validator else 0
 
     def begin(self, validator: str | None = None, length: int | None = None, checksum: str | None = None) -> None:
-        """Start anew, with the file that these describe."""
+        """Start again, with the file that these describe."""
         self._note.unlink(missing_ok=True)
         self._file.seek(0)
         self._file.truncate()
@@ -205,6 +205,6 @@ def _verify(part: Part, checksum: str, where: str) -> None:
     if found != digest.lower():
         part.discard()
         raise InputError(
-            f"{where}: its {algorithm} is {found} instead of {digest}, so it was thrown away; "
-            "the same command downloads it anew"
+            f"{where}: its {algorithm} is {found} instead of {digest}, so it was deleted; "
+            "the same command downloads it again"
         )

@@ -74,7 +74,7 @@ def test_a_damaged_state_is_told_and_forgotten(tmp_path: Path, capsys: pytest.Ca
         file.write_bytes(content)
         assert resume.load() is None
     told = capsys.readouterr().out
-    assert "state.pt: damaged or foreign, for its checksum is not right: training starts from the beginning" in told
+    assert "state.pt: damaged or foreign: its checksum does not match: training starts from the beginning" in told
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short", bytes(100)])

@@ -151,7 +151,7 @@ def npy(array: Any) -> bytes:
 def test_files_that_are_no_ragged_array_are_named(tmp_path: Path, values: bytes, offsets: bytes, words: str) -> None:
     (tmp_path / "items.npy").write_bytes(values)
     (tmp_path / "items_offsets.npy").write_bytes(offsets)
-    with pytest.raises(InputError, match=f"{words}.*`normalize` makes it anew"):
+    with pytest.raises(InputError, match=f"{words}.*`normalize` makes it again"):
         read_texts(tmp_path / "items")
 
 

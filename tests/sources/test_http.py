@@ -275,7 +275,7 @@ def test_it_waits_as_long_as_the_server_asks_and_else_twice_as_long_each_time(
     busy = Answer(status=503, headers={})
     site.plan = [busy, Answer(status=429, headers={"Retry-After": "17"}), busy, Answer(cut=0.6), busy]
     assert fetch().read_bytes() == BODY
-    assert waits == [0, 17, 4, 0, 2]  # progress starts the count anew
+    assert waits == [0, 17, 4, 0, 2]  # progress starts the count again
 
 
 @pytest.mark.parametrize("asked", ["soon", "", "-1", "Sat, 01 Jan 2022 00:00:00 GMT"])
@@ -335,7 +335,7 @@ def test_another_checksum_throws_the_part_away(
     if share:
         stop_at(site, fetch, share, Answer(cut=share, body=BODY[:100] + b"!" + BODY[101:]))
     right = hashlib.new(algorithm, BODY).hexdigest()
-    with pytest.raises(InputError, match=rf"its {algorithm} is \w+ instead of \w+, so it was thrown away") as caught:
+    with pytest.raises(InputError, match=rf"its {algorithm} is \w+ instead of \w+, so it was deleted") as caught:
         fetch(checksum=f"{algorithm}:{right if share else right[::-1]}")
     assert site.url in str(caught.value)
     assert kept(tmp_path) == [] and not list((tmp_path / "out").iterdir())

@@ -322,7 +322,7 @@ def test_the_daily_limit_is_told_in_kaggles_words_with_the_time_to_wait(server: 
     server.daily_limit = 1
     submit()
     left = timedelta(days=1) - (datetime.now(UTC) - datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
-    message = refused(lambda: submit(b"another"), f"400 ({DAILY_LIMIT})", "the limit starts anew at midnight UTC (in ")
+    message = refused(lambda: submit(b"another"), f"400 ({DAILY_LIMIT})", "the limit starts again at midnight UTC (in ")
     found = re.search(r"\(in (\d+) h (\d+) min\)$", message)
     assert found
     off, minute = timedelta(hours=int(found[1]), minutes=int(found[2])) - left, timedelta(minutes=1)

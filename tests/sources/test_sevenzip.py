@@ -72,7 +72,7 @@ def unpack(path: Path) -> dict[str, bytes]:
 
 
 def repacked(folder: Path, content: bytes, max_bytes: int = 10**8) -> dict[str, bytes]:
-    """The members that a zip with train.7z yields; the folder for the new zips is made anew."""
+    """The members that a zip with train.7z yields; the folder for the new zips is made again."""
     out = folder / "out"
     out.mkdir(exist_ok=True)
     (out / "train.zip").unlink(missing_ok=True)

@@ -180,7 +180,7 @@ def worker_transform(augment: Any, mean: np.ndarray, side: int) -> Any:
 def reseed(transform: Any, seed: int, epoch: int, index: int) -> None:
     """Let the next draws of `transform` depend on (seed, epoch, index) alone.
 
-    All steps share one stream: set_random_seed would start it anew for each, and a crop to the left always came with a flip.
+    All steps share one stream. With set_random_seed each would restart it, and a crop to the left would come with a flip.
     """
     sequence = np.random.SeedSequence((seed, epoch, index))
     transform.set_random_state(np.random.default_rng(sequence), random.Random(int(sequence.generate_state(1)[0])))

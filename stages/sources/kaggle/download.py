@@ -53,7 +53,7 @@ def fetch(competition: str, out: Path, cache: Path, where: str, *, max_bytes: in
 def _ask(api: "KaggleApi", competition: str, headers: dict[str, str]) -> "requests.Response":
     """The archive, or the part of it that the headers ask for.
 
-    Kaggle is asked anew each time, because the address that it redirects to expires; and always for the whole, the client
+    Kaggle is asked again each time, because the address that it redirects to expires; and always for the whole, the client
     knowing nothing else, whose body is then left unread.
     """
     import requests

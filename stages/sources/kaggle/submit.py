@@ -7,7 +7,7 @@ What is known of a file stands in its receipt, <receipts>/<competition>/<SHA-256
   the team's submissions, by the hash in its description. It is sent if, and only if, it is not there.
 - With a reference its score is asked for by that. With scores or an error nothing is asked at all.
 
-So a receipt can be deleted: then the scores are read anew, such as the private one, which appears when a competition ends;
+So a receipt can be deleted: then the scores are read again, such as the private one, which appears when a competition ends;
 only a file that Kaggle could not score is then sent again.
 
 The calls are the client's own. Its `competition_submit` (2.2.4) is not used: it uploads without a time-out, prints what went
@@ -220,7 +220,7 @@ class _Submission:
         now = datetime.now(UTC)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         hours, minutes = divmod(math.ceil((midnight - now) / timedelta(minutes=1)), 60)
-        return f"; the limit starts anew at midnight UTC (in {hours} h {minutes} min)"
+        return f"; the limit starts again at midnight UTC (in {hours} h {minutes} min)"
 
     def _ask(self, method: str, **fields: Any) -> Any:
         """Kaggle's answer to one of the client's calls about competitions, over a connection of its own."""

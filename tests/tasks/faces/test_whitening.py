@@ -147,7 +147,7 @@ def test_what_was_saved_is_loaded_for_the_same_weights_and_eps_alone(tmp_path: P
     whitening.save(folder, found, eps=0.1, weights_sha256="ab")
     loaded = whitening.load(folder, eps=0.1, weights_sha256="ab")
     assert loaded is not None and all(map(torch.equal, loaded, found))
-    again = ".*`dvc repro evaluate@net` makes it anew$"
+    again = ".*`dvc repro evaluate@net` makes it again$"
     for eps, weights, message in [
         (0.1, "cd", r"net/whitening\.pt: is of other weights"),
         (0.2, "ab", r"net/whitening\.pt: was made with `evaluate\.whiten` 0\.1, which is 0\.2 now"),

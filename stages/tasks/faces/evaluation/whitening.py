@@ -79,7 +79,7 @@ def load(folder: Path, *, eps: float | None, weights_sha256: str) -> Whitening |
     Raises InputError if it is missing, damaged or of other weights, or if evaluation had another eps: its threshold is for
     other scores than those to come.
     """
-    file, again = folder / FILE, f"`dvc repro evaluate@{folder.name}` makes it anew"
+    file, again = folder / FILE, f"`dvc repro evaluate@{folder.name}` makes it again"
     if eps is None:
         if file.exists():
             raise InputError(f"{folder}: was made with `evaluate.whiten`, which is null now; {again}")

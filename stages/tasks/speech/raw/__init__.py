@@ -127,7 +127,7 @@ def _sort(folder: Path, order: dict[str, int] | None) -> SequenceWriter:
     with ExitStack() as stack:
         writer = SequenceWriter(stack, folder, width, ["names"])
         for index in sorted(range(len(names)), key=lambda index: names[index] if order is None else order[names[index]]):
-            # Mapped anew for each utterance, or the pages of all of them would stay in memory.
+            # Mapped again for each utterance, or the pages of all of them would stay in memory.
             writer.append(RaggedArray(unsorted / "mfcc")[index], {"names": text_row(names[index])})
     shutil.rmtree(unsorted)
     return writer
