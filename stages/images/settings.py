@@ -20,6 +20,14 @@ from stages.config.schema import (
 
 
 @dataclass(frozen=True)
+class Sample:
+    """How many images the sample source draws."""
+
+    train: PositiveInt
+    test: PositiveInt
+
+
+@dataclass(frozen=True)
 class Augment:
     """Applied in this order; null, the default, leaves one out."""
 

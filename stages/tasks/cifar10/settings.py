@@ -9,17 +9,9 @@ from stages.images import settings as images
 
 
 @dataclass(frozen=True)
-class Sample:
-    """How many images the sample source draws."""
-
-    train: PositiveInt
-    test: PositiveInt
-
-
-@dataclass(frozen=True)
 class Settings(TaskSettings):
     dev_fraction: Annotated[float, InsideUnit]  # held out of training where the layout has no labelled test images
-    sample: Sample
+    sample: images.Sample
 
 
 @dataclass(frozen=True)

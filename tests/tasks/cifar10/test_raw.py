@@ -19,8 +19,8 @@ import pytest
 from stages.core.errors import InputError
 from stages.data.archive import Archive, pack_folder
 from stages.data.packed import read_texts
+from stages.images.settings import Sample
 from stages.tasks.cifar10 import CLASSES, raw
-from stages.tasks.cifar10.settings import Sample
 from tests.conftest import ROOT, cifar_batch, task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]

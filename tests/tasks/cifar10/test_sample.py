@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stages.data.archive import Archive
+from stages.images.settings import Sample
 from stages.tasks.cifar10 import CLASSES, raw, sample
-from stages.tasks.cifar10.settings import Sample
 from tests.conftest import task_settings
 
 SETTINGS = task_settings("cifar10", source="sample", on_bad="error", dev_fraction=0.2, sample=Sample(train=50, test=12))
