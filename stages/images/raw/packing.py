@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from stages.images.raw.channel_statistics import Moments, sums
 class Item:
     """split, a short name, where it came from (for messages), pixels (side, side, 3) uint8, class, what is wrong with it."""
 
-    split: Literal["train", "dev", "test"]
+    split: str  # train, dev or test
     name: str
     where: str
     image: np.ndarray | None
