@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import typing
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -76,9 +77,8 @@ def load(name: str) -> Trained:
     file = paths.model(name) / f"{today.evaluate.weights}.pt"
     saved = checkpoint.load(file)
     block = saved["run"]
-    settings = part(today.task, "settings")
-    network = build(settings.Model, block["model"], f"{file}: model")
-    run = dataclasses.replace(today, model=network, loss=build(settings.Loss, block["loss"], f"{file}: loss"))
+    kinds = typing.get_type_hints(part(today.task, "settings").Run, include_extras=True)
+    run = dataclasses.replace(today, **{key: build(kinds[key], block[key], f"{file}: {key}") for key in ("model", "loss")})
     # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
     compute = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic

@@ -45,7 +45,7 @@ TINY: dict[str, dict[str, Any]] = {
 }
 DEPTHS = {"resnet50": (2, 1, 1, 1), "convnext": (1, 3, 3, 3)}  # layers left of each stage; ConvNeXt's begin with two others
 STATS: dict[str, dict[str, Any]] = {
-    "cifar10": {"classes": ["cat", "dog", "a|b"], "mean": [120.0, 110.0, 100.0], "std": [60.0, 61.0, 62.0]},
+    "cifar10": {"classes": ["cat", "dog", "a|b"], "mean": [120.0, 110.0, 100.0], "std": [60.0, 61.0, 62.0], "side": 32},
     "faces": {"classes": [f"n{n}" for n in range(70)], "mean": [9.0, 99.0, 199.0], "std": [60.0, 30.0, 90.0], "side": 32},
     "speech": {"symbols": list(SYMBOLS), "num_features": 14},
 }
