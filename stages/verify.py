@@ -33,7 +33,9 @@ def main() -> None:
         parts = _parts(cache, out)
         if damaged.keys() & parts.values():
             path = Path(out.fs_path)
-            bad = {file for file, name in parts.items() if name in damaged and file.is_file() and file_hash(file) != name}
+            bad = {
+                file for file, name in parts.items() if name in damaged and file.is_file() and file_hash(file, "md5") != name
+            }
             for file, name in parts.items():
                 if name in damaged and file.is_file() and file not in bad:
                     with paths.replacing(damaged[name]) as partial:
@@ -53,7 +55,7 @@ def main() -> None:
 
 
 def _is_whole(file: Path) -> bool:
-    return file_hash(file) == (file.parent.name + file.name).removesuffix(".dir")
+    return file_hash(file, "md5") == (file.parent.name + file.name).removesuffix(".dir")
 
 
 def _parts(cache: Path, out: Output) -> dict[Path, str]:
