@@ -56,7 +56,7 @@ def test_a_room_has_every_function(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(task: str) -> None:
-    model = part(task, "settings").Model
+    model = get_type_hints(part(task, "settings").Run)["model"]
     blocks = {get_args(get_type_hints(block)["name"])[0]: block for block in get_args(model) or [model]}
     files = {file.stem for file in (ROOT / "stages/tasks" / task / "models").glob("[!_]*.py")}
     assert blocks.keys() == files
