@@ -13,10 +13,9 @@ from typing import Any
 import torch
 
 from stages.compute import device, distributed
-from stages.config import dependencies
 from stages.config.schema import Params, Run
-from stages.core import checksums, paths
-from stages.core.errors import run_stage
+from stages.core import checksums, dependencies, paths
+from stages.core.errors import InputError, run_stage
 from stages.data import checkpoint
 from stages.results import summary
 from stages.tasks import load_params, part
@@ -27,6 +26,7 @@ from stages.training.state import TrainState
 
 
 def main(name: str) -> None:
+    snapshot = dependencies.Snapshot()
     params = load_params()
     run = params.run(name)
     data = checksums.check(paths.features(run.task))
@@ -36,20 +36,26 @@ def main(name: str) -> None:
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data}
     computed = [params.deterministic, params.compile, compute.name, compute.precision, torch.__version__]
-    fingerprint = _fingerprint(name, settings, run, computed)
+    fingerprint = _fingerprint(name, settings, computed)
     with distributed.processes(compute.device):
         if distributed.rank() == 0:
             folder = paths.resume(name) / f"{fingerprint}-{distributed.size()}"
             with resuming(folder, params.checkpoint_minutes) as resume:
                 params.tell_hidden(name)
-                _train(name, run, params, compute, settings, resume)
+                _train(name, run, params, compute, settings, resume, snapshot)
         else:  # it computes its part of each batch, and writes nothing
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-                _train(name, run, params, compute, settings, None)
+                _train(name, run, params, compute, settings, None, snapshot)
 
 
 def _train(
-    name: str, run: Run, params: Params, compute: device.Compute, settings: dict[str, Any], resume: Resume | None
+    name: str,
+    run: Run,
+    params: Params,
+    compute: device.Compute,
+    settings: dict[str, Any],
+    resume: Resume | None,
+    snapshot: dependencies.Snapshot,
 ) -> None:
     task, stats, lr = part(run.task, "training"), settings["stats"], settings["lr"]
     batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
@@ -72,6 +78,11 @@ def _train(
         _save(name, state, settings)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
         write_timing(paths.timing(name), state.seconds, batches.num_items, compute, state.compile_seconds)
+        try:
+            snapshot.check()
+        except InputError:
+            resume.save(state.state_dict())  # with the old values restored, the stage ends at once
+            raise
         resume.discard()
 
 
@@ -83,9 +94,9 @@ def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
         checkpoint.save(paths.model(name) / "best.pt", settings | vars(state.best))
 
 
-def _fingerprint(name: str, settings: dict[str, Any], run: Run, computed: list[Any]) -> str:
+def _fingerprint(name: str, settings: dict[str, Any], computed: list[Any]) -> str:
     """Of all that decides the result: settings, data, device and versions, and the code that dvc.yaml lists."""
-    code = [dependencies.ROOT / file for file in dependencies.code_of("train", name, run)]
+    code = [dependencies.ROOT / file for file in dependencies.listed("train", name).code]
     return checkpoint.fingerprint([settings, computed], dependencies.ROOT, code)
 
 

@@ -1,0 +1,107 @@
+"""A parameter, a file of code or data that changes while a stage runs: the stage fails, so that DVC records nothing."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.core import dependencies, paths
+from stages.core.dependencies import Snapshot, listed
+from stages.core.errors import InputError
+from tests.conftest import ROOT, Checkout, Project, change_params
+
+
+@pytest.fixture
+def stage(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The stage that DVC seems to run, with code of its own to edit."""
+    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    monkeypatch.setattr(dependencies, "ROOT", tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "train@custom_resnet")
+    return "train@custom_resnet"
+
+
+def test_nothing_changed(stage: str) -> None:
+    Snapshot().check()
+
+
+def test_a_parameter_of_the_stage(stage: str, project: Project) -> None:
+    snapshot = Snapshot()
+    project.set(runs__custom_resnet__epochs=3)
+    with pytest.raises(InputError, match=r"^params\.yaml: runs\.custom_resnet\.epochs: changed while train@"):
+        snapshot.check()
+
+
+def test_parameters_of_others_may_change(stage: str, project: Project) -> None:
+    snapshot = Snapshot()
+    project.set(runs__pblstm__epochs=3, runs__custom_resnet__evaluate__flip_average=False)
+    snapshot.check()
+
+
+def test_code_of_the_stage(stage: str, tmp_path: Path) -> None:
+    snapshot, file = Snapshot(), tmp_path / "stages/training/loop.py"
+    file.write_text(file.read_text() + "# edited\n")
+    with pytest.raises(InputError, match=r"^stages/training/loop\.py: changed while"):
+        snapshot.check()
+
+
+def test_code_of_others_may_change(stage: str, tmp_path: Path) -> None:
+    snapshot, file = Snapshot(), tmp_path / "stages/sequences/storage.py"
+    file.write_text(file.read_text() + "# edited\n")
+    snapshot.check()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_data_of_the_stage(stage: str, gone: bool) -> None:
+    file = paths.features("cifar10") / "stats.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    snapshot = Snapshot()
+    file.unlink() if gone else file.write_text('{"classes": 3}')
+    with pytest.raises(InputError, match=r"^data/features/cifar10/stats\.json: changed while"):
+        snapshot.check()
+
+
+def test_without_dvc_nothing_is_compared(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    snapshot = Snapshot()
+    project.set(runs__custom_resnet__epochs=3)
+    snapshot.check()
+
+
+def test_every_stage_has_its_list() -> None:
+    for name in ("download", "normalize"):
+        assert listed(name, "cifar10").code
+    for name in ("find_lr", "train", "evaluate", "submit"):
+        found = listed(name, "pblstm")
+        assert found.code and found.params
+    assert listed("report", None).code
+
+
+def test_a_result_is_not_recorded_under_a_value_that_was_edited_meanwhile(checkout: Checkout) -> None:
+    params, history = checkout.folder / "params.yaml", checkout.folder / "metrics/lenet/train/metrics.json"
+    change_params(params, runs__lenet__sample__epochs=12)
+    before, command = recorded(checkout), ["dvc", "repro", "train@lenet"]
+    history.unlink()
+    process = subprocess.Popen(
+        command, cwd=checkout.folder, env=checkout.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while process.poll() is None and not history.is_file():
+        time.sleep(0.05)
+    change_params(params, runs__lenet__sample__epochs=3)
+    told = process.communicate()[0]
+    assert process.returncode != 0, told
+    assert "error: params.yaml: runs.lenet.sample: changed while train@lenet ran" in told
+    assert recorded(checkout) == before
+    change_params(params, runs__lenet__sample__epochs=12)
+    told = checkout.run(" ".join(command))
+    assert "continuing after epoch 12" in told and "epoch 12/12" not in told
+
+
+def recorded(checkout: Checkout) -> Any:
+    """What dvc.lock says of the training."""
+    return YAML(typ="safe").load((checkout.folder / "dvc.lock").read_text())["stages"]["train@lenet"]
