@@ -161,7 +161,7 @@ def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
     refused(fetch)
     with (tmp_path / "cache" / "cifar-10.zip.partial").open("r+b") as file:
         file.write(b"?")
-    refused(fetch, f"{KEY}: its md5 is", "thrown away")
+    refused(fetch, f"{KEY}: its md5 is", "so it was deleted")
     assert fetch() == server.archives["cifar-10"]
 
 
