@@ -3,7 +3,7 @@
     python -m benchmarks.epochs [RUN …] [--rounds 3]
 
 Both sides train the same network, at its full size, with the same loss, optimizer and precision, on made-up data: an epoch
-is shortened to 512 images of CIFAR-10, 64 faces of 112 pixels or 32 utterances of LibriSpeech's lengths. Both take all
+is shortened to 256 images of CIFAR-10, 32 faces of 112 pixels or 16 utterances of LibriSpeech's lengths. Both take all
 cores, in turn, after an epoch that does not count; medians of the rounds.
 The usual loop: a DataLoader with a worker a core, torchvision's transforms v2 or length-bucketed padded batches,
 channels-last, and bf16 autocast where the CPU has instructions for it.
@@ -44,7 +44,7 @@ from stages.training.resume import Resume
 from stages.training.state import TrainState
 
 LR = 1e-4
-IMAGES, FACES, SIDE, UTTERANCES = 512, 64, 112, 32
+IMAGES, FACES, SIDE, UTTERANCES = 256, 32, 112, 16
 
 
 class Images(Dataset[tuple[Tensor, int]]):
@@ -181,7 +181,7 @@ def full_run(name: str) -> Run:
         file = Path(folder, "params.yaml")
         YAML(typ="safe").dump(content, file)
         run = load_params(file).run(name)
-    return replace(run, batch_size={"cifar10": 128, "faces": 32, "speech": 8}[run.task])
+    return replace(run, batch_size={"cifar10": 128, "faces": 16, "speech": 8}[run.task])
 
 
 def make_data(folder: Path) -> dict[str, Path]:
