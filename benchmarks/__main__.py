@@ -33,7 +33,8 @@ def tables(record: dict[str, Any]) -> str:
     lines += [f"| {row['run']} | {row['ours']:.1f} | {row['usual']:.1f} | {row['ratio']:.2f} |" for row in record["epochs"]]
     lines += ["", "| per second of one core | against | ours | theirs | ours / theirs |", "|---|---|--:|--:|--:|"]
     for row in record["rates"]:
-        rates = f"{row['ours']:,.3g} {row['unit']} | {row['usual']:,.3g}"
+        ours, usual = (f"{row[side]:,.0f}" if row[side] >= 100 else f"{row[side]:.3g}" for side in ("ours", "usual"))
+        rates = f"{ours} {row['unit']} | {usual}"
         lines.append(f"| {row['claim']} | {row['against']} | {rates} | {row['ratio']:.2f} |")
     lines += ["", "| what a user waits for | s |", "|---|--:|"]
     lines += [f"| {name} | {seconds:.1f} |" for name, seconds in record["pipeline"].items()]

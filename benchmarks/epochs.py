@@ -75,7 +75,7 @@ class Images(Dataset[tuple[Tensor, int]]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(np.asarray(self.images[index])), int(self.labels[index])
+        return self.transform(self.images[index : index + 1][0].copy()), int(self.labels[index])
 
 
 class Utterances(Dataset[tuple[Tensor, Tensor]]):
@@ -169,8 +169,8 @@ def our_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compu
 
 def read_images(data: Path, stats: dict[str, Any]) -> Any:
     """The images (H, W, 3) of the training split by number: an array, or JPEGs that are decoded when they are read."""
-    array = data / "train/images.npy"
-    return np.load(array, mmap_mode="r") if array.is_file() else EncodedImages(data / "train/images", stats["side"])
+    array: np.ndarray = np.load(data / "train/images.npy", mmap_mode="r")
+    return array if array.ndim == 4 else EncodedImages(data / "train/images", stats["side"])
 
 
 def full_run(name: str) -> Run:
