@@ -133,12 +133,12 @@ class DeviceBatches(_ImageBatches):
             drawn = augmentation.draw(self.augment, self.num_items, self.images.shape[1], self.seed, epoch)
             draws = {name: rows.to(self.device) for name, rows in drawn.items()}
         sizes = [len(share) for share in shares]
-        for number, index, index in zip(numbers, shares, on_device.split(sizes), strict=True):
+        for number, share, index in zip(numbers, shares, on_device.split(sizes), strict=True):
             images = self.images[index]
             if self.augment is not None:
                 rows = {name: values[index] for name, values in draws.items()}
                 images = augmentation.apply(self.augment, images, rows, self.mean)
-            yield self._finish(images, self.labels[index], index, epoch, number)
+            yield self._finish(images, self.labels[index], share, epoch, number)
 
 
 class WorkerBatches(_ImageBatches):
