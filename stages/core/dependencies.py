@@ -28,7 +28,7 @@ class Listed:
 
     code: list[Path]  # files, relative to the project's folder
     data: list[Path]  # files and folders that other stages make
-    params: list[str]  # dotted keys of params.yaml
+    params: dict[str, Any]  # the values of params.yaml by their dotted keys
 
 
 def listed(stage: str, key: str | None) -> Listed:
@@ -38,7 +38,11 @@ def listed(stage: str, key: str | None) -> Listed:
     if "foreach" in entry:
         values["item"] = params[REFERENCE.fullmatch(entry["foreach"])[1]][key]  # type: ignore[index]
         entry = entry["do"]
-    names = [REFERENCE.sub(lambda match: str(look_up(values, match[1])), dep) for dep in entry.get("deps", [])]
+
+    def resolved(field: str) -> list[str]:
+        return [REFERENCE.sub(lambda match: str(look_up(values, match[1])), name) for name in entry.get(field, [])]
+
+    names = resolved("deps")
     code: set[Path] = set()
     for name in names:
         if name.startswith("stages/"):
@@ -47,7 +51,7 @@ def listed(stage: str, key: str | None) -> Listed:
     return Listed(
         sorted(file.relative_to(ROOT) for file in code),
         [Path(name) for name in names if not name.startswith("stages/")],
-        [REFERENCE.sub(lambda match: str(look_up(values, match[1])), name) for name in entry.get("params", [])],
+        {name: look_up(params, name) for name in resolved("params")},
     )
 
 
@@ -75,8 +79,8 @@ class Snapshot:
         if not self.stage:
             return {}
         stage, _, key = self.stage.partition("@")
-        found, params = listed(stage, key or None), _read(paths.PARAMS)
-        seen = {f"params.yaml: {name}": json.dumps(look_up(params, name), default=str) for name in found.params}
+        found = listed(stage, key or None)
+        seen = {f"params.yaml: {name}": json.dumps(value, default=str) for name, value in found.params.items()}
         seen |= {str(file): file_hash(ROOT / file) for file in found.code if (ROOT / file).is_file()}
         for path in found.data:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
