@@ -2,7 +2,7 @@
 
 from stages.core import checksums, paths
 from stages.core.errors import run_stage
-from stages.data import archive
+from stages.data import archive, understood
 from stages.tasks import load_params, part
 
 
@@ -14,7 +14,8 @@ def main(task: str) -> None:
         out.mkdir()
         stats = part(task, "raw").pack(archives, out, settings, params.seed)
         checksums.write(out)
-    print(", ".join(f"{count:,} {split}" for split, count in stats["num"].items()))
+    for line in understood.lines(stats):
+        print(line)
     for rejected in stats["rejected"]:
         print(f"left out: {rejected['item']}: {rejected['reason']}")
 

@@ -80,4 +80,5 @@ def test_the_new_task_names_a_damaged_line(checkout: Checkout) -> None:
     said = checkout.run("python -m stages.normalize digits 2>&1 || true")
     assert said.startswith("error: data/raw/digits/digits.zip: train.csv: line 4: must be 784 grey values"), said
     change_params(checkout.folder / "params.yaml", tasks__digits__on_bad="skip")
-    assert checkout.run("python -m stages.normalize digits").startswith("899 train, 100 dev, 200 test\nleft out: ")
+    said = checkout.run("python -m stages.normalize digits")
+    assert "items: 899 train, 100 dev, 200 test\nsubmission: submission.csv (ImageId,Label)\nleft out: " in said

@@ -8,6 +8,7 @@ import lzma
 import stat
 import tarfile
 import tempfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -27,6 +28,8 @@ DAMAGE = (
 )
 # The methods that zipfile stops at the declared size; it gives bzip2 and LZMA as much memory as their input asks for.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What macOS, Windows, file managers and network drives leave in a folder; with what begins with a dot, no task's data.
+LITTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "@eadir"}
 
 
 class TooLarge(InputError):
@@ -34,13 +37,36 @@ class TooLarge(InputError):
 
 
 def pack_folder(folder: Path, out: Path) -> None:
-    """Write every file below `folder`, sorted, to the stored zip `out`. Raises InputError if there is none."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Write every file below `folder`, sorted, to the stored zip `out`; linked files and folders as if they were there.
+
+    Raises InputError: there is no file; a link leads nowhere or to a folder that it lies in; a name is no Unicode.
+    """
+    files = sorted(_files(folder, [folder.resolve()]))
     if not files:
         raise InputError(f"{folder}: the folder holds no files")
     with paths.replacing(out) as partial, zipfile.ZipFile(partial, "w", allowZip64=True) as archive:
         for path in files:
             write_member(archive, path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+def _files(folder: Path, above: list[Path]) -> Iterator[Path]:
+    """The files below a folder. above: that folder and those it lies in, with links resolved: a loop comes back to one."""
+    for path in folder.iterdir():
+        if not is_visible(path.name):
+            continue
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{str(path)!a}: the file's name is not Unicode; rename it") from None
+        if not path.exists():
+            raise InputError(f"{path}: is a link to {path.readlink()}, which is not there")
+        if path.is_dir():
+            target = path.resolve()
+            if target in above:
+                raise InputError(f"{path}: is a link to {target}, which it lies in; remove the link")
+            yield from _files(path, [*above, target])
+        elif path.is_file():
+            yield path
 
 
 def write_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -51,8 +77,9 @@ def write_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 class Archive:
     """A zip or tar archive whose members have been checked; it stays open as long as this object lives.
 
-    path: its path, for messages. names: its files, in archive order, without the notes that macOS adds. size: the bytes
-    that it unpacks to; of a tar, with headers and padding. max_bytes: a limit on that size, from max_unpacked_gb.
+    path: its path, for messages. names: its files, in archive order, without hidden files and litter (`is_visible`), in
+    Unicode's form NFC. unread: those that nobody has read yet. size: the bytes that it unpacks to; of a tar, with headers
+    and padding. max_bytes: a limit on that size, from max_unpacked_gb.
     Raises InputError if it is neither format, damaged, empty, larger than the limit, encrypted, or if a member is a link,
     has an absolute or parent path, or appears twice.
     """
@@ -70,6 +97,7 @@ class Archive:
                 self._stream = archive.extractfile
                 self._examine_tar(archive)
         self.names = list(self._members)
+        self.unread = dict.fromkeys(self.names)
         if not self.names:
             raise InputError(f"{path}: the archive is empty")
 
@@ -86,6 +114,7 @@ class Archive:
             content: bytes = stream.read(size)
             if len(content) != size:
                 raise EOFError(f"{name} is cut short")
+        self.unread.pop(name, None)
         return content
 
     def ordered(self, names: Sequence[str], folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -108,16 +137,19 @@ class Archive:
                 yield name, waiting.read(size)
 
     def _examine_zip(self, archive: zipfile.ZipFile) -> None:
+        # PowerShell 5 and some old programs of Windows write backslashes for the slashes that the format asks for.
+        slash = "/" if any("/" in info.filename for info in archive.infolist()) else "\\"
         for info in archive.infolist():
             self._grow(self.size + info.file_size, f"{info.filename} of {info.file_size:,} bytes")
-            if info.is_dir():
+            name = info.filename.replace(slash, "/")
+            if name.endswith("/"):
                 continue
             if info.flag_bits & 1:
                 raise InputError(f"{self.path}: {info.filename} is encrypted")
             if info.compress_type not in METHODS:
                 what = f"{info.filename} is compressed by method {info.compress_type}"
                 raise InputError(f"{self.path}: {what}; pack the archive again, deflated")
-            self._add(info.filename, info.file_size, info, is_special=stat.S_ISLNK(info.external_attr >> 16))
+            self._add(name, info.file_size, info, is_special=stat.S_ISLNK(info.external_attr >> 16))
 
     def _examine_tar(self, archive: tarfile.TarFile) -> None:
         """A tar's headers stand before each file, so nothing beyond the limit is unpacked."""
@@ -147,9 +179,10 @@ class Archive:
     def _add(self, name: str, size: int, header: Any, *, is_special: bool) -> None:
         if is_special or not is_safe(name):
             raise InputError(f"{self.path}: refused, because the member {name!r} is a link or leaves its folder")
+        name = unicodedata.normalize("NFC", name)  # macOS decomposes é; a table that lists the file may not
         if name in self._members:
             raise InputError(f"{self.path}: holds {name} twice")
-        if not name.startswith("__MACOSX/"):
+        if is_visible(name):
             self._members[name] = size, header
 
     @contextmanager
@@ -160,6 +193,12 @@ class Archive:
             raise
         except DAMAGE as error:
             raise InputError(f"{self.path}: the archive is damaged ({error}); fetch it again") from error
+
+
+def is_visible(name: str) -> bool:
+    """Whether a path holds data: no part of it begins with a dot or is an operating system's litter."""
+    parts = name.removeprefix("./").split("/")
+    return not any(part.startswith(".") or part.lower() in LITTER for part in parts)
 
 
 def is_safe(name: str) -> bool:

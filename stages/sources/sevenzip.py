@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from stages.core import paths
 from stages.core.errors import InputError
-from stages.data.archive import TooLarge, is_safe, write_member
+from stages.data.archive import TooLarge, is_safe, is_visible, write_member
 
 METHODS = {"LZMA", "LZMA2", "COPY"}  # of the others, py7zr unpacks some without regard to a member's size
 
@@ -68,7 +68,8 @@ class _Member:
 
     def close(self) -> None:
         """py7zr calls this after it has compared the member's checksum."""
-        write_member(self._new, self._name, bytes(self._content))
+        if is_visible(self._name):
+            write_member(self._new, self._name, bytes(self._content))
 
 
 class _Members(NamedTuple):

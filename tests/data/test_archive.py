@@ -8,6 +8,7 @@ import os
 import struct
 import tarfile
 import tracemalloc
+import unicodedata
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -191,7 +192,8 @@ def test_a_tar_with_a_damaged_header_between_members_is_refused(tmp_path: Path) 
 @pytest.mark.parametrize("pack", [zip_bytes, tar_bytes])
 def test_a_member_that_leaves_its_folder_is_refused(pack: Callable[..., bytes], name: str, tmp_path: Path) -> None:
     path = written(tmp_path / "a", pack({"good": b"1", name: b"2"}))
-    assert f"the member {name!r} is a link or leaves its folder" in problem(path)
+    shown = name.replace("\\", "/") if pack is zip_bytes else name  # a zip without slashes was packed with backslashes
+    assert f"the member {shown!r} is a link or leaves its folder" in problem(path)
 
 
 @pytest.mark.parametrize(
@@ -303,10 +305,52 @@ def test_a_zip_within_an_archive_stays_packed_and_a_tar_that_ends_with_one_is_a_
     assert zipfile.is_zipfile(written(tmp_path / "a", tar_bytes(members)))  # what would be fooled
 
 
-def test_the_notes_that_a_mac_adds_are_left_out(tmp_path: Path) -> None:
-    notes = {"__MACOSX/top/._a": b"2", "top/__MACOSX/kept": b"3"}
+def test_hidden_files_and_litter_are_left_out_at_any_depth(tmp_path: Path) -> None:
+    names = ("__MACOSX/top/._a", "top/__MACOSX/b", "top/._a", ".ipynb_checkpoints/a", "top/Thumbs.db", "top/.DS_Store")
     for pack in (zip_bytes, tar_bytes):
-        assert Archive(written(tmp_path / "a", pack({"top/a": b"1"} | notes))).names == ["top/a", "top/__MACOSX/kept"]
+        assert Archive(written(tmp_path / "a", pack({"top/a": b"1", **dict.fromkeys(names, b"2")}))).names == ["top/a"]
+
+
+def test_a_zip_that_was_packed_with_backslashes_has_folders(tmp_path: Path) -> None:
+    archive = Archive(written(tmp_path / "a", zip_bytes({"top\\sub\\a": b"1", "top\\": b""})))
+    assert archive.names == ["top/sub/a"] and archive.read("top/sub/a") == b"1"
+
+
+def test_names_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "é")
+    assert Archive(written(tmp_path / "a", zip_bytes({decomposed: b"1"}))).names == ["é"]
+    assert "holds é twice" in problem(written(tmp_path / "a", zip_bytes({decomposed: b"1", "é": b"2"})))
+
+
+def test_what_nobody_has_read_is_known(tmp_path: Path) -> None:
+    archive = Archive(written(tmp_path / "a", tar_bytes({"a": b"1", "b": b"2"})))
+    assert list(archive.members({"b"})) == [("b", b"2")]
+    assert list(archive.unread) == ["a"]
+
+
+def test_links_in_a_folder_are_followed_and_never_lost(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/a").write_bytes(b"1")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    pack_folder(folder, tmp_path / "a.zip")
+    assert Archive(tmp_path / "a.zip").names == ["linked/a"]
+    (tmp_path / "elsewhere/loop").symlink_to(folder)
+    with pytest.raises(InputError, match=r"loop: is a link to .*folder, which it lies in"):
+        pack_folder(folder, tmp_path / "a.zip")
+    (tmp_path / "elsewhere/loop").unlink()
+    (folder / "broken").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"broken: is a link to .*nowhere, which is not there"):
+        pack_folder(folder, tmp_path / "a.zip")
+
+
+def test_a_file_name_that_is_not_unicode_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9")).write_bytes(b"1")
+    with pytest.raises(InputError, match="the file's name is not Unicode"):
+        pack_folder(folder, tmp_path / "a.zip")
 
 
 def test_a_zip_after_something_else_is_a_zip(tmp_path: Path) -> None:

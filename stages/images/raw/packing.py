@@ -1,6 +1,7 @@
 """Decoded images on their way from archives to packed arrays: images.npy, labels.npy and names of each split, stats.json."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -12,7 +13,10 @@ import numpy as np
 
 from stages.config.schema import TaskSettings
 from stages.core.errors import InputError
+from stages.data.archive import Archive
 from stages.data.packed import Ragged, Rows, text_row
+from stages.data.rejected import Rejected
+from stages.data.understood import Understood, check_all_read, check_labels
 from stages.images.raw.channel_statistics import Moments, sums
 
 
@@ -29,24 +33,35 @@ class Item:
 
 
 def pack(
-    items: Iterable[Item], out: Path, settings: TaskSettings, *, task: str, classes: Sequence[str], side: int, source: Path
+    items: Iterable[Item],
+    archives: Sequence[Archive],
+    out: Path,
+    settings: TaskSettings,
+    *,
+    task: str,
+    layout: str,
+    classes: Sequence[str],
+    side: int,
+    header: Sequence[str],
+    passed_over: str = "",
 ) -> dict[str, Any]:
     """Write the splits below `out`.
 
     Returns the statistics, also in out/stats.json: counts, the training split's channel mean and standard deviation in
-    units of 0 to 255, what was rejected and why. source: the archives' folder, for messages.
-    Raises InputError for a bad item (unless settings.on_bad is skip), and for a class without training images.
+    units of 0 to 255, what was understood, what was rejected and why. layout: its name. header: the submission's columns.
+    passed_over: a pattern for the members of `archives` that the layout has and nobody needs.
+    Raises InputError for a bad item (unless settings.on_bad is skip), for a class without training images, for a split
+    whose images are all of one class, for archives that were mostly not read.
     """
-    stats: dict[str, Any] = {"task": task, "classes": list(classes), "side": side, "rejected": []}
-    moments = Moments()
+    source = archives[0].path.parent
+    stats: dict[str, Any] = {"task": task, "classes": list(classes), "side": side}
+    moments, rejected = Moments(), Rejected(settings.on_bad == "skip")
     counts = {split: Counter[int]() for split in ("train", "dev", "test")}
     with ExitStack() as stack:
         writers = {split: _Writer(stack, out / split, side) for split in counts}
         for item in items:
             if item.problem is not None:
-                if settings.on_bad == "error":
-                    raise InputError(f"{item.where}: {item.problem}; `on_bad: skip` leaves such items out")
-                stats["rejected"].append({"item": item.where, "reason": item.problem})
+                rejected.add(item.where, item.problem)
                 continue
             assert item.image is not None
             label = -1 if item.label is None else item.label
@@ -54,12 +69,18 @@ def pack(
             writers[item.split].append(item.image, label, item.name)
             if item.split == "train":
                 moments.add(side * side, sums(item.image))
+    check_all_read(archives, re.compile(passed_over))
     missing = [name for label, name in enumerate(classes) if not counts["train"][label]]
     if missing:
         raise InputError(f"{source}: no training image of the class {', '.join(missing)}")
     if not counts["dev"].total():
         raise InputError(f"{source}: no image for the dev split; a larger part of the training images must be held out")
+    check_labels(source, classes, {split: counts[split] for split in ("train", "dev")})
     stats["num"] = {split: count.total() for split, count in counts.items()}
+    named = f"{len(classes)}: {', '.join(classes)}"
+    submissions = {"submission": header} if stats["num"]["test"] else {}
+    stats["understood"] = Understood(layout, named, stats["num"], submissions).stats()
+    stats["rejected"] = rejected.items
     stats["per_class"] = {name: counts["train"][label] for label, name in enumerate(classes)}
     stats["mean"], stats["std"] = moments.mean_and_std()
     (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")

@@ -2,3 +2,4 @@
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
+HEADER = ["id", "label"]  # of Kaggle's submission file

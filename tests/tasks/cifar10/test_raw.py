@@ -501,5 +501,5 @@ def test_names_that_are_not_unicode_pack_or_are_an_input_error(write_zip: WriteZ
 def test_an_unknown_layout_names_the_archives(write_zip: WriteZip, tmp_path: Path) -> None:
     paths = [write_zip(f"raw/{name}.zip", {"readme.txt": b"hello"}) for name in "ab"]
     message = problem(paths, tmp_path / "out")
-    assert message.startswith(f"{tmp_path / 'raw'}: found neither the python batches")
-    assert message.endswith("in a.zip, b.zip")
+    assert message.startswith(f"{tmp_path / 'raw'}: found none of the layouts of CIFAR-10")
+    assert message.endswith("the first file is readme.txt")

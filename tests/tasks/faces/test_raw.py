@@ -448,7 +448,6 @@ def test_an_image_without_a_place_is_named_or_left_out_when_so_asked(
             "found images in unknown_dev but no verification_dev.csv",
         ),
         ({"train/Bob/readme.txt": b""}, "a.zip: train/Bob: holds no image"),
-        ({"valid/Bob/.DS_Store": b""}, "a.zip: valid/Bob: holds no image"),
         ({"val/Zoë/a.jpg": face(0)}, "a.zip: val and "),
         ({"copy/train/Zoë/1.png": face(0)}, "a.zip: copy/train and "),
         ({"./train/Zoë/1.png": face(0)}, "a.zip: ./train/Zoë/1.png: is there a second time"),

@@ -1,39 +1,74 @@
 """Raw archives -> data/features/cifar10: per split images.npy (N, 32, 32, 3) uint8, labels.npy, names; stats.json."""
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.images.raw import packing
 from stages.images.raw.packing import Item
-from stages.tasks.cifar10 import CLASSES, SIDE
-from stages.tasks.cifar10.raw import batches, kaggle
+from stages.tasks.cifar10 import CLASSES, HEADER, SIDE
+from stages.tasks.cifar10.raw import batches, binary, folders, kaggle
 from stages.tasks.cifar10.settings import Settings
+
+LAYOUTS = (batches, binary, kaggle, folders)
+# Other forms of the data set, and another data set, by a file's name: what it is.
+FOREIGN = {
+    r"fine_label_names\.txt|(train|test)\.bin": "the binary version of CIFAR-100, another data set",
+    r"(train|test|meta)": "the python version of CIFAR-100, another data set",
+    r".*\.mat": "the Matlab version",
+    r".*\.npz": "a .npz file, for which there is no common form",
+    r".*\.parquet": "Hugging Face's parquet",
+}
+TAKE = "take cifar-10-python.tar.gz, which `source: public` downloads"
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
     """Decode and check every image once and write the splits below `out`, one image at a time.
 
     Returns the statistics, also in out/stats.json: counts, the training split's channel mean and standard deviation in
-    units of 0 to 255, what was rejected and why.
+    units of 0 to 255, what was understood, what was rejected and why.
     Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, a class without training images.
     """
-    items, source = _read(archives, settings, seed), archives[0].path.parent
-    stats = packing.pack(items, out, settings, task="cifar10", classes=CLASSES, side=SIDE, source=source)
+    names = [name for archive in archives for name in archive.names]
+    found = [layout for layout in LAYOUTS if layout.holds(names)]
+    if len(found) != 1:
+        raise InputError(f"{archives[0].path.parent}: {_not_one(names, [layout.NAME for layout in found])}")
+    [layout] = found
+    stats = packing.pack(
+        _read(layout, archives, settings, seed),
+        archives,
+        out,
+        settings,
+        task="cifar10",
+        layout=layout.NAME,
+        classes=CLASSES,
+        side=SIDE,
+        header=HEADER,
+        passed_over=layout.PASSED_OVER,
+    )
     sample = kaggle.sample_submission(archives)
     if sample is not None:
         (out / "sample_submission.csv").write_bytes(sample)
     return stats
 
 
-def _read(archives: list[Archive], settings: Settings, seed: int) -> Iterator[Item]:
-    if batches.holds(archives):
-        return batches.read(archives)
-    if kaggle.holds(archives):
+def _read(layout: Any, archives: list[Archive], settings: Settings, seed: int) -> Iterator[Item]:
+    if layout is kaggle:
         return kaggle.read(archives, dev_fraction=settings.dev_fraction, seed=seed)
-    raise InputError(
-        f"{archives[0].path.parent}: found neither the python batches (data_batch_1…) nor Kaggle's {kaggle.LABELS} in "
-        + ", ".join(archive.path.name for archive in archives)
-    )
+    items: Iterator[Item] = layout.read(archives)
+    return items
+
+
+def _not_one(names: list[str], found: list[str]) -> str:
+    """Why there is not one layout."""
+    if found:
+        return f"holds two layouts, {' and '.join(found)}; give one of them"
+    for pattern, what in FOREIGN.items():
+        member = next((name for name in names if re.fullmatch(pattern, PurePosixPath(name).name)), None)
+        if member is not None:
+            return f"{member} looks like {what}; {TAKE}"
+    forms = "data_batch_1… (python or binary), trainLabels.csv with train/*.png (Kaggle), train/<class>/*.png (fast.ai)"
+    return f"found none of the layouts of CIFAR-10: {forms}; the first file is {names[0]}"

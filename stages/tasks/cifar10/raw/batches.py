@@ -18,11 +18,13 @@ from stages.images.raw.packing import Item
 from stages.tasks.cifar10 import CLASSES, SIDE
 
 TRAIN, TEST = re.compile(r"data_batch_\d+"), "test_batch"
+NAME = "CIFAR-10, python version"
+PASSED_OVER = r"(.*/)?(batches\.meta|readme\.html)"
 
 
-def holds(archives: list[Archive]) -> bool:
-    """Whether the archives have this layout."""
-    return any(TRAIN.fullmatch(PurePosixPath(name).name) for archive in archives for name in archive.names)
+def holds(names: list[str]) -> bool:
+    """Whether these are the files of this layout."""
+    return any(TRAIN.fullmatch(PurePosixPath(name).name) for name in names)
 
 
 def read(archives: list[Archive]) -> Iterator[Item]:

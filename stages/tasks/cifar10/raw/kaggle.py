@@ -1,11 +1,9 @@
 """The layout of Kaggle's competition `cifar-10`: train/1.png…, trainLabels.csv, test/1.png…, sampleSubmission.csv."""
 
-import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-import cv2
 import numpy as np
 
 from stages.config.check import nearest
@@ -13,14 +11,17 @@ from stages.core.errors import InputError
 from stages.data.archive import Archive, find
 from stages.data.tables import Row, read_rows
 from stages.images.raw.packing import Item
-from stages.tasks.cifar10 import CLASSES, SIDE
+from stages.tasks.cifar10 import CLASSES
+from stages.tasks.cifar10.raw.png import decode
 
 LABELS, SAMPLE = "trainLabels.csv", "sampleSubmission.csv"
+NAME = "Kaggle's competition cifar-10"
+PASSED_OVER = rf".*\.7z|(.*/)?{SAMPLE}"  # the stage download makes zips of each 7z; a bad sample is `submit`'s to tell
 
 
-def holds(archives: list[Archive]) -> bool:
-    """Whether the archives have this layout."""
-    return any(PurePosixPath(name).name == LABELS for archive in archives for name in archive.names)
+def holds(names: list[str]) -> bool:
+    """Whether these are the files of this layout."""
+    return any(PurePosixPath(name).name == LABELS for name in names)
 
 
 def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator[Item]:
@@ -37,8 +38,7 @@ def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator
         images = {name for name in archive.names if name.lower().endswith(".png")}
         for member, content in archive.members(images):
             path = PurePosixPath(member)
-            where, image = f"{archive.path}: {member}", _decode(content)
-            problem = None if image is not None else f"is not a readable {SIDE}x{SIDE} colour PNG"
+            where, (image, problem) = f"{archive.path}: {member}", decode(content)
             if path.parent.name == "test":
                 if path.stem in seen_test:
                     problem = "is there a second time"
@@ -101,14 +101,3 @@ def _hold_out(labels: dict[str, int], fraction: float, seed: int) -> set[str]:
         names = sorted(by_class[label])
         held_out.update(names[index] for index in random.permutation(len(names))[: round(fraction * len(names))])
     return held_out
-
-
-def _decode(content: bytes) -> np.ndarray | None:
-    """RGB pixels (32, 32, 3), or None."""
-    if content[12:24] != b"IHDR" + struct.pack(">II", SIDE, SIDE):  # width and height, before anything of that size is made
-        return None
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        return None
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image is not None and image.shape == (SIDE, SIDE, 3) else None

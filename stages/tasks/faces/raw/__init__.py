@@ -19,6 +19,8 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.packed import Ragged, Rows, text_row
+from stages.data.rejected import Rejected
+from stages.data.understood import Understood, check_all_read, check_labels
 from stages.images import storage
 from stages.images.raw.channel_statistics import Moments, sums
 from stages.tasks.faces.raw import layout
@@ -40,7 +42,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     and for an identity without a good training image.
     """
     found = layout.find(archives)
-    moments, converted, rejected = Moments(), Counter[str](), _Rejected(settings.on_bad == "skip")
+    moments, converted, rejected = Moments(), Counter[str](), Rejected(settings.on_bad == "skip")
     for where, reason in found.problems:
         rejected.add(where, reason)
     side = settings.side or _first_side(archives, found, rejected)
@@ -59,6 +61,9 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     for writer in writers.values():
         writer.finish()
     _check_enough(archives, found, writers)
+    check_all_read(archives, layout.PASSED_OVER)
+    labels = {split: Counter(image.label for image in writers[split].images) for split in ("train", "dev")}
+    check_labels(archives[0].path.parent, found.classes, labels)
     mean, std = moments.mean_and_std()
     stats = {
         "task": "faces",
@@ -68,6 +73,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         "side": side,
         "mean": mean,
         "std": std,
+        "understood": _understood(found, writers).stats(),
         "rejected": sorted(rejected.items, key=lambda entry: entry["item"]),  # whatever the archives' order
         "converted": dict(sorted(converted.items())),
     }
@@ -77,21 +83,17 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     return stats
 
 
-class _Rejected:
-    """Bad items, if they may be left out."""
-
-    def __init__(self, may_skip: bool) -> None:
-        self.may_skip = may_skip
-        self.items: list[dict[str, str]] = []
-
-    def check(self, where: str, reason: str) -> None:
-        """Raises InputError if this one may not be left out."""
-        if not self.may_skip:
-            raise InputError(f"{where}: {reason}; `on_bad: skip` leaves such items out")
-
-    def add(self, where: str, reason: str) -> None:
-        self.check(where, reason)
-        self.items.append({"item": where, "reason": reason})
+def _understood(found: Layout, writers: Mapping[str, "_Writer"]) -> Understood:
+    verification = f"{len(found.known):,} known identities, and unknown faces" if found.known else ""
+    header = ["id", "label"]
+    files = {"classification": "test", "verification": "unknown_test"}
+    return Understood(
+        "HW2P2 of spring 2023",
+        f"{len(found.classes):,} identities, {found.classes[0]} to {found.classes[-1]}",
+        {split: len(writers[split].images) for split in SPLITS if split in writers},
+        {name: header for name, split in files.items() if split in writers},
+        verification,
+    )
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _read(archives: list[Archive], found: Layout, folder: Path) -> Iterator[tupl
             yield f"{archive.path}: {name}", images[name], content
 
 
-def _first_side(archives: list[Archive], found: Layout, rejected: _Rejected) -> int:
+def _first_side(archives: list[Archive], found: Layout, rejected: Rejected) -> int:
     """The shorter side of the first good training image, by name, whatever the archives' order."""
     for archive, images in zip(archives, found.images, strict=True):
         training = sorted((image.name, member) for member, image in images.items() if image.split == "train")

@@ -6,6 +6,7 @@
 Whatever lies above these folders is not looked at, and neither is a file that is no image.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,6 +19,7 @@ from stages.tasks.faces.raw import tables
 SPLITS = ("train", "dev", "test", "known", "unknown_dev", "unknown_test")
 BY_IDENTITY = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "known": "known"}  # folder -> split
 FLAT = ("unknown_dev", "unknown_test")
+PASSED_OVER = re.compile(r"$^")
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.packed import RaggedArray, read_texts, text_row
+from stages.data.understood import Understood, check_all_read
 from stages.sequences.raw.normalization import normalize
 from stages.sequences.storage import SequenceWriter
 from stages.tasks.speech import SYMBOLS
@@ -58,12 +59,16 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         writers["test"] = _sort(out / "test", order)
     stats["num"] = {split: writers[split].num if split in writers else 0 for split in ("train", "dev", "test")}
     stats["num_features"] = width
+    header = ["id", "label" if term != "2022" else "predictions"]
+    submissions = {"submission": header} if "test" in writers else {}
+    stats["understood"] = Understood(term, f"{len(SYMBOLS) - 1} phonemes", stats["num"], submissions).stats()
     stats["frames"] = {split: {"total": writer.total, "longest": writer.longest} for split, writer in writers.items()}
     stats["converted"] = dict(sorted(converted.items()))
-    (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     sample = competition.sample_submission(archives)
     if sample is not None:
         (out / "sample_submission.csv").write_bytes(sample)
+    check_all_read(archives, audio.PASSED_OVER)
+    (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     return stats
 
 

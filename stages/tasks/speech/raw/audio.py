@@ -31,6 +31,7 @@ LIBRISPEECH = re.compile(r"(\d+)-\d+-\d+")  # speaker, chapter, utterance
 Kind = Literal["words", "phones", "timit"]
 TRANSCRIPTS: dict[str, Kind] = {"trans.txt": "words", "phones.txt": "phones", "phn": "timit"}  # a later one wins
 TRANSCRIPT = re.compile(r"(?:.*/)?[^/.][^/]*?\.(trans\.txt|phones\.txt|phn)", re.IGNORECASE)
+PASSED_OVER = re.compile(r".*\.(txt|wrd)", re.IGNORECASE)  # TIMIT's sentences and words
 
 SILENCES = {"[SIL]", "SIL", "SP", "PAU", "H#"}
 UNKNOWN_WORDS = {"SPN", "[SPN]"}  # of forced alignments: speech, but nobody knows which phonemes

@@ -9,7 +9,7 @@ from random import Random
 import cv2
 import numpy as np
 
-from stages.tasks.cifar10.raw import kaggle
+from stages.tasks.cifar10.raw import png
 from stages.tasks.faces import prediction
 from stages.tasks.faces.raw.image import MARKER, PNG
 from tests.soak.fuzz.mutate import EDGES, change
@@ -89,6 +89,6 @@ def _jpeg(random: Random, content: bytes) -> bytes:
 
 
 def attempt(content: bytes, folder: Path) -> None:
-    pixels = kaggle._decode(content)
+    pixels, _ = png.decode(content)
     assert pixels is None or pixels.shape == (SIDE, SIDE, 3)
     assert prediction.read(content, {"side": SIDE}).shape == (SIDE, SIDE, 3)

@@ -1,0 +1,42 @@
+"""A folder for each class, as fast.ai's cifar10.tgz has them: train/<class>/*.png and test/<class>/*.png."""
+
+import re
+from collections.abc import Iterator
+
+from stages.data.archive import Archive
+from stages.images.raw.packing import Item
+from stages.tasks.cifar10 import CLASSES
+from stages.tasks.cifar10.raw.png import decode
+
+MEMBER = re.compile(rf"(?:.*/)?(train|test)/({'|'.join(CLASSES)})/([^/]+)\.png", re.IGNORECASE)
+NAME = "CIFAR-10, a folder for each class (fast.ai)"
+PASSED_OVER = r"(.*/)?labels\.txt"  # the classes, which the folders name as well
+
+
+def holds(names: list[str]) -> bool:
+    """Whether these are the files of this layout."""
+    return any(MEMBER.fullmatch(name) for name in names)
+
+
+def read(archives: list[Archive]) -> Iterator[Item]:
+    """Every image. The test folder is the dev split, with its labels, and the test split, numbered from 1 by file name."""
+    seen: set[tuple[str, str]] = set()
+    tests = sorted(
+        (match[3], match[2])
+        for archive in archives
+        for match in map(MEMBER.fullmatch, archive.names)
+        if match and match[1].lower() == "test"
+    )
+    numbers = {name: str(index + 1) for index, name in enumerate(tests)}
+    for archive in archives:
+        for member, content in archive.members({name for name in archive.names if holds([name])}):
+            match = MEMBER.fullmatch(member)
+            assert match is not None
+            split, label, name = match[1].lower(), CLASSES.index(match[2].lower()), f"{match[2]}/{match[3]}"
+            where, (image, problem) = f"{archive.path}: {member}", decode(content)
+            if (split, name) in seen:
+                problem = "is there a second time"
+            seen.add((split, name))
+            yield Item("dev" if split == "test" else "train", name, where, image, label, problem)
+            if split == "test" and problem is None:
+                yield Item("test", numbers[match[3], match[2]], where, image, None, None)
