@@ -498,8 +498,71 @@ def test_names_that_are_not_unicode_pack_or_are_an_input_error(write_zip: WriteZ
             assert str(path) in str(error)
 
 
-def test_an_unknown_layout_names_the_archives(write_zip: WriteZip, tmp_path: Path) -> None:
-    paths = [write_zip(f"raw/{name}.zip", {"readme.txt": b"hello"}) for name in "ab"]
-    message = problem(paths, tmp_path / "out")
-    assert message.startswith(f"{tmp_path / 'raw'}: found none of the layouts of CIFAR-10")
-    assert message.endswith("the first file is readme.txt")
+# The binary version, and a folder for each class.
+
+
+def test_the_binary_version_holds_what_the_python_batches_hold(write_zip: WriteZip, tmp_path: Path) -> None:
+    def record(content: bytes) -> bytes:
+        batch = pickle.loads(content, encoding="bytes")
+        rows = zip(batch[b"labels"], batch[b"data"], strict=True)
+        return b"".join(bytes([label]) + pixels.tobytes() for label, pixels in rows)
+
+    batches = {f"{name}.bin": record(BATCHES[f"{TOP}/{name}"]) for name in ("data_batch_1", "data_batch_2", "test_batch")}
+    stats = pack(write_zip("binary.zip", {**batches, "batches.meta.txt": b"", "readme.html": b""}), tmp_path / "binary")
+    other = pack(write_zip("python.zip", BATCHES), tmp_path / "python")
+    assert stats["understood"]["layout"] == "CIFAR-10, binary version"
+    assert (stats["num"], stats["mean"], stats["std"]) == (other["num"], other["mean"], other["std"])
+    for split in ("train", "dev", "test"):
+        (images, labels, _), (expected, expected_labels, _) = (read(tmp_path / kind, split) for kind in ("binary", "python"))
+        assert np.array_equal(images, expected) and labels == expected_labels
+    # CIFAR-100 has a second label in each record.
+    path = write_zip("cut.zip", {**batches, "data_batch_1.bin": batches["data_batch_1.bin"] + b"\0"})
+    assert "data_batch_1.bin: has 61,461 bytes, which are not whole records of 3,073" in problem(path, tmp_path / "cut")
+
+
+def test_a_folder_for_each_class_gives_train_dev_and_test(write_zip: WriteZip, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images = {
+        f"cifar10/{split}/{name}/{index}_{name}.png": random.integers(0, 256, (32, 32, 3), np.uint8)
+        for split, num in (("train", 3), ("test", 2))
+        for name in reversed(CLASSES)
+        for index in range(num)
+    }
+    members = {name: png(image) for name, image in images.items()}
+    stats = pack(
+        write_zip("a.zip", {**members, "cifar10/labels.txt": b"\n".join(map(str.encode, CLASSES))}), tmp_path / "out"
+    )
+    assert stats["num"] == {"train": 30, "dev": 20, "test": 20}
+    for split, folder in (("train", "train"), ("dev", "test")):
+        for image, label, name in zip(*read(tmp_path / "out", split), strict=True):
+            assert name.partition("/")[0] == CLASSES[label]
+            assert np.array_equal(image, images[f"cifar10/{folder}/{name}.png"])
+    expected = sorted((name.rpartition("/")[2], name) for name in images if "/test/" in name)
+    found, _, numbers = read(tmp_path / "out", "test")
+    for image, number in zip(found, numbers, strict=True):
+        assert np.array_equal(image, images[expected[int(number) - 1][1]])
+    no_test = {name: content for name, content in members.items() if "/test/" not in name}
+    assert "no test/<class>/*.png" in problem(write_zip("b.zip", no_test), tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "cifar-100-python/train",
+            "looks like the python version of CIFAR-100, another data set; take cifar-10-python.tar.gz",
+        ),
+        ("train.bin", "looks like the binary version of CIFAR-100"),
+        ("cifar-10-batches-mat/data_batch_1.mat", "looks like the Matlab version"),
+        ("x_train.npy", "looks like NumPy arrays"),
+        ("plain_text/train-00000-of-00001.parquet", "looks like Hugging Face's parquet"),
+        ("readme.txt", "found none of the layouts of CIFAR-10"),
+    ],
+)
+def test_what_is_not_read_is_refused_by_name(name: str, said: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    assert said in problem(write_zip("raw/a.zip", {name: b"hello"}), tmp_path / "out")
+
+
+def test_two_layouts_at_once_are_refused(write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", {**BATCHES, "trainLabels.csv": b"id,label\n"})
+    assert "holds two layouts, CIFAR-10, python version and Kaggle's competition cifar-10" in problem(path, tmp_path / "out")

@@ -19,7 +19,7 @@ FOREIGN = {
     r"fine_label_names\.txt|(train|test)\.bin": "the binary version of CIFAR-100, another data set",
     r"(train|test|meta)": "the python version of CIFAR-100, another data set",
     r".*\.mat": "the Matlab version",
-    r".*\.npz": "a .npz file, for which there is no common form",
+    r".*\.np[yz]": "NumPy arrays, for which there is no common form",
     r".*\.parquet": "Hugging Face's parquet",
 }
 TAKE = "take cifar-10-python.tar.gz, which `source: public` downloads"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.images.raw.packing import Item
 from stages.tasks.cifar10 import CLASSES
@@ -27,6 +28,8 @@ def read(archives: list[Archive]) -> Iterator[Item]:
         for match in map(MEMBER.fullmatch, archive.names)
         if match and match[1].lower() == "test"
     )
+    if not tests:
+        raise InputError(f"{archives[0].path.parent}: found train/<class>/*.png but no test/<class>/*.png, the dev split")
     numbers = {name: str(index + 1) for index, name in enumerate(tests)}
     for archive in archives:
         for member, content in archive.members({name for name in archive.names if holds([name])}):
