@@ -15,7 +15,7 @@ from stages.core import paths
 from stages.core.errors import InputError
 from stages.data.archive import TooLarge, is_safe, is_visible, write_member
 
-METHODS = {"LZMA", "LZMA2", "COPY"}  # of the others, py7zr unpacks some without regard to a member's size
+METHODS = {"LZMA", "LZMA2", "COPY", "BCJ"}  # py7zr unpacks some of the others without regard to a member's size
 
 
 def repack(archive: Path, out: Path, *, max_bytes: int) -> list[Path]:
@@ -23,8 +23,8 @@ def repack(archive: Path, out: Path, *, max_bytes: int) -> list[Path]:
 
     A 7z beside a folder <stem> that holds its members is left alone, and so is every 7z in a tar. The same 7z gives the
     same bytes. archive: was examined when it was fetched. max_bytes: what it and the new zips may unpack to, all together.
-    Raises InputError, naming `archive` and the 7z: it is damaged, encrypted, packed by another method than LZMA, LZMA2 and
-    none, above the limit, or holds a link, an absolute or parent path or two members of one name; or the zip exists.
+    Raises InputError, naming `archive` and the 7z: it is damaged, encrypted, packed by a method that is not in METHODS,
+    above the limit, or holds a link, an absolute or parent path or two members of one name; or the zip exists.
     """
     if not zipfile.is_zipfile(archive):
         return []
