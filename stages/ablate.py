@@ -70,11 +70,13 @@ def _repro(target: str) -> None:
 
 def row(value: Value, ref: str | None, metric: str, source: str | list[str]) -> Row:
     """What an experiment came to, read from its commit. ref: None if it failed. metric: the task's score."""
-    found: dict[str, dict[str, Any]] = {"evaluate": {}, "lr": {}, "timing": {}}
+    found: dict[str, dict[str, Any]] = {"evaluate": {}, "lr": {}}
     for name in found if ref else ():
         content = git("show", f"{ref}:metrics/{value.run}/{name}.json")
         assert content is not None, f"{ref} has no metrics/{value.run}/{name}.json"
         found[name] = json.loads(content)
+    weights = found["evaluate"].get("weights_sha256", "")
+    timing = json.loads(file.read_text()) if ref and (file := paths.timing(weights)).is_file() else {}
     return Row(
         grid=value.grid,
         key=value.key,
@@ -83,9 +85,9 @@ def row(value: Value, ref: str | None, metric: str, source: str | list[str]) -> 
         metric=metric,
         score=found["evaluate"].get("dev", {}).get(metric),
         lr=found["lr"].get("lr"),
-        epochs=found["timing"].get("epochs"),
-        seconds=found["timing"].get("train_seconds"),
-        weights=found["evaluate"].get("weights_sha256", "")[:12],
+        epochs=timing.get("epochs"),
+        seconds=timing.get("train_seconds"),
+        weights=weights[:12],
         experiment=value.name,
         command=shlex.join(["dvc", "exp", "run", *value.arguments]),
     )

@@ -1,6 +1,7 @@
-"""Stage `evaluate`: metrics/<run>/evaluate.json and plots/, data/predictions/<run>/."""
+"""Stage `evaluate`: metrics/<run>.json, metrics/<run>/evaluate.json and plots/, data/predictions/<run>/."""
 
 import json
+from typing import Any
 
 from stages.compute import device
 from stages.core import checksums, paths
@@ -23,7 +24,8 @@ def main(name: str) -> None:
     with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()
         predictions_to.mkdir()
-        metrics = part(run.task, "evaluation").evaluate(
+        evaluation = part(run.task, "evaluation")
+        metrics = evaluation.evaluate(
             model,
             name,
             run,
@@ -35,11 +37,29 @@ def main(name: str) -> None:
         )
         plots.curves(plots_to / "curves.png", name, saved["history"], task.SCORE.name)
         checksums.write(predictions_to)
-    report = {"dev": metrics, "epoch": saved["epoch"], "weights_sha256": checkpoint.weights_hash(saved["weights"])}
+    report = {
+        "dev": metrics,
+        "epoch": saved["epoch"],
+        "num_parameters": sum(weight.numel() for weight in model.parameters()),
+        "weights_sha256": checkpoint.weights_hash(saved["weights"]),
+    }
     with paths.output(paths.evaluation(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
+    with paths.output(paths.headlines(name)) as partial:
+        partial.write_text(json.dumps({"dev": _headlines(metrics, evaluation.HEADLINES)}, indent=2) + "\n")
     score = metrics[task.SCORE.name]
     print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights, of epoch {saved['epoch']}")
+
+
+def _headlines(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The metrics of these names that are there; verification.eer is eer in the block verification."""
+    found: dict[str, Any] = {}
+    for name in names:
+        block, _, key = name.rpartition(".")
+        values, chosen = (metrics.get(block, {}), found.setdefault(block, {})) if block else (metrics, found)
+        if key in values:
+            chosen[key] = values[key]
+    return {name: value for name, value in found.items() if value != {}}
 
 
 if __name__ == "__main__":

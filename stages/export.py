@@ -51,7 +51,7 @@ def main(name: str) -> None:
             saved=saved,
             evaluate=dataclasses.asdict(run.evaluate),
             metrics=metrics,
-            timing=json.loads(paths.timing(name).read_text()) if paths.timing(name).is_file() else None,
+            timing=json.loads(timing.read_text()) if (timing := paths.timing(digest)).is_file() else None,
             graph=graph,
             trials=trials,
             weights_sha256=digest,

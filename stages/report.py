@@ -1,7 +1,7 @@
 """Stage `report`: a folder with index.html, one file about all runs that needs no network.
 
 It shows what is there: a run that was not trained or not evaluated yet has gaps. Equal metrics and parameters give equal
-bytes, but for the commit and the versions that the page names; DVC does not make it again when only those change.
+bytes, but for the versions that the page names; DVC does not make it again when only those change.
 """
 
 from pathlib import Path

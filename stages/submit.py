@@ -1,7 +1,7 @@
 """Stage `submit`: the competition's CSV into data/submissions/<run>/, checked, and with `submit.enabled` to Kaggle.
 
-metrics/<run>/submission.json then holds, for each file, what was submitted and its scores, beside the dev score in
-`dvc metrics diff`.
+metrics/<run>/submission.json holds, for each file, what was submitted and its scores; leaderboard.json holds the scores
+alone, beside the dev score in `dvc metrics diff`.
 """
 
 import json
@@ -12,6 +12,8 @@ from stages.core.errors import InputError, run_stage
 from stages.core.hashes import file_hash
 from stages.sources.kaggle import submit as kaggle
 from stages.tasks import load_params, part
+
+SCORES = ("public_score", "private_score")
 
 
 def main(name: str) -> None:
@@ -45,10 +47,12 @@ def main(name: str) -> None:
                 )
     with paths.output(paths.submission(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
+    scores = {file.stem: {key: report[file.stem][key] for key in SCORES if key in report[file.stem]} for file in files}
+    with paths.output(paths.leaderboard(name)) as partial:
+        partial.write_text(json.dumps({stem: found for stem, found in scores.items() if found}, indent=2) + "\n")
     for file in files:
-        facts = report[file.stem]
-        scores = [f", {key} {facts[key]}" for key in ("public_score", "private_score") if key in facts]
-        print(f"{file}: {facts['rows']:,} rows{''.join(scores)}")
+        found = [f", {key} {score}" for key, score in scores[file.stem].items()]
+        print(f"{file}: {report[file.stem]['rows']:,} rows{''.join(found)}")
 
 
 def _describe(file: Path, rows: int, competitions: dict[str, str]) -> dict[str, str | int | float]:

@@ -77,7 +77,9 @@ def _train(
     if resume:
         _save(name, state, settings)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
-        write_timing(paths.timing(name), state.seconds, batches.num_items, compute, state.compile_seconds)
+        for weights in (state.weights, state.best.weights if state.best else state.weights):
+            file = paths.timing(checkpoint.weights_hash(weights))
+            write_timing(file, state.seconds, batches.num_items, compute, state.compile_seconds)
         try:
             snapshot.check()
         except InputError:

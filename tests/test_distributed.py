@@ -16,6 +16,8 @@ import torch
 from stages import download, find_lr, normalize, train
 from stages.compute import distributed
 from stages.compute.batch_norm import SharedBatchNorm2d
+from stages.core import paths
+from stages.data import checkpoint
 from tests.conftest import ROOT, Project
 
 
@@ -60,7 +62,7 @@ def outcome(run: str) -> tuple[dict[str, torch.Tensor], dict[str, np.ndarray], P
     tables = {
         str(file): np.loadtxt(file, skiprows=1, ndmin=2)[:, 1] for file in Path(f"metrics/{run}/train/plots").rglob("*.tsv")
     }
-    return weights, tables, Path(f"metrics/{run}/timing.json")
+    return weights, tables, paths.timing(checkpoint.weights_hash(weights))
 
 
 @pytest.mark.parametrize("run", RUNS)

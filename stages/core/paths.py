@@ -62,21 +62,33 @@ def lr_plot(run: str) -> Path:
 
 
 def history(run: str) -> Path:
-    """DVCLive's folder: metrics.json and a table per metric."""
+    """DVCLive's folder: a table per metric."""
     return Path("metrics") / run / "train"
 
 
-def timing(run: str) -> Path:
-    return Path("metrics") / run / "timing.json"
+def timing(weights_sha256: str) -> Path:
+    """How long the training of these weights took. Seconds differ from time to time, so they are neither DVC's nor git's."""
+    return root() / ".timing" / f"{weights_sha256[:16]}.json"
+
+
+def headlines(run: str) -> Path:
+    """The few numbers of a run that `dvc metrics show`, `dvc metrics diff` and `dvc exp show` list."""
+    return Path("metrics") / f"{run}.json"
 
 
 def evaluation(run: str) -> Path:
+    """Everything that was measured on dev, and of which weights."""
     return Path("metrics") / run / "evaluate.json"
 
 
 def submission(run: str) -> Path:
     """What went to Kaggle, and its scores."""
     return Path("metrics") / run / "submission.json"
+
+
+def leaderboard(run: str) -> Path:
+    """Those scores alone."""
+    return Path("metrics") / run / "leaderboard.json"
 
 
 def plots(run: str) -> Path:

@@ -1,14 +1,13 @@
 """What the report tells of a run, read from what the other stages left. What a stage has not made yet is None or empty.
 
-The report's stage depends on metrics/ alone. Three things it reads lie elsewhere, but each is made together with a file that
-lies there: the number of parameters with timing.json, the aligned utterances as text and to listen to with their picture.
+The report's stage depends on metrics/ alone. The aligned utterances, as text and to listen to, lie elsewhere, but are made
+together with their picture, which lies there.
 """
 
 import csv
 import dataclasses
 import json
 import math
-import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,11 +36,11 @@ class Results:
     before: str  # what was reached before, in words, or nothing
     hidden: list[str]  # a line for each value that the sample block or an override changed
     lr: dict[str, Any] | None
-    timing: dict[str, Any] | None
     evaluation: dict[str, Any] | None
     submission: dict[str, Any] | None
     score: Score | None  # the headline number
     num_parameters: int | None
+    epochs: int | None  # that were trained
     curves: dict[str, dict[str, Curve]]  # by metric, then by split; the learning rate has the split ""
     pictures: list[Path]
     aligned: str | None  # the worst utterances, as text
@@ -60,7 +59,7 @@ def collect(params: Params) -> list[Results]:
 def _results(name: str, params: Params) -> Results:
     evaluation = _read_json(paths.evaluation(name))
     curves = _curves(paths.history(name) / "plots" / "metrics")
-    summary, aligned = paths.model(name) / "summary.txt", paths.predictions(name) / "aligned.txt"
+    aligned = paths.predictions(name) / "aligned.txt"
     pictures = sorted(paths.plots(name).glob("*.png"))
     if paths.lr_plot(name).is_file():
         pictures.insert(0, paths.lr_plot(name))
@@ -70,11 +69,11 @@ def _results(name: str, params: Params) -> Results:
         before=params.reached_before.get(name, ""),
         hidden=params.hidden[name],
         lr=_read_json(paths.lr(name)),
-        timing=_read_json(paths.timing(name)),
         evaluation=evaluation,
         submission=_read_json(paths.submission(name)),
         score=_score(curves, evaluation),
-        num_parameters=_num_parameters(summary.read_text(encoding="utf-8")) if summary.is_file() else None,
+        num_parameters=evaluation.get("num_parameters") if evaluation else None,
+        epochs=max((point[0] for splits in curves.values() for curve in splits.values() for point in curve), default=None),
         curves=curves,
         pictures=pictures,
         aligned=aligned.read_text(encoding="utf-8") if aligned.is_file() else None,
@@ -102,8 +101,3 @@ def _score(curves: dict[str, dict[str, Curve]], evaluation: dict[str, Any] | Non
     """The evaluation's value of what training measured on dev beside the loss: the task's SCORE, which lives with torch."""
     names = [metric for metric, splits in curves.items() if "dev" in splits and metric != "loss"]
     return Score(names[0], evaluation["dev"][names[0]]) if names and evaluation else None
-
-
-def _num_parameters(summary: str) -> int | None:
-    match = re.search(r"^Total params: ([\d,]+)$", summary, re.MULTILINE)
-    return int(match[1].replace(",", "")) if match else None

@@ -1,17 +1,19 @@
-"""Where the page was made: the commit and the versions. Torch is asked for its version without importing it."""
+"""The versions with which the page was made. Torch is asked for its version without importing it.
+
+Nothing here may differ between two clones of one commit on one kind of machine, or DVC would take the page for changed.
+"""
 
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = ("torch", "torchvision", "torchaudio", "numpy", "opencv-python-headless", "albumentations", "dvc", "dvclive")
-CODE = ("stages", "params.yaml", "dvc.yaml")  # what, uncommitted, would make the commit say too little
 
 
 def environment() -> dict[str, str]:
     """Name -> value, for a table."""
     versions = {name: found for name in PACKAGES if (found := _version(name))}
-    return {"git commit": _commit(), "Python": platform.python_version(), **versions}
+    return {"Python": ".".join(platform.python_version_tuple()[:2]), **versions}
 
 
 def _version(package: str) -> str | None:
@@ -19,15 +21,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _commit() -> str:
-    commit = git("rev-parse", "--short=12", "HEAD")
-    if commit is None:
-        return "not in a git repository"
-    return (
-        f"{commit}, with uncommitted changes of code or parameters" if git("status", "--porcelain", "--", *CODE) else commit
-    )
 
 
 def git(*arguments: str) -> str | None:

@@ -59,7 +59,7 @@ def render(runs: Sequence[Results], environment: Mapping[str, str]) -> str:
                 for rows in results.grids.values()
             ],
             "settings": settings(results),
-            "facts": flatten({**(results.timing or {}), **(results.submission or {})}),
+            "facts": flatten(results.submission or {}),
         }
         for results in runs
     ]

@@ -8,7 +8,8 @@
     <task>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)
     <task>/training/        build_model, example, train_batches, eval_batches, forward, loss, score and SCORE,
                             train_metric and TRAIN_METRIC                                              (find_lr, train)
-    <task>/evaluation/      evaluate(...): metrics, plots, predictions                                 (stage evaluate)
+    <task>/evaluation/      evaluate(...): metrics, plots, predictions; HEADLINES: the metrics that    (stage evaluate)
+                            `dvc metrics show` lists
     <task>/prediction.py    read(...), predict(...), describe(...): of a user's own files; and compare(...) where there is
                             something to compare                                                       (stages.predict)
     <task>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card; and as_evaluated(...)

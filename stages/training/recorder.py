@@ -34,6 +34,7 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
         self._live.end()
+        Path(self._live.metrics_file).unlink(missing_ok=True)  # the last epoch's metrics, which `evaluate` measures again
 
     def replay(self, history: list[dict[str, float]]) -> None:
         """Log the epochs before a resumed one again: DVC deleted their tables when the stage began."""

@@ -83,7 +83,7 @@ def test_every_stage_has_its_list() -> None:
 
 
 def test_a_result_is_not_recorded_under_a_value_that_was_edited_meanwhile(checkout: Checkout) -> None:
-    params, history = checkout.folder / "params.yaml", checkout.folder / "metrics/lenet/train/metrics.json"
+    params, history = checkout.folder / "params.yaml", checkout.folder / "metrics/lenet/train/plots/metrics/dev/accuracy.tsv"
     change_params(params, runs__lenet__sample__epochs=12)
     before, command = recorded(checkout), ["dvc", "repro", "train@lenet"]
     history.unlink()

@@ -57,7 +57,7 @@ def repeat(folder: Path, run: str) -> bool:
 
 def of_workspace(project: Checkout) -> Results:
     folder = project.folder
-    files = [file for file in folder.glob("metrics/**/*") if file.is_file() and file.name != "timing.json"]
+    files = [file for file in folder.glob("metrics/**/*") if file.is_file()]
     contents = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
     return contents | hashes((folder / "dvc.lock").read_text())
 

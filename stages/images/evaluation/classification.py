@@ -18,6 +18,7 @@ from stages.data.tables import write_table
 from stages.images.training import classifier
 from stages.images.training.batches import Batches, ImageBatch
 
+HEADLINES = ("accuracy", "loss")
 NUM_PICTURES = 40  # in a sheet
 
 

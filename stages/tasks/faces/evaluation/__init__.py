@@ -22,6 +22,7 @@ from stages.images.training.batches import ImageBatch
 from stages.tasks.faces import UNKNOWN, training
 from stages.tasks.faces.evaluation import charts, verification, whitening
 
+HEADLINES = ("accuracy", "loss", "verification.eer", "verification.accuracy")
 NUM_PAIRS = 24  # of the hardest mistakes, in a picture
 THUMBNAIL = 32  # side of the images that the plain pixel match compares
 

@@ -1,0 +1,31 @@
+"""The learning rate of a run with `lr: find`: a range test on its training data, and what it suggests."""
+
+from types import ModuleType
+
+from stages.compute import device
+from stages.config.schema import Params, Run
+from stages.core import checksums, paths
+from stages.core.errors import InputError
+from stages.results import plots
+from stages.tuning import range_test
+
+
+def search(name: str, run: Run, params: Params, task: ModuleType) -> tuple[float, str]:
+    """The suggested rate and where it is from; the range test as a picture. task: its room `training`.
+
+    Raises InputError if the test suggests nothing.
+    """
+    checksums.check(paths.features(run.task))
+    compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
+    batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
+    device.seed_torch(params.seed)
+    model = compute.to_device(task.build_model(run, paths.read_stats(run.task)))
+    rates, losses = range_test.range_test(
+        model, params.range_test, task=task, run=run, batches=batches, compute=compute, seed=params.seed
+    )
+    try:
+        lr = range_test.suggest_lr(rates, losses)
+    except ValueError as error:
+        raise InputError(f"range_test: {error}; widen it, or give runs.{name}.optimizer.lr") from None
+    plots.range_test(paths.lr_plot(name), name, rates, losses, range_test.smoothed_losses(losses), lr)
+    return lr, f"a range test of {len(rates)} steps"
