@@ -1,7 +1,7 @@
 """Stage `submit`: the competition's CSV into data/submissions/<run>/, checked, and with `submit.enabled` to Kaggle.
 
 metrics/<run>/submission.json holds, for each file, what was submitted and its scores; leaderboard.json holds the scores
-alone, beside the dev score in `dvc metrics diff`.
+alone.
 """
 
 import json
