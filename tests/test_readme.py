@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
+RESULTS = (ROOT / "docs/RESULTS.md").read_text()
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -112,11 +113,11 @@ def test_every_run_is_in_the_table_of_systems_with_its_number_of_parameters() ->
 
 
 def test_every_result_is_in_the_record_beside_it() -> None:
-    rows = re.findall(r"^\| \d .*\]\((benchmarks/results/.*)\) \|$", README, re.M)
+    rows = re.findall(r"^\| \d .*\]\(\.\./(benchmarks/results/.*)\) \|$", RESULTS, re.M)
     assert len(rows) == 7 and set(rows) == {f"benchmarks/results/{file.name}" for file in RECORDS}
-    for line in re.findall(r"^\| \d .*$", README, re.M):
+    for line in re.findall(r"^\| \d .*$", RESULTS, re.M):
         _, _, _, result, minutes, link, _ = line.split("|")
-        record = json.loads((ROOT / re.findall(r"\((.*)\)", link)[0]).read_text())
+        record = json.loads((ROOT / "docs" / re.findall(r"\((.*)\)", link)[0]).read_text())
         assert record["command"]
         rounded = {f"{100 * value:.1f} %" for value in numbers(record["evaluate"])}
         percentages = re.findall(r"[\d.]+ %", result)
