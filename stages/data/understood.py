@@ -1,20 +1,12 @@
-"""What `normalize` has understood of a source, in a few lines, and the refusal of what would train on the wrong thing.
+"""What `normalize` has understood of a source, in a few lines; and the refusal of labels that leave nothing to learn."""
 
-A layout that is nearly right can give a number that looks right: all pictures in one class, a table that nobody read.
-"""
-
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.core.errors import InputError
-from stages.data.archive import Archive
-
-# Files that carry labels or pairs. One that no reader has opened means that the layout was not understood.
-TABLE = re.compile(r"(.*[_-])?(labels?|pairs?|trials?|identities)([_-].*)?\.(txt|csv|tsv)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,24 +55,4 @@ def check_labels(source: Path, classes: Sequence[str], labels: Mapping[str, Coun
             raise InputError(
                 f"{source}: all {num:,} items of the {split} split are {classes[label]!r}; "
                 "a score there would say nothing, so check the labels or the folders"
-            )
-
-
-def check_all_read(archives: Iterable[Archive], passed_over: re.Pattern[str]) -> None:
-    """Raises InputError for a table of labels or pairs that was not read, and where most of an archive was not.
-
-    passed_over: names of members that a known layout has and the task does not need.
-    """
-    for archive in archives:
-        unread = [name for name in archive.unread if not passed_over.fullmatch(name)]
-        table = next((name for name in unread if TABLE.fullmatch(name.rpartition("/")[2])), None)
-        if table is not None:
-            raise InputError(
-                f"{archive.path}: {table} is there and was not used, so the layout was not understood; "
-                "see docs/COMPETING.md for the layouts, or remove the file if it is not needed"
-            )
-        if len(unread) > len(archive.names) / 2:
-            raise InputError(
-                f"{archive.path}: {len(unread):,} of its {len(archive.names):,} files were used for nothing, the first is "
-                f"{unread[0]}; see docs/COMPETING.md for the layouts that are understood"
             )

@@ -27,9 +27,7 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
     ]
     names = [split or title for split in splits]
     colours, dashes = zip(*[STYLES.get(name, (GREY, [1, 0])) for name in names], strict=True)
-    legend = (
-        {"title": None, "orient": "top-right", "symbolType": "stroke", "symbolSize": 400} if splits.keys() != {""} else None
-    )
+    legend = {"title": None, "orient": "top", "symbolType": "stroke", "symbolSize": 400} if splits.keys() != {""} else None
     few = max(len(points) for points in splits.values()) < 40
     return _frame(f"{run}: {title} by epoch.", rows) | {
         # Ctrl and wheel is what a trackpad's pinch is; a plain wheel scrolls the page.
@@ -91,6 +89,7 @@ def _frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "description": f"{description} The table below it has the numbers.",
         "width": "container",
         "height": 220,
+        "background": "transparent",
         "autosize": {"type": "fit", "contains": "padding"},
         "data": {"values": rows},
         "config": {
@@ -102,9 +101,20 @@ def _frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "titleColor": GREY,
                 "titleFontWeight": 500,
             },
-            "legend": {"labelFontSize": 12, "labelColor": GREY, "fillColor": "rgba(255,255,255,0.8)"},
+            "legend": {"labelFontSize": 12, "labelColor": GREY},
         },
     }
+
+
+def sparkline(points: Curve, width: int = 120, height: int = 28) -> str:
+    """A curve without axes, as the points of an SVG polyline in a frame of this size; nothing of fewer than two points."""
+    finite = [(epoch, value) for epoch, value in points if value is not None]
+    if len(finite) < 2:
+        return ""
+    epochs, values = zip(*finite, strict=True)
+    low, high = min(values), max(values)
+    across, up = (width - 4) / (epochs[-1] - epochs[0]), (height - 4) / ((high - low) or 1)
+    return " ".join(f"{2 + (x - epochs[0]) * across:.1f},{2 + (high - y) * up:.1f}" for x, y in finite)
 
 
 class Picture(NamedTuple):

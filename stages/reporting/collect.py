@@ -1,7 +1,7 @@
 """What the report tells of a run, read from what the other stages left. What a stage has not made yet is None or empty.
 
 The report's stage depends on metrics/ alone. The aligned utterances, as text and to listen to, lie elsewhere, but are made
-together with their picture, which lies there.
+together with their picture, which lies there; and so does what is known of the data, without which there are no metrics.
 """
 
 import csv
@@ -16,6 +16,7 @@ from stages.config.check import nearest
 from stages.config.schema import Params, Run
 from stages.core import paths
 from stages.core.errors import InputError
+from stages.data import understood
 from stages.reporting import ablations
 
 Curve = list[tuple[int, float | None]]  # epoch, and a value where it is finite
@@ -33,6 +34,8 @@ class Results:
 
     name: str
     run: Run
+    source: str  # of its task's data; several paths as one text
+    data: list[str]  # what `normalize` understood of it, a line each
     before: str  # what was reached before, in words, or nothing
     hidden: list[str]  # a line for each value that the sample block or an override changed
     lr: dict[str, Any] | None
@@ -57,6 +60,7 @@ def collect(params: Params) -> list[Results]:
 
 
 def _results(name: str, params: Params) -> Results:
+    task = params.run(name).task
     evaluation = _read_json(paths.evaluation(name))
     curves = _curves(paths.history(name) / "plots" / "metrics")
     aligned = paths.predictions(name) / "aligned.txt"
@@ -66,6 +70,10 @@ def _results(name: str, params: Params) -> Results:
     return Results(
         name=name,
         run=params.run(name),
+        source=source if isinstance(source := params.task(task).source, str) else ", ".join(source),
+        data=understood.lines(stats)
+        if "understood" in (stats := _read_json(paths.features(task) / "stats.json") or {})
+        else [],
         before=params.reached_before.get(name, ""),
         hidden=params.hidden[name],
         lr=_read_json(paths.lr(name)),

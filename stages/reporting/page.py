@@ -27,6 +27,16 @@ PICTURES = {
     "aligned": ("Worst utterances", "what was said above what was heard, errors marked"),
     "length": ("Errors against length", "each utterance's error rate against its seconds"),
 }
+LABELS = {
+    "auc": "area under the ROC",
+    "distance": "edit distance",
+    "eer": "equal error rate",
+    "greedy": "edit distance without beam search",
+    "num": "items",
+    "per": "phoneme error rate",
+    "per_class": "recall",
+    "sha256": "SHA-256",
+}
 WIDE = 1000  # pixels, from which on a picture has a row of its own
 DRAWN_ANEW = {"curves"}  # as curves that can be zoomed
 
@@ -42,11 +52,12 @@ def render(runs: Sequence[Results], environment: Mapping[str, str]) -> str:
         keep_trailing_newline=True,
     )
     jinja.filters |= {"duration": duration, "unbroken": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")}
-    jinja.globals["shown"] = shown
+    jinja.globals |= {"shown": shown, "label": label}
     sections = [
         {
             "results": results,
             "headline": headline(results.score),
+            "sparkline": sparkline(results),
             "metrics": flatten(results.evaluation["dev"]) if results.evaluation else {},
             "charts": [
                 (metric, list(splits), rows(splits), charts.curve(results.name, metric, splits))
@@ -63,11 +74,31 @@ def render(runs: Sequence[Results], environment: Mapping[str, str]) -> str:
         }
         for results in runs
     ]
-    return jinja.get_template("page.html").render(sections=sections, environment=environment, vega=vega.script(), wide=WIDE)
+    drawn = [results.source == "sample" for results in runs]
+    return jinja.get_template("page.html").render(
+        sections=sections,
+        environment=environment,
+        vega=vega.script(),
+        wide=WIDE,
+        title="Results on sample data" if all(drawn) else "Results",
+        any_real=not all(drawn),
+    )
 
 
 def headline(score: Score | None) -> str:
-    return f"{score.name} {shown(score.name, score.value)}" if score else "not evaluated yet"
+    return f"{label(score.name)} {shown(score.name, score.value)}" if score else "not evaluated yet"
+
+
+def sparkline(results: Results) -> str:
+    """Of the score on dev, epoch by epoch."""
+    return charts.sparkline(results.curves[results.score.name]["dev"]) if results.score else ""
+
+
+def label(name: str) -> str:
+    """A metric's name for people: verification.eer is "verification: equal error rate"."""
+    block, _, key = name.rpartition(".")
+    words = LABELS.get(key, key.replace("_", " "))
+    return f"{LABELS.get(block, block)}: {words}" if block else words
 
 
 def shown(name: str, value: Any) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from stages.core.errors import InputError
 from stages.data.archive import Archive
-from stages.data.understood import Understood, check_all_read, check_labels, lines
+from stages.data.understood import Understood, check_labels, lines
+from stages.data.unread import check_all_read
 
 
 def test_the_lines_say_layout_classes_items_and_submissions() -> None:

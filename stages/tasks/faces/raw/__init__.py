@@ -20,7 +20,8 @@ from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.packed import Ragged, Rows, text_row
 from stages.data.rejected import Rejected
-from stages.data.understood import Understood, check_all_read, check_labels
+from stages.data.understood import Understood, check_labels
+from stages.data.unread import check_all_read
 from stages.images import storage
 from stages.images.raw.channel_statistics import Moments, sums
 from stages.tasks.faces.raw import layout

@@ -16,7 +16,8 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.packed import RaggedArray, read_texts, text_row
-from stages.data.understood import Understood, check_all_read
+from stages.data.understood import Understood
+from stages.data.unread import check_all_read
 from stages.sequences.raw.normalization import normalize
 from stages.sequences.storage import SequenceWriter
 from stages.tasks.speech import SYMBOLS
