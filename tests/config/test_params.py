@@ -385,7 +385,7 @@ SNIPPETS += ["1e999", ".nan", ".inf", "true", "0x_", "2024-13-45", "sample", "fi
 def test_aliases_and_merges_stand_for_what_they_name(project: Project) -> None:
     before = load_params()
     text = Path("params.yaml").read_text().replace("\nlr:", "\nepochs: &few 7\nlr:", 1)
-    Path("params.yaml").write_text(re.sub(r"\nepochs: null.*", "", text).replace("batch_size: null", "batch_size: *few", 1))
+    Path("params.yaml").write_text(re.sub(r"\nepochs:  .*", "", text).replace("\nbatch_size:", "\nbatch_size: *few", 1))
     changed = load_params()
     assert changed.epochs == changed.batch_size == 7 != before.epochs
 
