@@ -40,7 +40,9 @@ def test_one_class_and_a_split_of_one_label_are_refused() -> None:
         (["a", "b.wrd", "c.wrd"], ["a"], None),
     ],
 )
-def test_an_archive_that_was_not_read_is_refused(names: list[str], read: list[str], said: str | None, tmp_path: Path) -> None:
+def test_an_archive_that_was_not_read_is_refused(
+    names: list[str], read: list[str], said: str | None, tmp_path: Path
+) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         for name in names:
             file.writestr(name, b"1")
