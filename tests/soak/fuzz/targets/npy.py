@@ -1,4 +1,4 @@
-"""Headers of .npy files: a competition's frames and transcripts, also pickled; packed arrays another machine may have made."""
+"""Headers of .npy files: a competition's frames and transcripts, also pickled; packed arrays from another machine."""
 
 import io
 import struct
