@@ -94,7 +94,7 @@ def train_metric(output: Output, batch: SequenceBatch) -> Tensor:
 
 
 def check_epoch(train_metric: float) -> None:
-    """Raises InputError for an epoch whose every loss was zeroed: it taught nothing, and a loss of 0 looks like a success."""
+    """Raises InputError for an epoch whose every loss was zeroed: nothing was learnt, and a loss of 0 looks good."""
     if train_metric == 1:
         raise InputError(
             "every transcript has more phonemes than the network gives frames, so nothing can be learnt: these are not the "
