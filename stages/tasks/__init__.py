@@ -7,7 +7,8 @@
     <task>/sample/          make(out, settings, seed): an archive in the competition's own layout      (stage download)
     <task>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)
     <task>/training/        build_model, example, train_batches, eval_batches, forward, loss, score and SCORE,
-                            train_metric and TRAIN_METRIC                                              (find_lr, train)
+                            train_metric and TRAIN_METRIC; and check_epoch(train_metric) where it can
+                            say that an epoch was in vain                                              (find_lr, train)
     <task>/evaluation/      evaluate(...): metrics, plots, predictions; HEADLINES: the metrics that    (stage evaluate)
                             `dvc metrics show` lists
     <task>/prediction.py    read(...), predict(...), describe(...): of a user's own files; and compare(...) where there is

@@ -2,7 +2,8 @@
 
 A task enters through its batches and a few names in its module: `forward(model, batch)` -> float32 output,
 `loss(output, batch, settings)` -> (N,), `score(output, batch)` -> (N,) and `SCORE`, which says what the score is, and
-`train_metric(output, batch)` -> (N,), called TRAIN_METRIC, which is cheap enough for every training step.
+`train_metric(output, batch)` -> (N,), called TRAIN_METRIC, which is cheap enough for every training step. A task whose
+training metric can say that an epoch was in vain also has `check_epoch(train_metric)`, which then raises InputError.
 """
 
 import math
@@ -56,7 +57,8 @@ class Trainer:
     def train(self, model: nn.Module) -> TrainState:
         """Train `model` in place for run.epochs epochs, or fewer with early stopping.
 
-        Raises Diverged on a loss that is not finite or ran away; Interrupted on Ctrl-C or SIGTERM, after saving the state.
+        Raises Diverged on a loss that is not finite or ran away; Interrupted on Ctrl-C or SIGTERM, after saving the state;
+        and what the task's check_epoch raises.
         """
         batch_norm.synchronize(model)
         state = TrainState.start(model, self.run, self.lr, self.compute)
@@ -73,6 +75,8 @@ class Trainer:
                     break
                 means, seconds = self.train_epoch(network, state, epoch, interrupted)
                 train_loss, train_metric = means.read()
+                if hasattr(self.task, "check_epoch"):
+                    self.task.check_epoch(train_metric)
                 if train_loss > RUNAWAY * state.first_loss:
                     grew = f"the loss grew from {state.first_loss:.3g} at the first step to {train_loss:.3g} in the mean of"
                     advice = f"epoch {epoch + 1} (learning rate {self.lr:.3g}); try a smaller lr or a clip_norm"

@@ -8,12 +8,21 @@ SYMBOLS = (
     "P", "TH", "DH", "AO", "G", "L", "JH", "OY", "SH", "D", "AY", "S", "IH",
 )  # fmt: skip
 CHARACTERS = " -Gfm@rUniWvuoaRhzkCweZtEyAbpTDcgljOSdYsI"
-# Spring 2022 wrote its submissions in other characters, in an order of its own.
+# The symbols of spring 2022 in an order of its own, and the other characters that its submissions are written in.
 SYMBOLS_2022 = (
     "", "SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH",
     "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
 )  # fmt: skip
 CHARACTERS_2022 = " .aAhowybcdDerEfgHiIjklmnNOYpRsStTuUvW?zZ"
+# 2021 had one more, a spoken noise, of which we have no class.
+SYMBOLS_2021 = (*SYMBOLS_2022[:2], "SPN", *SYMBOLS_2022[2:])
+CHARACTERS_2021 = " .!" + CHARACTERS_2022[2:]
+# The years whose submissions have characters of their own: their symbols, and a character for each.
+ALPHABETS = {
+    "2021": (SYMBOLS_2021, CHARACTERS_2021),
+    "2022": (SYMBOLS_2022, CHARACTERS_2022),
+    "2023": (SYMBOLS, CHARACTERS),
+}
 BLANK = 0
 NUM_CLASSES = len(SYMBOLS)
 # What a character stands for, in words; blank has none.

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from stages.exporting.card import About
 from stages.exporting.onnx_graph import Graph, Port
 from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout
+from stages.tasks.speech.raw.layouts.fall2021 import NUM_BANDS
 
 ABOUT = About(
     title="which phonemes are said",
     result="Edits of phonemes, in `distance` and `greedy` per utterance, in the rates per true phoneme. `distance` is "
     "by a beam search in `log_probs`, `greedy` by the most probable symbol of each frame.",
-    limits="It knows the phonemes of English. It wants the coefficients it was trained on, from the same front end; "
-    "from audio, `stages/tasks/speech/raw/audio.py` computes them. `log_probs` beyond an utterance's output length mean "
+    limits="It knows the phonemes of English. It wants the features it was trained on, from the same front end; of "
+    "recordings, `stages/tasks/speech/raw/audio.py` computes 27 MFCCs. `log_probs` beyond an utterance's output length mean "
     "nothing.",
     licences={
         "sample": "sentences written by this project and spoken by espeak-ng, whose licence, the GPL, does not extend "
@@ -96,9 +97,10 @@ def portable(model: nn.Module) -> nn.Module:
 def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
     """The trained `model` as users want it."""
     width = stats["num_features"]
+    features = "mel bands" if width == NUM_BANDS else "mel-frequency cepstral coefficients"
     coefficients = (
-        f"{width} mel-frequency cepstral coefficients a frame, 100 frames a second; of each utterance by itself, every "
-        "coefficient less its mean and divided by its standard deviation plus 1e-6; padded at the end with anything"
+        f"{width} {features} a frame, 100 frames a second; of each utterance by itself, every one less its mean and divided "
+        "by its standard deviation plus 1e-6; padded at the end with anything"
     )
     return Graph(
         Recogniser(model).eval(),

@@ -16,6 +16,7 @@ from stages.sequences.training.batches import SequenceBatch
 from stages.tasks.speech import BLANK, CHARACTERS, SYMBOLS, raw, training
 from stages.tasks.speech.raw.audio import HOP, RATE
 from stages.tasks.speech.raw.item import Problem
+from stages.tasks.speech.raw.layouts.fall2021 import NUM_BANDS
 from stages.tasks.speech.training import decode
 
 SUFFIXES = (".wav", ".flac", ".npy")
@@ -26,16 +27,20 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
     """Normalised features (T, F) float32 of a wav or flac file at any rate, or of a competition's .npy file.
 
     Audio becomes the MFCCs of the stage normalize, which need not be those of a competition's own files. Of more
-    coefficients than the run was trained on the first are taken: the MFCCs of 13 coefficients are the first of 27.
+    coefficients than the run was trained on the first are taken: the MFCCs of 13 coefficients are the first of 27. The mel
+    bands of 2021 are no coefficients: they have to be as many.
     Raises InputError without a file name.
     """
     try:
         frames = raw.features(content)
     except Problem as problem:
         raise InputError(str(problem)) from None
-    wanted = stats["num_features"]
-    if frames.shape[1] < wanted:
-        raise InputError(f"has {frames.shape[1]} coefficients, but the run was trained on {wanted}")
+    found, wanted = frames.shape[1], stats["num_features"]
+    if found < wanted or (found == NUM_BANDS and found != wanted):
+        if raw.is_array(content):
+            raise InputError(f"has {found} coefficients, but the run was trained on {wanted}")
+        made = f"is a recording, of which {found} MFCCs are made, but the run was trained on {wanted} features a frame"
+        raise InputError(f"{made}; give these as a .npy file")
     return np.ascontiguousarray(frames[:, :wanted])
 
 

@@ -1,6 +1,7 @@
 """The submission file of HW3P2: a string of one-character phonemes for each test utterance, in the term's order.
 
 That order is the one of test.csv in the predictions: `normalize` sorts the test split by name, or by 2022's test_order.csv.
+An utterance that it left out has an empty string, or those after it would have another's row.
 """
 
 import json
@@ -10,16 +11,14 @@ from typing import NamedTuple
 from stages.core.errors import InputError
 from stages.data.tables import write_table
 from stages.results.submission_file import read_predictions, read_sample, validate
-from stages.tasks.speech import BLANK, CHARACTERS, CHARACTERS_2022, SYMBOLS, SYMBOLS_2022
-
-HEADERS = {"2022": ["id", "predictions"], "2023": ["id", "label"], "audio": ["id", "label"]}
+from stages.tasks.speech import ALPHABETS, BLANK, CHARACTERS, SYMBOLS
 
 
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     """Write `out`/submission.csv from test.csv in `predictions`: the sample submission with its last column replaced.
 
-    Without a sample, rows are numbered from 0. Raises InputError if the sample has not as many rows as there are test
-    utterances, or a prediction holds what is no phoneme.
+    Without a sample, the header is that of stats.json, and rows are numbered from 0. Raises InputError if the sample has not
+    as many rows as there are test utterances, or a prediction holds what is no phoneme.
     """
     path, expected = out / "submission.csv", _expect(predictions, features)
     write_table(path, expected.header, list(zip(expected.ids, expected.texts, strict=True)))
@@ -33,7 +32,7 @@ def check(file: Path, features: Path, predictions: Path) -> int:
 
 
 class _Expected(NamedTuple):
-    """ids, texts: one of each for each test utterance. letters: the term's characters; domain: the same in words."""
+    """ids, texts: one of each for each test utterance. letters: the year's characters; domain: the same in words."""
 
     header: list[str]
     ids: list[str]
@@ -43,30 +42,30 @@ class _Expected(NamedTuple):
 
 
 def _expect(predictions: Path, features: Path) -> _Expected:
-    term = json.loads((features / "stats.json").read_text())["term"]
-    letters = _letters(term)
+    found = json.loads((features / "stats.json").read_text())["submission"]
+    letters, year = _letters(found["characters"]), found["characters"]
 
     def translate(text: str) -> str | None:
         return "".join(letters[character] for character in text) if letters.keys() >= set(text) else None
 
     ours = f"the pipeline's phoneme characters, {''.join(letters)}"
     texts = list(read_predictions(predictions / "test.csv", "utterances", translate, ours).values())
+    for place in found["left_out"]:  # from the first to the last, so that each ends where it belongs
+        texts.insert(place, "")
     path = features / "sample_submission.csv"
-    header, ids = HEADERS[term], [str(index) for index in range(len(texts))]
+    header, ids = found["header"], [str(index) for index in range(len(texts))]
     if path.is_file():
         sample = read_sample(path)
         header, ids = sample.header, [row.cells[0] for row in sample.rows]
     if len(ids) != len(texts):
         raise InputError(f"{path}: has {len(ids)} rows for {len(texts)} test utterances")
     theirs = "".join(letters.values())
-    return _Expected(header, ids, texts, theirs, f"phoneme characters of {'2022' if term == '2022' else '2023'}, {theirs}")
+    return _Expected(header, ids, texts, theirs, f"phoneme characters of {year}, {theirs}")
 
 
-def _letters(term: str) -> dict[str, str]:
-    """The term's character for each of ours; blank has none, for it is no phoneme."""
-    ours = dict(zip(SYMBOLS, CHARACTERS, strict=True))
-    del ours[SYMBOLS[BLANK]]
-    if term != "2022":
-        return {character: character for character in ours.values()}
-    theirs = dict(zip(SYMBOLS_2022, CHARACTERS_2022, strict=True))
-    return {character: theirs[symbol.strip("[]")] for symbol, character in ours.items()}
+def _letters(year: str) -> dict[str, str]:
+    """The year's character for each of ours; blank has none, for it is no phoneme."""
+    ours = dict(zip((symbol.strip("[]") for symbol in SYMBOLS), CHARACTERS, strict=True))
+    symbols, characters = ALPHABETS[year]
+    theirs = dict(zip((symbol.strip("[]") for symbol in symbols), characters, strict=True))
+    return {character: theirs[symbol] for symbol, character in ours.items() if symbol != SYMBOLS[BLANK]}

@@ -53,7 +53,8 @@ def test_another_process_says_the_same_bytes_without_torch(archive: Path, tmp_pa
 def test_the_archive_packs_without_rejects(archive: Path, tmp_path: Path) -> None:
     stats = raw.pack([Archive(archive)], tmp_path, SETTINGS, 1)
     assert stats["num"] == {"train": 30, "dev": 6, "test": 5}
-    assert (stats["term"], stats["num_features"], stats["rejected"]) == ("2023", 27, [])
+    assert stats["submission"] == {"header": ["id", "label"], "characters": "2023", "left_out": []}
+    assert (stats["num_features"], stats["rejected"]) == (27, [])
     assert stats["frames"]["train"]["longest"] < 400
     names = read_texts(tmp_path / "test" / "names")
     assert names == sorted(names)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,13 +12,19 @@ from stages.tasks.speech import CHARACTERS, SYMBOLS, SYMBOLS_2022, submission
 PREDICTED = {"b": "-hU-", "a": "", "c": "G@"}
 
 
-def write(folder: Path, sample: bytes | None, predicted: dict[str, str] = PREDICTED, term: str = "2023") -> list[Path]:
+def statistics(characters: str = "2023", header: str = "id,label", left_out: list[int] | None = None) -> str:
+    return json.dumps({"submission": {"header": header.split(","), "characters": characters, "left_out": left_out or []}})
+
+
+def write(
+    folder: Path, sample: bytes | None, predicted: dict[str, str] = PREDICTED, characters: str = "2023", **changes: Any
+) -> list[Path]:
     predictions, features = folder / "predictions", folder / "features"
     for path in (predictions, features):
         path.mkdir(exist_ok=True)
     lines = ["name,predicted", *(f"{name},{text}" for name, text in predicted.items())]
     (predictions / "test.csv").write_text("".join(f"{line}\n" for line in lines))
-    (features / "stats.json").write_text(json.dumps({"term": term}))
+    (features / "stats.json").write_text(statistics(characters, **changes))
     if sample is not None:
         (features / "sample_submission.csv").write_bytes(sample)
     return submission.write(predictions, features, folder / "out")
@@ -38,10 +45,24 @@ def test_the_samples_last_column_is_replaced(sample: bytes, tmp_path: Path) -> N
     assert path.read_bytes() == b"index,label\n0,-hU-\n1,\n2,G@\n"
 
 
-@pytest.mark.parametrize(("term", "header"), [("2023", b"id,label"), ("2022", b"id,predictions"), ("audio", b"id,label")])
-def test_without_a_sample_rows_are_numbered_from_0(term: str, header: bytes, tmp_path: Path) -> None:
-    [path] = write(tmp_path, None, {"b": "k", "a": "s"}, term)
-    assert path.read_bytes() == header + b"\n0,k\n1,s\n"
+@pytest.mark.parametrize("header", ["id,label", "index,label", "id,predictions"])
+def test_without_a_sample_the_header_is_the_data_s_and_rows_are_numbered_from_0(header: str, tmp_path: Path) -> None:
+    [path] = write(tmp_path, None, {"b": "k", "a": "s"}, header=header)
+    assert path.read_text() == f"{header}\n0,k\n1,s\n"
+
+
+@pytest.mark.parametrize(
+    ("left_out", "rows"),
+    [([0], "0,\n1,k\n2,s\n"), ([1], "0,k\n1,\n2,s\n"), ([2], "0,k\n1,s\n2,\n"), ([0, 1, 4], "0,\n1,\n2,k\n3,s\n4,\n")],
+)
+@pytest.mark.parametrize("has_sample", [False, True])
+def test_an_utterance_that_was_left_out_keeps_its_row(
+    left_out: list[int], rows: str, has_sample: bool, tmp_path: Path
+) -> None:
+    sample = "".join(["id,label\n", *(f"{index},x\n" for index in range(2 + len(left_out)))]).encode()
+    [path] = write(tmp_path, sample if has_sample else None, {"b": "k", "a": "s"}, left_out=left_out)
+    assert path.read_text() == f"id,label\n{rows}"
+    assert submission.check(path, tmp_path / "features", tmp_path / "predictions") == 2 + len(left_out)
 
 
 def test_spring_2022_has_characters_of_its_own(tmp_path: Path) -> None:
@@ -50,7 +71,7 @@ def test_spring_2022_has_characters_of_its_own(tmp_path: Path) -> None:
     expected = {symbol: theirs[SYMBOLS_2022.index(symbol)] for symbol in SYMBOLS_2022}
     for symbol, character in list(zip(SYMBOLS, CHARACTERS, strict=True))[1:]:
         [path] = write(tmp_path, None, {"a": character}, "2022")
-        assert path.read_text() == f"id,predictions\n0,{expected[symbol.strip('[]')]}\n"
+        assert path.read_text() == f"id,label\n0,{expected[symbol.strip('[]')]}\n"
 
 
 @pytest.mark.parametrize(
@@ -89,24 +110,25 @@ def test_predictions_without_their_column_are_named(tmp_path: Path) -> None:
 
 
 def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
-    (tmp_path / "stats.json").write_text(json.dumps({"term": "2023"}))
+    (tmp_path / "stats.json").write_text(statistics())
     with pytest.raises(InputError, match=r"test\.csv: there are no test utterances"):
         submission.write(tmp_path, tmp_path, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
-    ("term", "sample", "theirs", "others", "characters"),
+    ("year", "sample", "theirs", "others", "characters"),
     [
         # The symbol NG is G in 2023 and N in 2022; only 2022 has a full stop and only 2023 an at sign.
         ("2023", None, "G", ".", "phoneme characters of 2023, -Gfm@rU"),
-        ("audio", b"index,label\n0,x\n1,y\n2,z\n", "G", ".", "phoneme characters of 2023, -Gfm@rU"),
+        ("2023", b"index,label\n0,x\n1,y\n2,z\n", "G", ".", "phoneme characters of 2023, -Gfm@rU"),
         ("2022", None, "N", "@", "phoneme characters of 2022, .NfmARU"),
+        ("2021", None, "N", "!", "phoneme characters of 2021, .NfmARU"),
     ],
 )
 def test_a_file_passes_as_it_was_written_and_not_with_other_characters(
-    term: str, sample: bytes | None, theirs: str, others: str, characters: str, tmp_path: Path
+    year: str, sample: bytes | None, theirs: str, others: str, characters: str, tmp_path: Path
 ) -> None:
-    [path] = write(tmp_path, sample, {"b": "-hU-", "a": "", "c": "G"}, term)
+    [path] = write(tmp_path, sample, {"b": "-hU-", "a": "", "c": "G"}, year)
     features, predictions, content = tmp_path / "features", tmp_path / "predictions", path.read_text()
     assert submission.check(path, features, predictions) == 3
     assert content.endswith(f"\n2,{theirs}\n")

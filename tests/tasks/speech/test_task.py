@@ -1,13 +1,26 @@
 """CTC as the task uses it, against PyTorch's plain call and brute force."""
 
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import CTCLoss
 
+from stages.compute.device import Compute
+from stages.core.errors import InputError
+from stages.data.packed import text_row
+from stages.sequences.storage import SequenceWriter
 from stages.sequences.training.batches import SequenceBatch
+from stages.tasks import load_params
 from stages.tasks.speech import CHARACTERS, NUM_CLASSES, training
-from stages.tasks.speech.settings import Loss
+from stages.tasks.speech.settings import BiLSTM, Loss
+from stages.training.loop import Trainer
+from stages.training.recorder import Silence
+from stages.training.resume import Resume
+from tests.conftest import ROOT
 
 
 def make(num: int = 12, frames: int = 9, seed: int = 0) -> tuple[training.Output, SequenceBatch]:
@@ -62,3 +75,28 @@ def test_log_probabilities_are_float32_whatever_the_network_gives(precision: tor
     _, batch = make()
     output = training.forward(lambda x, lengths: (torch.randn(12, 9, NUM_CLASSES).to(precision), lengths), batch)  # type: ignore[arg-type]
     assert output.log_probs.dtype == torch.float32
+
+
+def trainer(folder: Path, num_phonemes: list[int]) -> Trainer:
+    """Of utterances of 20 frames, which become 10, with so many phonemes each."""
+    with ExitStack() as stack:
+        for split in ("train", "dev"):
+            writer = SequenceWriter(stack, folder / split, 5, ["names", "transcript"])
+            for number, num in enumerate(num_phonemes):
+                frames = np.random.default_rng(number).normal(size=(20, 5)).astype(np.float32)
+                writer.append(frames, {"names": text_row(str(number)), "transcript": np.arange(1, num + 1, dtype=np.uint8)})
+    run, compute = load_params(ROOT / "params.yaml").run("bilstm"), Compute(torch.device("cpu"), "fp32")
+    run = replace(run, epochs=1, batch_size=2, model=BiLSTM("bilstm", hidden=4, num_layers=1, dropout=0.0))
+    batches, dev = training.train_batches(folder, run, compute, 1), training.eval_batches(folder, "dev", run, compute)
+    return Trainer(training, run, 0.01, batches, dev, compute, 1, Silence(), Resume(None))
+
+
+def test_an_epoch_in_which_every_loss_was_zeroed_stops_the_training(tmp_path: Path) -> None:
+    for number, num_phonemes in enumerate(([11, 12, 30], [11, 12, 10])):
+        found = trainer(tmp_path / str(number), num_phonemes)
+        model = training.build_model(found.run, {"num_features": 5})
+        if number == 0:
+            with pytest.raises(InputError, match="every transcript has more phonemes than the network gives frames"):
+                found.train(model)
+        else:
+            assert found.train(model).history[0]["train/zeroed"] == pytest.approx(2 / 3)

@@ -1,10 +1,5 @@
-"""The layout of the data set's own site: python batches, pickled dictionaries of images and labels.
+"""The layout of the data set's own site: python batches, pickled dictionaries of images and labels."""
 
-A pickle is a program. Its unpickler knows stand-ins for NumPy's arrays and nothing else, so it can execute nothing.
-"""
-
-import io
-import pickle
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -13,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stages.core.errors import InputError
+from stages.data import pickles
 from stages.data.archive import Archive
 from stages.images.raw.packing import Item
 from stages.tasks.cifar10 import CLASSES, SIDE
@@ -54,53 +50,8 @@ def _is_batch(name: str) -> bool:
     return bool(TRAIN.fullmatch(name)) or name == TEST
 
 
-class _ForeignClass(Exception):
-    pass
-
-
-class _Dtype:
-    """Stands in for numpy.dtype."""
-
-    def __init__(self, name: Any, *_: Any) -> None:
-        self.name = name
-
-    def __setstate__(self, state: Any) -> None:
-        """Byte order and the like, which single bytes have no use for."""
-
-
-class _Array:
-    """Stands in for numpy.ndarray, whose own unpickling trusts a dtype's flags: keeps the bytes alone."""
-
-    bytes: np.ndarray | None = None
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, is_fortran, content = state
-        if isinstance(dtype, _Dtype) and dtype.name in ("u1", b"u1") and isinstance(content, bytes):
-            self.bytes = np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        match module, name:
-            case ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") | ("numpy", "ndarray"):
-                return _Array
-            case "numpy", "dtype":
-                return _Dtype
-            case "_codecs", "encode":  # how protocol 2 writes bytes in Python 3
-                return lambda text, encoding: text.encode("latin1")
-        raise _ForeignClass(f"holds the foreign class {module}.{name}, which was not loaded")
-
-
 def _unpickle(content: bytes, where: str) -> dict[bytes, Any]:
-    try:
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-    except _ForeignClass as error:
-        raise InputError(f"{where}: {error}") from None
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise InputError(f"{where}: damaged or cut short ({type(error).__name__}: {error}); fetch it again") from None
+    batch = pickles.load(content, where)
     if not isinstance(batch, dict):
         raise InputError(f"{where}: is not a dictionary of images and labels")
     return {key.encode(errors="replace") if isinstance(key, str) else key: value for key, value in batch.items()}
@@ -109,8 +60,8 @@ def _unpickle(content: bytes, where: str) -> dict[bytes, Any]:
 def _decode(batch: dict[bytes, Any], where: str) -> tuple[np.ndarray, list[int], list[str]]:
     """Images (N, 32, 32, 3) uint8, N labels, and N names, or none."""
     array, labels, names = batch.get(b"data"), batch.get(b"labels"), batch.get(b"filenames", [])
-    data = array.bytes if isinstance(array, _Array) else None
-    if data is None or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE:
+    data = array.numbers if isinstance(array, pickles.Array) else None
+    if data is None or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE:
         raise InputError(f"{where}: 'data' must be an array of N x {3 * SIDE * SIDE} bytes")
     if not isinstance(labels, list) or len(labels) != len(data) or not all(type(label) is int for label in labels):
         raise InputError(f"{where}: 'labels' must be a list of {len(data)} whole numbers, one an image")

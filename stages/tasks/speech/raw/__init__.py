@@ -7,6 +7,7 @@ utterances no folder. Where the data came as audio, dev also has audio: the wav 
 import json
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,36 +17,42 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.packed import RaggedArray, read_texts, text_row
+from stages.data.rejected import Rejected
+from stages.data.tables import Row, read_rows
 from stages.data.understood import Understood
 from stages.data.unread import check_all_read
 from stages.sequences.raw.normalization import normalize
 from stages.sequences.storage import SequenceWriter
 from stages.tasks.speech import SYMBOLS
-from stages.tasks.speech.raw import audio, competition
+from stages.tasks.speech.raw import audio, layouts, npy, splits
 from stages.tasks.speech.raw.item import Item, Problem
 from stages.tasks.speech.settings import Settings
+
+MANY = 20  # utterances of which not all can be the same; a handful, to try things out, may be
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
     """Check and normalise every utterance once and write the splits below `out`, one utterance at a time.
 
     Returns the statistics, also in out/stats.json: counts, frames, what was rejected and why, what had to be changed.
-    term: whose characters a submission is written in, 2023, 2022, or audio for none.
+    submission: its header, whose characters it is written in, and the places of the test utterances that were left out.
     Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, no training or no dev utterance.
     """
-    term, order = _layout(archives)
-    stats: dict[str, Any] = {"task": "speech", "term": term, "symbols": list(SYMBOLS), "rejected": []}
-    items = competition.read(archives, order) if term != "audio" else audio.read(archives, on_bad=settings.on_bad, seed=seed)
+    layout = layouts.find(archives)
+    rejected = Rejected(may_skip=settings.on_bad == "skip")
+    source = layout.module.read(archives, may_skip=rejected.may_skip, seed=seed)
     converted, seen, width = Counter[str](), set[tuple[str, str]](), None
     writers: dict[str, SequenceWriter] = {}
+    said: dict[str, set[bytes]] = {"train": set(), "dev": set()}  # of each split two different transcripts, if it has them
+    lost: set[str] = set()
     with ExitStack() as stack:
-        for item in items:
+        for item in source.items:
             try:
                 frames = _check(item, seen, width)
             except Problem as problem:
-                if settings.on_bad == "error":
-                    raise InputError(f"{item.where}: {problem}; `on_bad: skip` leaves such items out") from None
-                stats["rejected"].append({"item": item.where, "reason": str(problem)})
+                rejected.add(item.where, str(problem))
+                if item.split == "test":
+                    lost.add(item.name)
                 continue
             width = frames.shape[1]
             columns = _columns(item)
@@ -53,37 +60,64 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
                 writers[item.split] = SequenceWriter(stack, out / item.split, width, columns)
             writers[item.split].append(frames, columns)
             converted.update(item.converted)
-    for split in ("train", "dev"):
-        if split not in writers:
-            raise InputError(f"{archives[0].path.parent}: there is no good utterance for the {split} split")
+            if item.classes is not None and len(said[item.split]) < 2:
+                said[item.split].add(item.classes.tobytes())
+    _check_splits(archives, writers, said)
+    assert width is not None
+    left_out: list[int] = []
     if "test" in writers:
-        writers["test"] = _sort(out / "test", order)
-    stats["num"] = {split: writers[split].num if split in writers else 0 for split in ("train", "dev", "test")}
-    stats["num_features"] = width
-    header = ["id", "label" if term != "2022" else "predictions"]
-    submissions = {"submission": header} if "test" in writers else {}
-    stats["understood"] = Understood(term, f"{len(SYMBOLS) - 1} phonemes", stats["num"], submissions).stats()
-    stats["frames"] = {split: {"total": writer.total, "longest": writer.longest} for split, writer in writers.items()}
-    stats["converted"] = dict(sorted(converted.items()))
-    sample = competition.sample_submission(archives)
-    if sample is not None:
-        (out / "sample_submission.csv").write_bytes(sample)
-    check_all_read(archives, audio.PASSED_OVER)
+        writers["test"], left_out = _sort(out / "test", source.order, lost)
+    form = source.form(width)
+    num: dict[str, int] = {split: writers[split].num if split in writers else 0 for split in splits.SPLITS}
+    header = _header(source.sample) or list(form.header)
+    understood = Understood(
+        f"{form.layout}, {width} features a frame",
+        f"{len(SYMBOLS) - 1} phonemes",
+        num,
+        {"submission": header} if "test" in writers else {},
+    )
+    check_all_read(archives, layout.module.PASSED_OVER)
+    stats = {
+        "task": "speech",
+        "submission": {"header": header, "characters": form.characters, "left_out": left_out},
+        "symbols": list(SYMBOLS),
+        "rejected": rejected.items,
+        "num": num,
+        "num_features": width,
+        "understood": understood.stats(),
+        "frames": {split: {"total": writer.total, "longest": writer.longest} for split, writer in writers.items()},
+        "converted": dict(sorted(converted.items())),
+    }
+    if source.sample is not None:
+        (out / "sample_submission.csv").write_bytes(source.sample)
     (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     return stats
 
 
-def _layout(archives: list[Archive]) -> tuple[str, dict[str, int] | None]:
-    """The term, and the place of each test utterance if that is not the order of their names."""
-    if competition.holds(archives):
-        order = competition.test_order(archives)
-        return "2023" if order is None else "2022", order
-    if audio.holds(archives):
-        return "audio", None
-    raise InputError(
-        f"{archives[0].path.parent}: found neither HW3P2's <split>/mfcc/*.npy nor wav or flac files in "
-        + ", ".join(archive.path.name for archive in archives)
-    )
+def _check_splits(archives: list[Archive], writers: Mapping[str, SequenceWriter], said: Mapping[str, set[bytes]]) -> None:
+    """Raises InputError for a split without utterances, and for one in which everybody says the same."""
+    for split in ("train", "dev"):
+        if split not in writers:
+            raise InputError(f"{archives[0].path.parent}: there is no good utterance for the {split} split")
+        if len(said[split]) == 1 and writers[split].num >= MANY:
+            same = f"all {writers[split].num:,} transcripts of the {split} split are the same"
+            raise InputError(f"{archives[0].path.parent}: {same}, so there is nothing to tell apart; check the transcripts")
+    for archive in archives if "test" not in writers else ():
+        for name in archive.names:
+            if splits.innermost(name) == "test":
+                raise InputError(
+                    f"{archive.path}: there is no good utterance for the test split, but {name} lies in its folder; "
+                    "remove the folder if there is nothing to submit"
+                )
+
+
+def _header(sample: bytes | None) -> list[str] | None:
+    """The sample submission's header, if there is one of two columns; `submit` refuses any other."""
+    try:
+        cells = next(read_rows(sample or b"", "sample"), Row(1, [])).cells
+    except InputError:
+        return None
+    return cells if len(cells) == 2 else None
 
 
 def _check(item: Item, seen: set[tuple[str, str]], width: int | None) -> np.ndarray:
@@ -109,10 +143,14 @@ def _columns(item: Item) -> dict[str, np.ndarray]:
     return {name: content for name, content in columns.items() if content is not None}
 
 
+def is_array(content: bytes) -> bool:
+    """Whether a file is a .npy file, and not a recording."""
+    return content.startswith(np.lib.format.MAGIC_PREFIX)
+
+
 def features(content: bytes) -> np.ndarray:
     """Of one wav, flac or .npy file what `pack` would write of it: (T, F) float32, normalised. Raises Problem."""
-    is_array = content.startswith(np.lib.format.MAGIC_PREFIX)
-    return _finish(competition.read_frames(content) if is_array else audio.read_frames(content)[0])
+    return _finish(npy.read_frames(content) if is_array(content) else audio.read_frames(content)[0])
 
 
 def _finish(frames: np.ndarray) -> np.ndarray:
@@ -125,15 +163,24 @@ def _finish(frames: np.ndarray) -> np.ndarray:
     return normalize(frames)
 
 
-def _sort(folder: Path, order: dict[str, int] | None) -> SequenceWriter:
-    """Put the utterances in `order`, or that of their names: archives have one of their own, and are read in it."""
+def _sort(folder: Path, order: Mapping[str, int] | None, lost: set[str]) -> tuple[SequenceWriter, list[int]]:
+    """Put the test utterances in `order`, or that of their names: archives have one of their own, and are read in it.
+
+    lost: names of those that were left out. Returns the places of these in the order of all, too.
+    """
+
+    def sort_key(name: str) -> str | int:
+        return name if order is None else order[name]
+
     unsorted = folder.with_name("unsorted")
     folder.rename(unsorted)
     names, width = read_texts(unsorted / "names"), RaggedArray(unsorted / "mfcc").values.shape[1]
     with ExitStack() as stack:
         writer = SequenceWriter(stack, folder, width, ["names"])
-        for index in sorted(range(len(names)), key=lambda index: names[index] if order is None else order[names[index]]):
+        for index in sorted(range(len(names)), key=lambda index: sort_key(names[index])):
             # Mapped again for each utterance, or the pages of all of them would stay in memory.
             writer.append(RaggedArray(unsorted / "mfcc")[index], {"names": text_row(names[index])})
     shutil.rmtree(unsorted)
-    return writer
+    gone = {name for name in lost.difference(names) if order is None or name in order}
+    every = sorted({*names, *gone}, key=sort_key)
+    return writer, [place for place, name in enumerate(every) if name in gone]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from stages.compute.device import Compute
 from stages.config.schema import Run
+from stages.core.errors import InputError
 from stages.sequences import storage
 from stages.sequences.training.batches import SequenceBatch, SequenceBatches
 from stages.tasks.speech import BLANK, NUM_CLASSES
@@ -90,6 +91,15 @@ def train_metric(output: Output, batch: SequenceBatch) -> Tensor:
     """1 for each utterance that has fewer frames than phonemes and the blanks that repeated ones need between them: (N,)."""
     repeats = (batch.targets[:, 1:] == batch.targets[:, :-1]) & (batch.targets[:, 1:] != BLANK)
     return (output.lengths < batch.target_lengths + repeats.sum(1)).float()
+
+
+def check_epoch(train_metric: float) -> None:
+    """Raises InputError for an epoch whose every loss was zeroed: nothing was learnt, and a loss of 0 looks good."""
+    if train_metric == 1:
+        raise InputError(
+            "every transcript has more phonemes than the network gives frames, so nothing can be learnt: these are not the "
+            "transcripts of these frames, or the network shortens them too often for data of so few frames"
+        )
 
 
 def score(output: Output, batch: SequenceBatch) -> Tensor:

@@ -1,4 +1,4 @@
-"""Headers of .npy files: a competition's frames and transcripts, and the packed arrays another machine may have made."""
+"""Headers of .npy files: a competition's frames and transcripts, also pickled; packed arrays from another machine."""
 
 import io
 import struct
@@ -8,10 +8,11 @@ from random import Random
 import numpy as np
 
 from stages.core.errors import InputError
+from stages.data import pickles
 from stages.data.packed import RaggedArray, read_texts
 from stages.tasks.speech import prediction
-from stages.tasks.speech.raw import competition
 from stages.tasks.speech.raw.item import Problem, encode
+from stages.tasks.speech.raw.npy import read_frames, read_symbols
 
 TYPES = ["|O", "<f8", "<f4", "|u1", "<U4", "|S4", "|V0", "<M8[s]", "<c8"]
 NUMBERS = ["-1", "0", "True", "None", "9" * 20, "9" * 5000, "2**40", "1_000", "0x10", "1e9"]
@@ -20,8 +21,14 @@ PIECES = [*map(repr, TYPES), *NUMBERS, *"(),'{", "(" * 300, "[('a','<f4')]", "__
 
 def _bytes(array: np.ndarray) -> bytes:
     content = io.BytesIO()
-    np.save(content, array)
+    np.save(content, array, allow_pickle=True)
     return content.getvalue()
+
+
+def _objects() -> np.ndarray:
+    rows = np.empty(2, object)
+    rows[0], rows[1] = np.ones((3, 40), np.float32), np.arange(4)
+    return rows
 
 
 def seeds() -> list[bytes]:
@@ -31,7 +38,7 @@ def seeds() -> list[bytes]:
         np.asfortranarray(np.ones((3, 13), np.int16)),
     ]
     arrays += [np.array(["[SOS]", "HH", "AH0", "[EOS]"]), np.array([b"HH", b"AH0"])]
-    arrays += [np.arange(5, dtype=np.uint8), np.array([0, 2, 5])]
+    arrays += [np.arange(5, dtype=np.uint8), np.array([0, 2, 5]), _objects()]
     return [_bytes(array) for array in arrays]
 
 
@@ -70,12 +77,12 @@ def attempt(content: bytes, folder: Path) -> None:
 
 
 def _frames(content: bytes, folder: Path) -> None:
-    frames = competition.read_frames(content)
+    frames = read_frames(content)
     assert frames.ndim == 2 and frames.size and frames.nbytes <= 8 * len(content)
 
 
 def _transcript(content: bytes, folder: Path) -> None:
-    encode(competition._symbols(content))
+    encode([symbol for symbol in read_symbols(content) if symbol not in ("[SOS]", "[EOS]")])
 
 
 def _features(content: bytes, folder: Path) -> None:
@@ -95,4 +102,9 @@ def _offsets(content: bytes, folder: Path) -> None:
     assert "".join(read_texts(folder / "y")) == "\0\1\2\3\4"
 
 
-READERS = _frames, _transcript, _features, _values, _offsets
+def _pickled(content: bytes, folder: Path) -> None:
+    for value in pickles.load_npy(content, "a"):
+        assert not isinstance(value, pickles.Array) or value.numbers is None or value.numbers.nbytes <= len(content)
+
+
+READERS = _frames, _transcript, _features, _values, _offsets, _pickled

@@ -12,7 +12,7 @@ from stages.tasks.cifar10.raw import kaggle
 from stages.tasks.faces import submission as faces
 from stages.tasks.faces.raw import tables as faces_tables
 from stages.tasks.speech import submission as speech
-from stages.tasks.speech.raw import competition
+from stages.tasks.speech.raw.layouts import hw3p2
 
 PIECES = [
     b",",
@@ -56,7 +56,7 @@ def _verification_sample(content: bytes, folder: Path) -> None:
 
 
 def _test_order(content: bytes, folder: Path) -> None:
-    order = competition.test_order(_archive(folder, competition.ORDER, content))
+    order = hw3p2.test_order(_archive(folder, hw3p2.ORDER, content))
     assert order is not None and sorted(order.values()) == list(range(len(order)))
 
 
@@ -81,7 +81,9 @@ def _faces_predictions(content: bytes, folder: Path) -> None:
 
 
 def _speech_predictions(content: bytes, folder: Path) -> None:
-    (folder / "stats.json").write_text(json.dumps({"term": "2023"}))
+    (folder / "stats.json").write_text(
+        json.dumps({"submission": {"header": ["id", "label"], "characters": "2023", "left_out": [1]}})
+    )
     (folder / "test.csv").write_bytes(content)
     [made] = speech.write(folder, folder, folder / "out")
     speech.check(made, folder, folder)

@@ -1,0 +1,170 @@
+"""HW3P2 from 2022 on: <split>/mfcc/*.npy of shape (T, F), <split>/transcript/*.npy, a text for each phoneme.
+
+Spring 2022 has train, dev and test, <sos> … <eos>, and test/test_order.csv. All terms after it have train-clean-100,
+dev-clean and test-clean, [SOS] … [EOS], and their test files in the order of their names; fall 2022 has its transcripts in
+transcript/raw. From fall 2024 on there may be no sample submission.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
+
+from stages.core.errors import InputError
+from stages.data.archive import Archive, find
+from stages.data.tables import read_rows
+from stages.tasks.speech.raw import homework
+from stages.tasks.speech.raw.item import Item, Problem, Split, Transcript, encode
+from stages.tasks.speech.raw.npy import read_frames, read_symbols
+from stages.tasks.speech.raw.source import Form, Source
+
+SIGN = re.compile(r"(?:.*/)?(train|dev|test)[^/]*/(mfcc|transcript)/(?:raw/)?([^/]+)\.npy")
+PASSED_OVER = re.compile(r".*\.(py|md|txt)", re.IGNORECASE)
+ORDER, SAMPLES = "test_order.csv", ("random_submission.csv", "sample_submission.csv")
+MARKS_2022 = ("<sos>", "<eos>")
+STARTS, ENDS = ("[SOS]", MARKS_2022[0]), ("[EOS]", MARKS_2022[1])
+# The terms after spring 2022 by the number of features.
+TERMS = {
+    15: "fall 2022",
+    27: "spring 2023 or 2024",
+    28: "fall 2023, fall 2024 or later",
+}
+
+
+def missing(names: Sequence[str]) -> str | None:
+    """Which files that the layout cannot do without are not there."""
+    matches = [match for match in map(SIGN.fullmatch, names) if match]
+    there = {(match[1], match[2]) for match in matches}
+    wanted = [(split, kind) for split in ("train", "dev") for kind in ("mfcc", "transcript")]
+    return next((f"{split}*/{kind}/*.npy" for split, kind in wanted if (split, kind) not in there), None)
+
+
+def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
+    """Transcripts, of some 100 bytes each, are read first and kept; frames are read one file at a time.
+
+    Raises InputError: another homework, a test_order.csv that is damaged or, in spring 2022, missing.
+    """
+    transcripts = _read_transcripts(archives)
+    order = test_order(archives)
+    if order is None and transcripts.are_of_2022 and any(_is_test(name) for archive in archives for name in archive.names):
+        raise InputError(
+            f"{archives[0].path.parent}: the transcripts are those of spring 2022 ({MARKS_2022[0]} …), in which {ORDER} "
+            "gives the order of the test utterances, but it is not there"
+        )
+    sample = next((content for _, content in find(archives, *SAMPLES)), None)
+    return Source(_items(archives, transcripts, order), functools.partial(form, is_2022=order is not None), order, sample)
+
+
+def form(width: int, *, is_2022: bool) -> Form:
+    """What is known of the term. width: the number of features."""
+    if is_2022:
+        return Form("HW3P2 of spring 2022", ("id", "predictions"), "2022")
+    # The terms of 28 features have no sample submission, and a header that the others have in their samples only.
+    return Form(f"HW3P2 of {TERMS.get(width, '2022 or later')}", ("index" if width == 28 else "id", "label"), "2023")
+
+
+def test_order(archives: list[Archive]) -> dict[str, int] | None:
+    """The place of each test utterance where the term gives an order (2022), else None. Raises InputError."""
+    found = next(find(archives, ORDER), None)
+    if found is None:
+        return None
+    where, content = found
+    names = [row.cells[0].removesuffix(".npy") for row in [*read_rows(content, where)][1:]]
+    order = {name: place for place, name in enumerate(names)}
+    if len(order) < len(names):
+        raise InputError(f"{where}: lists {next(name for name in names if names.count(name) > 1)} twice")
+    return order
+
+
+class _Transcripts(NamedTuple):
+    """by_name: of labelled utterances. twice: those that are there again. are_of_2022: whether their marks are."""
+
+    by_name: dict[tuple[Split, str], Transcript]
+    twice: list[Item]
+    are_of_2022: bool
+
+
+def _read_transcripts(archives: list[Archive]) -> _Transcripts:
+    found, twice, first = dict[tuple[Split, str], Transcript](), list[Item](), list[list[str]]()
+    for split, name, where, content in _members(archives, "transcript"):
+        if (split, name) in found:
+            twice.append(Item(split, name, where, None, None, "is there a second time"))
+        elif split != "test":
+            try:
+                symbols = read_symbols(content)
+                first += [symbols] if len(first) < homework.FIRST else []
+                found[split, name] = Transcript(where, encode(_without_marks(symbols)), None)
+            except Problem as problem:
+                found[split, name] = Transcript(where, None, str(problem))
+    homework.check_letters(archives[0].path.parent, [_without_marks(symbols) for symbols in first])
+    return _Transcripts(found, twice, bool(first) and all(symbols[:1] == [MARKS_2022[0]] for symbols in first))
+
+
+def _without_marks(symbols: list[str]) -> list[str]:
+    if symbols and symbols[0] in STARTS:
+        symbols = symbols[1:]
+    return symbols[:-1] if symbols and symbols[-1] in ENDS else symbols
+
+
+def _items(archives: list[Archive], transcripts: _Transcripts, order: Mapping[str, int] | None) -> Iterator[Item]:
+    yield from transcripts.twice
+    folder, first, seen = archives[0].path.parent, list[tuple[int, int]](), set[tuple[Split, str]]()
+    for split, name, where, content in _members(archives, "mfcc"):
+        seen.add((split, name))
+        item = _item(split, name, where, content, transcripts.by_name.get((split, name)), order)
+        if len(first) < homework.FIRST and item.frames is not None and item.classes is not None:
+            first.append((len(item.classes), len(item.frames)))
+            if len(first) == homework.FIRST:
+                homework.check_frames(folder, first)
+        yield item
+    if len(first) < homework.FIRST:
+        homework.check_frames(folder, first)
+    for key, transcript in transcripts.by_name.items():
+        if key not in seen:
+            yield Item(*key, transcript.where, None, None, "has no features")
+    for name in order or ():
+        if ("test", name) not in seen:
+            yield Item("test", name, f"{folder}: {name}.npy", None, None, f"is listed in {ORDER} but is not there")
+
+
+def _item(
+    split: Split, name: str, where: str, content: bytes, transcript: Transcript | None, order: Mapping[str, int] | None
+) -> Item:
+    frames, problem = None, None
+    if split == "test":
+        problem = f"is not listed in {ORDER}" if order is not None and name not in order else None
+    elif transcript is None:
+        problem = "has no transcript"
+    elif transcript.problem is not None:
+        where, problem = transcript.where, transcript.problem
+    if problem is None:
+        try:
+            frames = read_frames(content)
+        except Problem as error:
+            problem = str(error)
+    return Item(split, name, where, frames, None if transcript is None else transcript.classes, problem)
+
+
+def _members(archives: list[Archive], kind: str) -> Iterator[tuple[Split, str, str, bytes]]:
+    """(split, name, where, content) of every file of a kind."""
+    for archive in archives:
+        for member, content in archive.members(_OfKind(kind)):
+            match = SIGN.fullmatch(member)
+            assert match is not None
+            yield cast(Split, match[1]), match[3], f"{archive.path}: {member}", content
+
+
+class _OfKind:
+    """The members of a kind, told by their names: a set of 100,000 of them would be the largest thing in memory."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __contains__(self, member: object) -> bool:
+        match = SIGN.fullmatch(str(member))
+        return match is not None and match[2] == self.kind
+
+
+def _is_test(member: str) -> bool:
+    match = SIGN.fullmatch(member)
+    return match is not None and match[1] == "test" and match[2] == "mfcc"
