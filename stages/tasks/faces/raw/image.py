@@ -8,6 +8,10 @@ import re
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
+from stages.images import storage
+
 MAX_PIXELS = 64 * 2**20
 MAX_SCANS = 100  # of a progressive JPEG, which has about ten; each goes over every pixel, and may take no more than 30 bytes
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -15,6 +19,8 @@ MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # but for stuffed bytes
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 SEQUENTIAL = {0xC0, 0xC1}
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+GREY = bytes([128, 128, 128])  # what decoders put where the data of a JPEG have ended early
+PADDING = b"\x55" * 64  # data that decode to something else
 
 
 class Problem(Exception):
@@ -43,6 +49,20 @@ def header(content: bytes) -> Header:
     if found is None or not found.width or not found.height:
         raise Problem("is not a readable image")
     return found
+
+
+def check_whole(content: bytes, pixels: np.ndarray) -> None:
+    """Raises Problem if a JPEG's data end before its last pixels, though its end is marked, as where a disk has zeros.
+
+    pixels: what `storage.decode` makes of it. A decoder only warns, on stderr, and fills the rest with grey. Where a corner
+    is such a grey, it is told from a picture's own: what is put before the mark then shows in pixels that had no data.
+    """
+    side = len(pixels)
+    corners = (pixels[y, x].tobytes() for y in (-1, 0) for x in (-1, 0))
+    if content.startswith(b"\xff\xd8") and GREY in corners and (end := content.rfind(b"\xff\xd9")) > 0:
+        padded = np.frombuffer(content[:end] + PADDING + content[end:], np.uint8)
+        if not np.array_equal(storage.decode(padded, side), pixels):
+            raise Problem("is damaged: its data end before its last pixels")
 
 
 def _jpeg(content: bytes) -> Header | None:
