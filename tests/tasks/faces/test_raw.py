@@ -288,7 +288,7 @@ BAD = {
     "another format": (face(0, suffix=".bmp"), "is not a readable image"),
     "without its last byte": (BIG[:-1], "is cut short"),
     "half": (BIG[: len(BIG) // 2], "is cut short"),
-    "half, then zeros": (BIG[: len(BIG) // 2] + bytes(len(BIG)), "is cut short"),
+    "half, then zeros": (BIG[: len(BIG) // 2] + bytes(len(BIG)), "is damaged: there are zeros"),
     "half, after a whole thumbnail": (BIG[:2] + THUMBNAIL + BIG[2 : len(BIG) // 2], "is cut short"),
     "only a start": (BIG[:2], "is cut short"),
     "no more than start and end": (b"\xff\xd8\xff\xd9", "is not a readable image"),
@@ -336,16 +336,35 @@ def scan_of(content: bytes) -> tuple[int, int]:
     return content.rindex(b"\xff\xda") + 14, len(content) - 2
 
 
-@pytest.mark.parametrize("fill", [b"\0", b"\x55", b""])
+@pytest.mark.parametrize("fill", [b"", b"\xff" * 100])
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("side", [112, 64, 200])
 def test_a_jpeg_whose_data_end_early_is_damaged_though_its_end_is_marked(fill: bytes, part: float, side: int) -> None:
     begin, end = scan_of(SMOOTH)
     kept = begin + round(part * (end - begin))
-    filled = fill * (end - kept if fill == b"\0" else 0)
-    examined = raw._examine(SMOOTH[:kept] + filled + SMOOTH[end:], side, add_up=True)
+    examined = raw._examine(SMOOTH[:kept] + fill + SMOOTH[end:], side, add_up=True)
     assert isinstance(examined, images.Problem)
     assert str(examined) == "is damaged: its data end before its last pixels"
+
+
+@pytest.mark.parametrize("begin_at", [0.0, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("num", [32, 64, None])
+def test_a_jpeg_with_zeros_in_the_place_of_data_is_damaged(begin_at: float, num: int | None) -> None:
+    begin, end = scan_of(SMOOTH)
+    place = begin + round(begin_at * (end - begin))
+    until = end if num is None else min(place + num, end)
+    examined = raw._examine(SMOOTH[:place] + bytes(until - place) + SMOOTH[until:], 112, add_up=True)
+    assert isinstance(examined, images.Problem)
+    assert str(examined) == "is damaged: there are zeros in the place of its data"
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_zeros_are_data_where_they_end_blocks_as_in_tables_made_for_a_flat_picture(value: int) -> None:
+    pixels = np.full((256, 256, 3), value, np.uint8)
+    content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1].tobytes()
+    begin, end = scan_of(content)
+    assert bytes(32) in content[begin:end]
+    assert isinstance(raw._examine(content, 112, add_up=True), raw._Examined)
 
 
 @pytest.mark.parametrize("content", [SMOOTH, GREY, SMOOTH[:-2] + bytes(20) + SMOOTH[-2:], GREY[:-2] + b"123" + GREY[-2:]])
@@ -563,7 +582,7 @@ def test_what_is_needed_cannot_be_skipped(start: str, words: str, write_zip: Wri
     ("name", "content", "words"),
     [
         ("dev", table("id,label", [*"01234"], [*DEV_LABELS, "n000000"]), "has 5 rows below its header"),
-        ("dev", table("id,label", [*"012"], DEV_LABELS[:3]), "has 3 rows below its header, but there are 4 images of unknown_dev"),
+        ("dev", table("id,label", [*"012"], DEV_LABELS[:3]), "has 3 rows below its header, but there are 4 images"),
         ("dev", table("id,label", [*"0132"], DEV_LABELS), "has the id '3' in the place of '2'"),
         ("dev", table("id,label", [*"0123"], [*DEV_LABELS[:3], "n000071"]), "line 5: 'n000071' is neither in known"),
         ("dev", table("name,label", [*"0123"], DEV_LABELS), "its first line must be id,label, but is 'name,label'"),

@@ -24,7 +24,10 @@ class File(NamedTuple):
     @property
     def parts(self) -> tuple[str, ...]:
         """Of its path, without empty ones and dots."""
-        return tuple(part for part in self.member.split("/") if part not in ("", "."))
+        parts = self.member.split("/")
+        return (
+            tuple(parts) if "" not in parts and "." not in parts else tuple(part for part in parts if part not in ("", "."))
+        )
 
 
 class Listing:
@@ -74,7 +77,7 @@ class Splits:
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
         self._files: defaultdict[str, dict[str, File]] = defaultdict(dict)
-        self._folders: dict[str, tuple[tuple[str, ...], str]] = {}
+        self._first: dict[str, tuple[tuple[str, ...], File]] = {}
 
     def add(self, split: str, file: File, depth: int) -> None:
         """Note an image. depth: how many parts of its path lie above its name.
@@ -83,13 +86,16 @@ class Splits:
         """
         parts = file.parts
         above, name = parts[:depth], "/".join(parts[depth:])
-        folder = f"{self._listing.archives[file.archive].path}: {'/'.join(above)}"
-        first, first_folder = self._folders.setdefault(split, (above, folder))
-        if first != above:
-            raise InputError(f"{folder} and {first_folder} both hold the {split} images; give one of them")
+        first_above, first = self._first.setdefault(split, (above, file))
+        if first_above != above:
+            one, other = self._folder(file, above), self._folder(first, first_above)
+            raise InputError(f"{one} and {other} both hold the {split} images; give one of them")
         if name in self._files[split]:
             raise InputError(f"{self._listing.where(file)}: is there a second time; remove one")
         self._files[split][name] = file
+
+    def _folder(self, file: File, parts: tuple[str, ...]) -> str:
+        return f"{self._listing.archives[file.archive].path}: {'/'.join(parts)}"
 
     def __getitem__(self, split: str) -> dict[str, File]:
         """The files of a split by name, sorted; perhaps none."""
