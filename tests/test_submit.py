@@ -101,7 +101,12 @@ def test_a_submission_and_the_same_again(server: KaggleServer, tmp_path: Path) -
 
 @pytest.mark.parametrize("kinds", [["classification", "verification"], ["verification"]])
 def test_each_file_goes_to_its_own_competition(kinds: list[str], server: KaggleServer) -> None:
-    write(paths.features("faces") / "stats.json", json.dumps({"classes": ["a", "b"], "known": ["c"]}))
+    ids = {"classification": ("name", "index"), "verification": ("row", "identity")}
+    submissions = {
+        kind: dict(zip(("header", "ids", "labels"), (["id", "label"], *ids[kind]), strict=True)) for kind in kinds
+    }
+    stats = {"classes": ["a", "b"], "known": ["c"], "submissions": submissions}
+    write(paths.features("faces") / "stats.json", json.dumps(stats))
     tables = {"classification": "test.csv", "verification": "verification_test.csv"}
     people = {"classification": "b", "verification": "c"}
     run = next(run for run, block in load_runs().items() if block["task"] == "faces")

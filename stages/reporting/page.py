@@ -23,7 +23,7 @@ PICTURES = {
     "augmented": ("Training images", "images as the network sees them, after augmentation"),
     "roc": ("Verification ROC", "the rate of true matches against that of false ones"),
     "scores": ("Scores of pairs", "histograms for pairs of the same person and of two"),
-    "pairs": ("Hardest wrong answers", "faces, each beside the most similar known one"),
+    "pairs": ("Hardest wrong answers", "faces, two by two"),
     "aligned": ("Worst utterances", "what was said above what was heard, errors marked"),
     "length": ("Errors against length", "each utterance's error rate against its seconds"),
 }
@@ -105,7 +105,7 @@ def shown(name: str, value: Any) -> str:
     """A metric as people write it: shares in per cent, the last part of a dotted name deciding."""
     key = name.rpartition(".")[2]
     if isinstance(value, float):
-        share = key in SHARES or key.startswith("tar_at_") or ".per_class." in f".{name}"
+        share = key in SHARES or key.startswith(("tar_at_", "tpr_at_")) or ".per_class." in f".{name}"
         return f"{100 * value:.2f}\N{NO-BREAK SPACE}%" if share else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 

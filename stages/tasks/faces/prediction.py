@@ -39,7 +39,8 @@ def compare(
     verification, or where embeddings are to be whitened and the folder does not hold what that needs.
     """
     # Its charts need matplotlib, whose import takes as long as the rest of this.
-    from stages.tasks.faces.evaluation import embed_batch, verification, whitening
+    from stages.tasks.faces.evaluation import verification, whitening
+    from stages.tasks.faces.evaluation.embeddings import embed_batch
 
     if "verification" not in report["dev"]:
         raise InputError("there is no threshold for the same person: the source had no images of a verification")

@@ -24,6 +24,7 @@ class Sample:
 class Settings(TaskSettings):
     side: PositiveInt | None  # pixels; images of another size are scaled and cropped; null takes the first training image's
     sample: Sample
+    dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each person's images where the layout has no splits
 
 
 @dataclass(frozen=True)

@@ -1,68 +1,105 @@
-"""The two submission files of HW2P2: id,label with the class's index, and id,label with the identity that was recognised.
+"""The submission files of HW2P2. `submissions` of stats.json says which there are, their headers, ids and labels.
 
-Each is written where its predictions are there: a source may hold one competition's images without the other's.
+The id is the image's name, the row's number, or both names of a pair; the label a class's index, an identity, or the cosine
+similarity of a pair.
 """
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stages.core.errors import InputError
-from stages.data.tables import write_table
+from stages.data.tables import read_table, write_table
 from stages.results.submission_file import read_predictions, read_sample, sample_ids, validate
 from stages.tasks.faces import UNKNOWN
 
-HEADER = ["id", "label"]
 SOURCES = {"classification": "test.csv", "verification": "verification_test.csv"}  # among the predictions
 
 
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     """Write `out`/classification.csv from test.csv in `predictions`, `out`/verification.csv from verification_test.csv.
 
-    Where there is a sample submission, in its order and with its header. Raises InputError: no predictions at all; a
+    Where there is a sample submission, in its order and with its header. Raises InputError: nothing to submit at all; a
     predicted identity that the features do not have; a sample whose ids are not those of the test images.
     """
-    kinds = [kind for kind, source in SOURCES.items() if (predictions / source).is_file()]
-    if not kinds:
-        absent = " nor ".join(SOURCES.values())
-        raise InputError(f"{predictions}: has neither {absent}; without test images there is nothing to submit")
-    expected = {out / f"{kind}.csv": _expect(kind, predictions, features) for kind in kinds}
+    stats = _stats(features)
+    if not stats["submissions"]:
+        raise InputError(f"{features}: this source has no test images of a competition, so there is nothing to submit")
+    expected = {out / f"{kind}.csv": _expect(kind, predictions, features, stats) for kind in stats["submissions"]}
     for path, content in expected.items():
-        write_table(path, content.header, list(content.labels.items()))
+        write_table(path, content.header, content.rows)
     return list(expected)
 
 
 def check(file: Path, features: Path, predictions: Path) -> int:
     """The number of rows of a submission file; its name says for which competition. Raises InputError naming a line."""
+    stats = _stats(features)
     if file.suffix != ".csv" or file.stem not in SOURCES:
         raise InputError(f"{file}: must be called {' or '.join(f'{kind}.csv' for kind in SOURCES)}")
-    expected = _expect(file.stem, predictions, features)
-    return validate(file, expected.header, list(expected.labels), expected.allowed.__contains__, expected.domain)
+    if file.stem not in stats["submissions"]:
+        raise InputError(f"{file}: this source has no test images for a submission of the {file.stem}")
+    expected = _expect(file.stem, predictions, features, stats)
+    return validate(file, expected.header, [name for name, _ in expected.rows], expected.is_label, expected.domain)
 
 
 class _Expected(NamedTuple):
-    """labels: by id, in order. allowed: the labels that there are; domain: the same in words."""
+    """rows: id and label, in order. is_label, domain: the labels that there are, in code and in words."""
 
     header: list[str]
-    labels: dict[str, str]
-    allowed: frozenset[str]
+    rows: list[tuple[str, str]]
+    is_label: Callable[[str], bool]
     domain: str
 
 
-def _expect(kind: str, predictions: Path, features: Path) -> _Expected:
-    stats = json.loads((features / "stats.json").read_text())
-    if kind == "classification":
-        submitted = {identity: str(index) for index, identity in enumerate(stats["classes"])}
-        domain = f"a class index from 0 to {len(submitted) - 1}"
+def _stats(features: Path) -> dict[str, Any]:
+    stats: dict[str, Any] = json.loads((features / "stats.json").read_text())
+    return stats
+
+
+def _expect(kind: str, predictions: Path, features: Path, stats: dict[str, Any]) -> _Expected:
+    submission, path = stats["submissions"][kind], predictions / SOURCES[kind]
+    is_label: Callable[[str], bool]
+    if submission["labels"] == "score":
+        found, is_label, domain = _scores(path), _is_score, "a number from -1 to 1"
     else:
-        submitted = {identity: identity for identity in [*stats["known"], UNKNOWN]}
-        domain = f"one of the known identities or {UNKNOWN}"
-    found = read_predictions(predictions / SOURCES[kind], "images", submitted.get, "an identity of stats.json")
-    names = sorted(found)
-    ids = names if kind == "classification" else [str(row) for row in range(len(names))]
-    labels = {key: found[name] for key, name in zip(ids, names, strict=True)}
-    header, path = HEADER, features / f"{kind}_sample_submission.csv"
-    if path.is_file():
-        sample = read_sample(path)
-        header, ids = sample.header, sample_ids(sample, labels, "images")
-    return _Expected(header, {key: labels[key] for key in ids}, frozenset(submitted.values()), domain)
+        identities = stats["classes"] if kind == "classification" else [*stats["known"], UNKNOWN]
+        if submission["labels"] == "index":
+            submitted = {identity: str(index) for index, identity in enumerate(identities)}
+            domain = f"a class index from 0 to {len(submitted) - 1}"
+        else:
+            submitted = {identity: identity for identity in identities}
+            domain = "one of the identities" if kind == "classification" else f"one of the known identities or {UNKNOWN}"
+        labels = read_predictions(path, "images", submitted.get, "an identity of stats.json")
+        found, is_label = list(labels.items()), frozenset(submitted.values()).__contains__
+    if submission["ids"] == "row":
+        found = [(str(row), label) for row, (_, label) in enumerate(found)]
+    sample_file = features / f"{kind}_sample_submission.csv"
+    if sample_file.is_file():
+        sample, by_id = read_sample(sample_file), dict(found)
+        return _Expected(
+            sample.header, [(name, by_id[name]) for name in sample_ids(sample, by_id, "images")], is_label, domain
+        )
+    return _Expected(submission["header"], found, is_label, domain)
+
+
+def _scores(path: Path) -> list[tuple[str, str]]:
+    """Both names of each pair, and its score. Raises InputError, naming a line, for what is no score."""
+    if not path.is_file():
+        raise InputError(f"{path}: there are no test pairs in this source, so there is nothing to submit")
+    table = read_table(path)
+    columns = zip(table.rows, table.column("name"), table.column("other"), table.column("score"), strict=True)
+    found = []
+    for row, name, other, score in columns:
+        if not _is_score(score):
+            raise InputError(f"{path}: line {row.line}: the score {score!r} must be a number from -1 to 1")
+        found.append((f"{name} {other}", score))
+    return found
+
+
+def _is_score(text: str) -> bool:
+    try:
+        return math.isfinite(value := float(text)) and abs(value) <= 1
+    except ValueError:
+        return False

@@ -23,8 +23,8 @@ from stages.data.archive import Archive, pack_folder
 from stages.data.packed import RaggedArray, read_texts
 from stages.tasks.faces import raw
 from stages.tasks.faces.raw import image as images
-from stages.tasks.faces.raw import layout
-from stages.tasks.faces.settings import Sample
+from stages.tasks.faces.raw import layouts
+from stages.tasks.faces.settings import Sample, Settings
 from tests.conftest import task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]
@@ -35,9 +35,13 @@ def pack(
     archives: Path | list[Path], out: Path, *, on_bad: Literal["error", "skip"] = "error", side: int | None = None
 ) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
-    block = task_settings("faces", source="anywhere", on_bad=on_bad, side=side, sample=Sample(1, 1, 1, 1, 1, 1))
     paths = [archives] if isinstance(archives, Path) else archives
-    return raw.pack([Archive(path) for path in paths], out, block, 0)
+    return raw.pack([Archive(path) for path in paths], out, settings(on_bad=on_bad, side=side), 0)
+
+
+def settings(**changes: Any) -> Settings:
+    found: Settings = task_settings("faces", source="anywhere", sample=Sample(1, 1, 1, 1, 1, 1), **changes)
+    return found
 
 
 def problem(archives: Path | list[Path], out: Path, *, on_bad: Literal["error", "skip"] = "error") -> str:
@@ -146,7 +150,7 @@ def test_the_competitions_images_arrive_byte_for_byte_in_the_order_of_their_name
         assert (out / name).read_bytes() == content
     assert {path.name for path in out.iterdir()} == {
         *("stats.json", "classification_sample_submission.csv", "verification_sample_submission.csv"),
-        *stats["num"],
+        *[split for split, num in stats["num"].items() if num],
     }
 
 
@@ -181,7 +185,15 @@ def test_a_folder_for_each_identity_is_enough(write_zip: WriteZip, tmp_path: Pat
     out = tmp_path / "out"
     stats = pack(write_zip("a.zip", FOLDERS), out)
     assert (stats["classes"], stats["known"]) == (["Zoë", "ann lee"], [])
-    assert stats["num"] == {"train": 4, "dev": 2, "test": 2, "known": 0, "unknown_dev": 0, "unknown_test": 0}
+    assert stats["num"] == {
+        "train": 4,
+        "dev": 2,
+        "test": 2,
+        "known": 0,
+        "unknown_dev": 0,
+        "unknown_test": 0,
+        "verification": 0,
+    }
     names = ["Zoë/0.png", "Zoë/1.png", "ann lee/0.png", "ann lee/1.png"]
     assert [row[:2] for row in read(out, "train")] == list(zip(names, [0, 0, 1, 1], strict=True))
     assert [row[:2] for row in read(out, "dev")] == [("Zoë/a.JPEG", 0), ("ann lee/b.PNG", 1)]
@@ -276,7 +288,7 @@ BAD = {
     "another format": (face(0, suffix=".bmp"), "is not a readable image"),
     "without its last byte": (BIG[:-1], "is cut short"),
     "half": (BIG[: len(BIG) // 2], "is cut short"),
-    "half, then zeros": (BIG[: len(BIG) // 2] + bytes(len(BIG)), "is cut short"),
+    "half, then zeros": (BIG[: len(BIG) // 2] + bytes(len(BIG)), "is damaged: there are zeros"),
     "half, after a whole thumbnail": (BIG[:2] + THUMBNAIL + BIG[2 : len(BIG) // 2], "is cut short"),
     "only a start": (BIG[:2], "is cut short"),
     "no more than start and end": (b"\xff\xd8\xff\xd9", "is not a readable image"),
@@ -313,6 +325,52 @@ def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, 
 def test_bytes_after_the_end_do_no_harm(write_zip: WriteZip, tmp_path: Path) -> None:
     changes = {"test/1.jpg": BIG + bytes(100), "test/x/y/2.jpg": BIG[:2] + THUMBNAIL + BIG[2:] + b"appended"}
     assert pack(write_zip("a.zip", FOLDERS | changes), tmp_path / "out")["num"]["test"] == 2
+
+
+SMOOTH = face(2, 112, 112)
+GREY = cv2.imencode(".jpg", np.full((112, 112, 3), 128, np.uint8))[1].tobytes()
+
+
+def scan_of(content: bytes) -> tuple[int, int]:
+    """Where the data of a JPEG's last scan begin and end."""
+    return content.rindex(b"\xff\xda") + 14, len(content) - 2
+
+
+@pytest.mark.parametrize("fill", [b"", b"\xff" * 100])
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("side", [112, 64, 200])
+def test_a_jpeg_whose_data_end_early_is_damaged_though_its_end_is_marked(fill: bytes, part: float, side: int) -> None:
+    begin, end = scan_of(SMOOTH)
+    kept = begin + round(part * (end - begin))
+    examined = raw._examine(SMOOTH[:kept] + fill + SMOOTH[end:], side, add_up=True)
+    assert isinstance(examined, images.Problem)
+    assert str(examined) == "is damaged: its data end before its last pixels"
+
+
+@pytest.mark.parametrize("begin_at", [0.0, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("num", [32, 64, None])
+def test_a_jpeg_with_zeros_in_the_place_of_data_is_damaged(begin_at: float, num: int | None) -> None:
+    begin, end = scan_of(SMOOTH)
+    place = begin + round(begin_at * (end - begin))
+    until = end if num is None else min(place + num, end)
+    examined = raw._examine(SMOOTH[:place] + bytes(until - place) + SMOOTH[until:], 112, add_up=True)
+    assert isinstance(examined, images.Problem)
+    assert str(examined) == "is damaged: there are zeros in the place of its data"
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_zeros_are_data_where_they_end_blocks_as_in_tables_made_for_a_flat_picture(value: int) -> None:
+    pixels = np.full((256, 256, 3), value, np.uint8)
+    content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1].tobytes()
+    begin, end = scan_of(content)
+    assert bytes(32) in content[begin:end]
+    assert isinstance(raw._examine(content, 112, add_up=True), raw._Examined)
+
+
+@pytest.mark.parametrize("content", [SMOOTH, GREY, SMOOTH[:-2] + bytes(20) + SMOOTH[-2:], GREY[:-2] + b"123" + GREY[-2:]])
+@pytest.mark.parametrize("after", [b"", b"appended", b"\xff\xd9", b"\0" * 99 + b"\xff\xd9\xff\xd9"])
+def test_a_jpeg_that_is_whole_is_good_though_it_is_grey_or_has_more_data_than_it_needs(content: bytes, after: bytes) -> None:
+    assert isinstance(raw._examine(content + after, 112, add_up=True), raw._Examined)
 
 
 @given(st.integers(0, len(BIG) - 1))
@@ -439,13 +497,16 @@ def test_an_image_without_a_place_is_named_or_left_out_when_so_asked(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"train/": None}, "found no image train/<identity>/*.jpg in a.zip"),
-        ({"valid/": None}, "found no image dev/<identity>/*.jpg (or val, valid) in a.zip"),
-        ({"unknown_test/1.jpg": face(0)}, "found images in unknown_test but none in known"),
-        ({"known/a/1.jpg": face(0)}, "found images in known but none in unknown_dev"),
+        ({"train/": None}, "by split and identity, but train/<identity>/*.jpg is missing (in a.zip)"),
+        ({"valid/": None}, "but dev/<identity>/*.jpg (or val, valid) is missing"),
+        (
+            {"unknown_test/1.jpg": face(0)},
+            "fall 2022 to spring 2024, but known/ is missing, and there are images in unknown_test/",
+        ),
+        ({"known/a/1.jpg": face(0)}, "but unknown_dev/ is missing, and there are images in known/"),
         (
             {"known/a/1.jpg": face(0), "unknown_dev/1.jpg": face(0)},
-            "found images in unknown_dev but no verification_dev.csv",
+            "but verification_dev.csv, which labels the images of unknown_dev, is missing",
         ),
         ({"train/Bob/readme.txt": b""}, "a.zip: train/Bob: holds no image"),
         ({"val/Zoë/a.jpg": face(0)}, "a.zip: val and "),
@@ -465,17 +526,36 @@ def test_folders_that_do_not_fit_together_are_named(
         assert words in message
 
 
-def test_two_archives_that_hold_the_same_split_are_named(write_zip: WriteZip, tmp_path: Path) -> None:
+def test_two_archives_that_hold_the_same_image_are_named(write_zip: WriteZip, tmp_path: Path) -> None:
     paths = [write_zip("raw/a.zip", FOLDERS), write_zip("raw/b.zip", FOLDERS)]
-    assert (
-        problem(paths, tmp_path / "out")
-        == f"{paths[1]}: train and {paths[0]}: train both hold the train images; give one of them"
-    )
+    assert problem(paths, tmp_path / "out") == f"{paths[1]}: {next(iter(FOLDERS))}: is there a second time; remove one"
+
+
+def test_a_split_may_lie_in_several_archives_below_one_path(write_zip: WriteZip, tmp_path: Path) -> None:
+    """As Google Drive packs a large folder. The same comes out whatever lies where, even a person's images in two."""
+    members = {f"faces/{name}": content for name, content in FOLDERS.items()}
+    parts: list[dict[str, bytes]] = [{}, {}]
+    for index, (name, content) in enumerate(sorted(members.items())):
+        parts[index % 2][name] = content
+    paths = [write_zip(f"raw/f-00{index}.zip", part) for index, part in enumerate(parts)]
+    pack(write_zip("whole.zip", members), tmp_path / "whole")
+    for index, order in enumerate((paths, paths[::-1])):
+        pack(order, tmp_path / f"parts{index}")
+        assert contents(tmp_path / f"parts{index}") == contents(tmp_path / "whole")
+
+
+def test_parts_of_a_split_below_two_paths_are_refused(write_zip: WriteZip, tmp_path: Path) -> None:
+    others = {f"more/train/Bob/{index}.jpg": face(index) for index in range(2)}
+    paths = [write_zip("raw/a.zip", FOLDERS), write_zip("raw/b.zip", others)]
+    message = f"{paths[1]}: more/train and {paths[0]}: train both hold the train images; give one of them"
+    assert problem(paths, tmp_path / "out") == message
 
 
 def test_an_archive_of_something_else_is_named(write_zip: WriteZip, tmp_path: Path) -> None:
     path = write_zip("raw/a.zip", {"readme.txt": b"hello"})
-    assert problem(path, tmp_path / "out") == f"{tmp_path / 'raw'}: found no image train/<identity>/*.jpg in a.zip"
+    assert problem(path, tmp_path / "out").startswith(
+        f"{tmp_path / 'raw'}: found no image (.jpg, .jpeg, .png); the first file is"
+    )
 
 
 @pytest.mark.parametrize(
@@ -502,7 +582,7 @@ def test_what_is_needed_cannot_be_skipped(start: str, words: str, write_zip: Wri
     ("name", "content", "words"),
     [
         ("dev", table("id,label", [*"01234"], [*DEV_LABELS, "n000000"]), "has 5 rows below its header"),
-        ("dev", table("id,label", [*"012"], DEV_LABELS[:3]), "has 3 rows below its header, but unknown_dev has 4 images"),
+        ("dev", table("id,label", [*"012"], DEV_LABELS[:3]), "has 3 rows below its header, but there are 4 images"),
         ("dev", table("id,label", [*"0132"], DEV_LABELS), "has the id '3' in the place of '2'"),
         ("dev", table("id,label", [*"0123"], [*DEV_LABELS[:3], "n000071"]), "line 5: 'n000071' is neither in known"),
         ("dev", table("name,label", [*"0123"], DEV_LABELS), "its first line must be id,label, but is 'name,label'"),
@@ -510,7 +590,7 @@ def test_what_is_needed_cannot_be_skipped(start: str, words: str, write_zip: Wri
         ("dev", b"id,label\n0,n000070,1\n", "line 2: has 3 columns"),
         ("dev", b"id,label\n0,\xe9\n", "line 2: is not UTF-8 text"),
         ("dev", b"id,label\n0,n0\r7\n", "line 3: has 1 columns"),
-        ("sample_submission", table("id,label", [*"012"], [""] * 3), "has 3 rows below its header, but unknown_test has 2"),
+        ("sample_submission", table("id,label", [*"012"], [""] * 3), "has 3 rows below its header, but there are 2 images"),
         ("sample_submission", table("id,label", [*"12"], [""] * 2), "has the id '1' in the place of '0'"),
     ],
 )  # fmt: skip
@@ -525,7 +605,7 @@ def test_a_bad_table_of_the_verification_is_named(
 @pytest.mark.parametrize(
     ("ids", "words"),
     [
-        (sorted(TEST)[1:], "has 4 rows below its header, but test has 5 images"),
+        (sorted(TEST)[1:], "has 4 rows below its header, but there are 5 test images"),
         ([*sorted(TEST)[:4], "00005.jpg"], "has the id '00005.jpg' in the place of '00004.jpg'"),
         ([*sorted(TEST)[:4], "00003.jpg"], "has the id '00003.jpg' in the place of '00004.jpg'"),
         ([*"01234"], "has the id '0' in the place of '00000.jpg'"),
@@ -583,7 +663,8 @@ def test_no_more_images_are_read_than_are_in_work(num: int, tmp_path: Path) -> N
     most = (raw.AHEAD * num + 1) * raw.GROUP if num > 1 else raw.GROUP
     assert most < 250
     names = []
-    for given_out, (_, image, _, _) in enumerate(raw._examine_all(archives, layout.find(archives), 8, tmp_path)):
+    found = layouts.find(archives, settings(), 0)
+    for given_out, (entry, _, _) in enumerate(raw._examine_all(archives, found, 8, tmp_path)):
         assert reads - given_out <= most
-        names.append(image.name)
+        names.append(entry.item.name)
     assert names == ["a/1.jpg", *sorted(f"a/{index}.jpg" for index in range(300))]

@@ -9,9 +9,13 @@ from stages.core.errors import InputError
 from stages.tasks.faces import UNKNOWN, submission
 
 CLASSES, KNOWN = ["n000040", "n000002", "n000100"], ["n000007", "n000009"]
-CLASSIFIED = {"00001.jpg": "n000002", "00000.jpg": "n000040", "00010.jpg": "n000100", "00002.jpg": "n000040"}
-VERIFIED = {"b.jpg": "n000007", "a.jpg": "n000009", "c.jpg": UNKNOWN}
+CLASSIFIED = {"00000.jpg": "n000040", "00001.jpg": "n000002", "00002.jpg": "n000040", "00010.jpg": "n000100"}
+VERIFIED = {"a.jpg": "n000009", "b.jpg": "n000007", "c.jpg": UNKNOWN}
 KINDS = ["classification", "verification"]
+SUBMISSIONS = {
+    "classification": {"header": ["id", "label"], "ids": "name", "labels": "index"},
+    "verification": {"header": ["id", "label"], "ids": "row", "labels": "identity"},
+}
 
 
 def write(
@@ -23,7 +27,10 @@ def write(
     predictions, features = folder / "predictions", folder / "features"
     for path in (predictions, features):
         path.mkdir(exist_ok=True)
-    (features / "stats.json").write_text(json.dumps({"classes": CLASSES, "known": KNOWN}))
+    kinds = {"classification": classified, "verification": verified}
+    submissions = {kind: SUBMISSIONS[kind] for kind, predictions_of in kinds.items() if predictions_of is not None}
+    stats = {"classes": CLASSES, "known": KNOWN, "submissions": submissions}
+    (features / "stats.json").write_text(json.dumps(stats))
     for kind, content in (samples or {}).items():
         (features / f"{kind}_sample_submission.csv").write_bytes(content)
     if classified is not None:
@@ -39,7 +46,7 @@ def check(folder: Path, file: Path) -> int:
     return submission.check(file, folder / "features", folder / "predictions")
 
 
-def test_images_get_class_indices_and_faces_identities_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_images_get_class_indices_and_faces_identities_in_the_order_of_the_predictions(tmp_path: Path) -> None:
     classification, verification = write(tmp_path)
     assert classification == tmp_path / "out" / "classification.csv"
     assert classification.read_bytes() == b"id,label\n00000.jpg,0\n00001.jpg,1\n00002.jpg,0\n00010.jpg,2\n"
@@ -67,13 +74,82 @@ def test_only_what_was_predicted_is_written(tmp_path: Path) -> None:
     assert [path.name for path in write(tmp_path / "a", verified=None)] == ["classification.csv"]
     assert [path.name for path in write(tmp_path / "b", classified=None)] == ["verification.csv"]
     assert len(list((tmp_path / "a" / "out").iterdir())) == len(list((tmp_path / "b" / "out").iterdir())) == 1
-    with pytest.raises(InputError, match=r"predictions/verification_test\.csv: there are no test images in this source"):
+    with pytest.raises(InputError, match=r"verification\.csv: this source has no test images for a submission of the verif"):
         check(tmp_path / "a", tmp_path / "verification.csv")
 
 
-def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"predictions: has neither test\.csv nor verification_test\.csv"):
+def test_without_test_images_there_is_nothing_to_submit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"features: this source has no test images of a competition"):
         write(tmp_path, None, None)
+
+
+@pytest.mark.parametrize(("kind", "table"), [("classification", "test.csv"), ("verification", "verification_test.csv")])
+def test_predictions_that_are_missing_are_named(kind: str, table: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "predictions" / table).unlink()
+    with pytest.raises(InputError, match=rf"predictions/{table}: there are no test images in this source"):
+        check(tmp_path, tmp_path / f"{kind}.csv")
+
+
+# Pairs, whose label is a score; and identities by their folders' names.
+
+SCORED = b"name,other,score\nv/a.jpg,v/b.jpg,0.250000\nv/c.jpg,v/a.jpg,-1.000000\nv/a.jpg,v/b.jpg,0.250000\n"
+
+
+def write_scores(folder: Path, ids: str, content: bytes = SCORED, sample: bytes | None = None) -> Path:
+    submission_of = {"header": ["ID", "Label"], "ids": ids, "labels": "score"}
+    stats = {"classes": CLASSES, "known": [], "submissions": {"verification": submission_of}}
+    for name in ("predictions", "features"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "features" / "stats.json").write_text(json.dumps(stats))
+    (folder / "predictions" / "verification_test.csv").write_bytes(content)
+    (folder / "predictions" / "test.csv").write_text("name,predicted,probability\n0.jpg,n000040,0.5\n")
+    if sample is not None:
+        (folder / "features" / "verification_sample_submission.csv").write_bytes(sample)
+    [file] = submission.write(folder / "predictions", folder / "features", folder / "out")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("ids", "lines"),
+    [
+        ("row", "0,0.250000\n1,-1.000000\n2,0.250000\n"),
+        ("pair", "v/a.jpg v/b.jpg,0.250000\nv/c.jpg v/a.jpg,-1.000000\nv/a.jpg v/b.jpg,0.250000\n"),
+    ],
+)
+def test_a_pair_gets_its_score_under_its_row_or_its_names(ids: str, lines: str, tmp_path: Path) -> None:
+    file = write_scores(tmp_path, ids)
+    assert file.read_text() == f"ID,Label\n{lines}"
+    assert check(tmp_path, file) == 3
+    file.write_text(file.read_text().replace("-1.000000", "-1.5"))
+    with pytest.raises(InputError, match=r"line 3: the label '-1\.5' of .* must be a number from -1 to 1"):
+        check(tmp_path, file)
+
+
+def test_a_sample_gives_order_and_header_of_pairs(tmp_path: Path) -> None:
+    sample = b"Id,Category\n2,0\n0,0\n1,0\n"
+    assert write_scores(tmp_path, "row", sample=sample).read_text() == "Id,Category\n2,0.250000\n0,0.250000\n1,-1.000000\n"
+
+
+@pytest.mark.parametrize("score", ["", "nan", "inf", "1.01", "same"])
+def test_what_is_no_score_is_named(score: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"verification_test\.csv: line 2: the score .* must be a number from -1 to 1"):
+        write_scores(tmp_path, "row", f"name,other,score\na,b,{score}\n".encode())
+
+
+def test_identities_are_submitted_by_their_folders_names(tmp_path: Path) -> None:
+    """Folder 2 of 0, 1, 2, 10, 11 is 2, whatever its place in the alphabet."""
+    file = write_scores(tmp_path, "row")
+    stats = json.loads((tmp_path / "features" / "stats.json").read_text())
+    by_name = {"classification": {"header": ["id", "label"], "ids": "name", "labels": "identity"}}
+    stats |= {"classes": ["0", "1", "2", "10", "11"], "submissions": by_name}
+    (tmp_path / "features" / "stats.json").write_text(json.dumps(stats))
+    (tmp_path / "predictions" / "test.csv").write_text("name,predicted,probability\n1.jpg,2,0.5\n0.jpg,11,0.5\n")
+    [file] = submission.write(tmp_path / "predictions", tmp_path / "features", tmp_path / "out")
+    assert file.read_text() == "id,label\n1.jpg,2\n0.jpg,11\n"
+    file.write_text("id,label\n1.jpg,2\n0.jpg,3\n")
+    with pytest.raises(InputError, match=r"line 3: the label '3' of '0\.jpg' must be one of the identities"):
+        check(tmp_path, file)
 
 
 @pytest.mark.parametrize(

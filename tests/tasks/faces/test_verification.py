@@ -241,6 +241,29 @@ def test_pair_metrics_are_those_of_brute_force(pairs: list[tuple[float, bool]]) 
 
 @given(PAIRS)
 @settings(deadline=None)
+def test_pairs_given_one_by_one_are_tallied(pairs: list[tuple[float, bool]]) -> None:
+    scores, same = torch.tensor([score for score, _ in pairs]), torch.tensor([kind for _, kind in pairs])
+    tallied, expected = (
+        verification.tally(scores, same),
+        tally([(score, kind) for score, kind in zip(scores.tolist(), same.tolist(), strict=True)]),
+    )
+    assert tallied.genuine.tolist() == expected.genuine.tolist() and tallied.impostor.tolist() == expected.impostor.tolist()
+    assert tallied.bins.sum(1).tolist() == [int(same.sum()), int((~same).sum())]
+
+
+@given(st.lists(st.tuples(SMALL, SMALL), min_size=1, max_size=9))
+@settings(deadline=None)
+def test_a_pairs_score_is_its_cosine(pairs: list[tuple[list[int], list[int]]]) -> None:
+    left, right = (torch.tensor(side, dtype=torch.float32) for side in zip(*pairs, strict=True))
+    found = verification.cosines(left, right)
+    assert found.dtype == torch.float32
+    for score, (one, other) in zip(found.tolist(), pairs, strict=True):
+        square = signed_square(one, other)
+        assert score == pytest.approx(math.copysign(math.sqrt(abs(square)), square), abs=1e-7)
+
+
+@given(PAIRS)
+@settings(deadline=None)
 def test_who_is_genuine_and_which_way_scores_go_can_be_swapped_together(pairs: list[tuple[float, bool]]) -> None:
     metrics = verification.pair_metrics(tally(pairs))
     swapped = verification.pair_metrics(tally([(-score, not genuine) for score, genuine in pairs]))

@@ -2,17 +2,28 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from stages.results.plots import save
+from stages.tasks.faces.evaluation import verification
 
 BLUE, RED, GREY = "#3f90da", "#bd1f01", "#94a4a2"
 NUM_CONFUSED = 20
 COLUMNS = 4  # pairs in a row
 SIDE = 1.45  # inches of an image in a pair
+
+
+def of_pairs(folder: Path, run: str, pairs: verification.Pairs, metrics: dict[str, Any], threshold: float) -> None:
+    """roc.png, where there are pairs of both kinds, and scores.png. metrics: theirs, of `pair_metrics`."""
+    if "eer" in metrics:
+        far, tar = verification.roc(pairs)
+        roc(folder / "roc.png", run, far.numpy(), tar.numpy(), metrics["eer"], metrics["auc"])
+    genuine, impostor = pairs.bins.numpy()
+    score_histogram(folder / "scores.png", run, genuine, impostor, threshold)
 
 
 def roc(path: Path, run: str, far: np.ndarray, tar: np.ndarray, eer: float, auc: float) -> None:

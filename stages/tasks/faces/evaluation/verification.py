@@ -78,6 +78,18 @@ def count_pairs(queries: Tensor, known: Tensor, identities: Tensor, known_identi
     return Pairs(genuine[kept], impostor[kept], bins)
 
 
+def cosines(left: Tensor, right: Tensor) -> Tensor:
+    """The score (P,) float32 of each of P pairs (P, D), as `most_similar` has them. Raises InputError as it does."""
+    return (_unit(left) * _unit(right)).sum(1).float()
+
+
+def tally(scores: Tensor, same: Tensor) -> Pairs:
+    """Pairs given one by one: their scores (P,), and whether each is of one person (P,) bool."""
+    values, group = scores.unique(return_inverse=True)
+    genuine, impostor = (torch.bincount(group[kind], minlength=len(values)) for kind in (same, ~same))
+    return Pairs(genuine, impostor, torch.stack((_bins(scores[same]), _bins(scores[~same]))))
+
+
 def _bins(scores: Tensor) -> Tensor:
     """How many of the scores (P,) lie in each of NUM_BINS equal parts of -1 to 1."""
     return ((scores + 1) * (NUM_BINS / 2)).long().clamp(0, NUM_BINS - 1).bincount(minlength=NUM_BINS)

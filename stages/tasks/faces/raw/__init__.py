@@ -1,17 +1,21 @@
 """Raw faces -> data/features/faces: per split the images as they came, encoded, end to end; labels; names; stats.json.
 
-Every image is decoded once, to see that it can be and for the statistics. A split without images has no folder.
+Every image is decoded once, to see that it can be and for the statistics. A split without images has no folder. Where pairs
+are to be verified, pairs_dev.npy (N, 3) int64 has the rows of their images in the split `verification`, and 1 for one person
+or 0 for two; pairs_test.npy (N, 2) the rows alone.
 """
 
+import heapq
 import itertools
 import json
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,15 +24,17 @@ from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.packed import Ragged, Rows, text_row
 from stages.data.rejected import Rejected
+from stages.data.tables import read_rows
 from stages.data.understood import Understood, check_labels
 from stages.data.unread import check_all_read
 from stages.images import storage
 from stages.images.raw.channel_statistics import Moments, sums
-from stages.tasks.faces.raw import layout
-from stages.tasks.faces.raw.image import Problem, header
-from stages.tasks.faces.raw.layout import SPLITS, Image, Layout
+from stages.tasks.faces.raw import layouts
+from stages.tasks.faces.raw.image import Problem, check_whole, header
+from stages.tasks.faces.raw.layout import Item, Layout, Pair
 from stages.tasks.faces.settings import Settings
 
+SPLITS = ("train", "dev", "test", "known", "unknown_dev", "unknown_test", "verification")
 AHEAD = 2  # groups of images in work for each thread, so that none of them waits
 GROUP = 8  # images that change threads together: one by one, the changing takes a tenth of the time
 
@@ -42,39 +48,50 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     Raises InputError for a bad image (unless settings.on_bad is skip), for archives and tables that do not fit together,
     and for an identity without a good training image.
     """
-    found = layout.find(archives)
+    found = layouts.find(archives, settings, seed)
     moments, converted, rejected = Moments(), Counter[str](), Rejected(settings.on_bad == "skip")
     for where, reason in found.problems:
         rejected.add(where, reason)
     side = settings.side or _first_side(archives, found, rejected)
     writers: dict[str, _Writer] = {}
     with ExitStack() as stack:
-        for where, image, content, examined in _examine_all(archives, found, side, out):
+        for entry, content, examined in _examine_all(archives, found, side, out):
+            where, item, split = (
+                f"{archives[entry.item.file.archive].path}: {entry.item.file.member}",
+                entry.item,
+                entry.split,
+            )
             if isinstance(examined, Problem):
+                if item.is_needed:
+                    raise InputError(f"{where}: {examined}; a submission has a row for it, so it cannot be left out")
                 rejected.add(where, str(examined))
                 continue
-            if image.split not in writers:
-                writers[image.split] = _Writer(stack, out / image.split)
-            writers[image.split].append(image, content)
+            if split not in writers:
+                writers[split] = _Writer(stack, out / split)
+            writers[split].append(item, content)
             converted.update(examined.converted)
             if examined.sums is not None:
                 moments.add(side * side, examined.sums)
     for writer in writers.values():
         writer.finish()
     _check_enough(archives, found, writers)
-    check_all_read(archives, layout.PASSED_OVER)
-    labels = {split: Counter(image.label for image in writers[split].images) for split in ("train", "dev")}
+    check_all_read(archives, found.passed_over)
+    labels = {split: Counter(item.label for item in writers[split].items) for split in ("train", "dev")}
     check_labels(archives[0].path.parent, found.classes, labels)
     mean, std = moments.mean_and_std()
+    submissions = _submissions(found, writers)
+    pairs = _write_pairs(out, found, writers, archives)
     stats = {
         "task": "faces",
         "classes": found.classes,
         "known": found.known,
-        "num": {split: len(writers[split].images) if split in writers else 0 for split in SPLITS},
+        "num": {split: len(writers[split].items) if split in writers else 0 for split in SPLITS},
         "side": side,
         "mean": mean,
         "std": std,
-        "understood": _understood(found, writers).stats(),
+        "verification": {"kind": "pairs", **pairs} if pairs else {"kind": "gallery" if found.known else None},
+        "submissions": submissions,
+        "understood": _understood(found, writers, pairs, submissions).stats(),
         "rejected": sorted(rejected.items, key=lambda entry: entry["item"]),  # whatever the archives' order
         "converted": dict(sorted(converted.items())),
     }
@@ -84,17 +101,59 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     return stats
 
 
-def _understood(found: Layout, writers: Mapping[str, "_Writer"]) -> Understood:
-    verification = f"{len(found.known):,} known identities, and unknown faces" if found.known else ""
-    header = ["id", "label"]
-    files = {"classification": "test", "verification": "unknown_test"}
+def _understood(
+    found: Layout, writers: Mapping[str, "_Writer"], pairs: Mapping[str, int], submissions: Mapping[str, dict[str, Any]]
+) -> Understood:
+    verification = f"{len(found.known):,} known identities" if found.known else ""
+    if pairs:
+        verification = ", ".join(f"{num:,} {split} pairs" for split, num in pairs.items() if num)
+    elif (unknown := writers.get("unknown_dev")) is not None and any(item.label < 0 for item in unknown.items):
+        verification += ", and unknown faces"
     return Understood(
-        "HW2P2 of spring 2023",
+        found.name,
         f"{len(found.classes):,} identities, {found.classes[0]} to {found.classes[-1]}",
-        {split: len(writers[split].images) for split in SPLITS if split in writers},
-        {name: header for name, split in files.items() if split in writers},
+        {split: len(writers[split].items) for split in SPLITS if split in writers},
+        {name: submission["header"] for name, submission in submissions.items()},
         verification,
     )
+
+
+def _submissions(found: Layout, writers: Mapping[str, "_Writer"]) -> dict[str, dict[str, Any]]:
+    """Of each submission file its header, which is the sample's where there is one, and what ids and labels are."""
+    submissions = {}
+    for kind, submission in found.submissions.items():
+        if kind == "classification" and "test" not in writers:
+            continue
+        name = f"{kind}_sample_submission.csv"
+        header = next(read_rows(found.samples[name], name)).cells if name in found.samples else submission.header
+        submissions[kind] = {**submission._asdict(), "header": list(header)}
+    return submissions
+
+
+def _write_pairs(out: Path, found: Layout, writers: Mapping[str, "_Writer"], archives: Sequence[Archive]) -> dict[str, int]:
+    """pairs_dev.npy, of the pairs whose images are good, and pairs_test.npy. Returns how many of each; none, nothing."""
+    if not found.pairs:
+        return {}
+    items = writers["verification"].items if "verification" in writers else []
+    rows = {item.name: row for row, item in enumerate(items)}
+    counts = {}
+    for split, pairs in found.pairs.items():
+        whole = [pair for pair in pairs if pair.name in rows and pair.other in rows]
+        if split == "dev" and len({pair.same for pair in whole}) < 2:
+            raise InputError(
+                f"{archives[0].path.parent}: there are no good images left for pairs of one person and pairs of two; "
+                "verification needs both"
+            )
+        if whole:
+            with Rows(out / f"pairs_{split}.npy", (3 if split == "dev" else 2,), np.int64) as array:
+                array.append(np.array([_row(pair, rows) for pair in whole], np.int64))
+        counts[split] = len(whole)
+    return counts
+
+
+def _row(pair: Pair, rows: Mapping[str, int]) -> list[int]:
+    same = [] if pair.same is None else [int(pair.same)]
+    return [rows[pair.name], rows[pair.other], *same]
 
 
 @dataclass(frozen=True)
@@ -111,6 +170,7 @@ def _examine(content: bytes, side: int, *, add_up: bool) -> _Examined | Problem:
         about = header(content)
         about.check_size(side)
         pixels = storage.decode(np.frombuffer(content, np.uint8), side)
+        check_whole(content, pixels)
     except Problem as problem:
         return problem
     except ValueError as error:
@@ -118,17 +178,25 @@ def _examine(content: bytes, side: int, *, add_up: bool) -> _Examined | Problem:
     return _Examined(about.converted, sums(pixels) if add_up else None)
 
 
+class _Entry(NamedTuple):
+    """An image and where it belongs: its split, and its number there. No two have the same, so entries can be sorted."""
+
+    split: str
+    place: int
+    item: Item
+
+
 def _examine_all(
     archives: list[Archive], found: Layout, side: int, folder: Path
-) -> Iterator[tuple[str, Image, bytes, _Examined | Problem]]:
-    """(where, image, content, what is found in it), each split in the order of its names, by as many threads as OpenCV may
-    use. folder: for what has to wait on disk.
+) -> Iterator[tuple[_Entry, bytes, _Examined | Problem]]:
+    """(entry, content, what is found in it), each split in its order, by as many threads as OpenCV may use.
 
-    They run at the same time, as OpenCV lets go of Python's lock; what waits is bounded, and so is the memory.
+    folder: for what has to wait on disk. They run at the same time, as OpenCV lets go of Python's lock; what waits is
+    bounded, and so is the memory.
     """
 
-    def examine(group: list[tuple[str, Image, bytes]]) -> list[tuple[str, Image, bytes, _Examined | Problem]]:
-        return [(*item, _examine(item[2], side, add_up=item[1].split == "train")) for item in group]
+    def examine(group: list[tuple[_Entry, bytes]]) -> list[tuple[_Entry, bytes, _Examined | Problem]]:
+        return [(entry, content, _examine(content, side, add_up=entry.split == "train")) for entry, content in group]
 
     members = _read(archives, found, folder)
     groups = iter(lambda: list(itertools.islice(members, GROUP)), [])
@@ -136,7 +204,7 @@ def _examine_all(
     if threads <= 1:  # another would only wait for this one
         yield from itertools.chain.from_iterable(map(examine, groups))
         return
-    waiting: deque[Future[list[tuple[str, Image, bytes, _Examined | Problem]]]] = deque()
+    waiting: deque[Future[list[tuple[_Entry, bytes, _Examined | Problem]]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for group in groups:
             waiting.append(pool.submit(examine, group))
@@ -146,38 +214,47 @@ def _examine_all(
             yield from future.result()
 
 
-def _read(archives: list[Archive], found: Layout, folder: Path) -> Iterator[tuple[str, Image, bytes]]:
-    """(where, image, content), each split in the order of its names."""
-    for archive, images in zip(archives, found.images, strict=True):
-        for name, content in archive.ordered(sorted(images, key=images.__getitem__), folder):
-            yield f"{archive.path}: {name}", images[name], content
+def _read(archives: list[Archive], found: Layout, folder: Path) -> Iterator[tuple[_Entry, bytes]]:
+    """(entry, content), each split in its order, though it may lie in several archives."""
+    by_member: list[dict[str, _Entry]] = [{} for _ in archives]
+    for split, items in found.splits.items():
+        for place, item in enumerate(items):
+            by_member[item.file.archive][item.file.member] = _Entry(split, place, item)
+
+    def of_archive(index: int) -> Iterator[tuple[_Entry, bytes]]:
+        entries = by_member[index]
+        for member, content in archives[index].ordered(sorted(entries, key=entries.__getitem__), folder):
+            yield entries[member], content
+
+    return heapq.merge(*map(of_archive, range(len(archives))), key=itemgetter(0))
 
 
 def _first_side(archives: list[Archive], found: Layout, rejected: Rejected) -> int:
     """The shorter side of the first good training image, by name, whatever the archives' order."""
-    for archive, images in zip(archives, found.images, strict=True):
-        training = sorted((image.name, member) for member, image in images.items() if image.split == "train")
-        most = 1  # at a time, and then more: an archive may be a stream, which is read from its start every time
-        while training:
-            sides = {}
-            for member, content in archive.members({member for _, member in training[:most]}):
+    training = sorted(found.splits["train"], key=lambda item: item.name)
+    most = 1  # at a time, and then more: an archive may be a stream, which is read from its start every time
+    while training:
+        sides: dict[str, int] = {}
+        for index, archive in enumerate(archives):
+            names = {item.file.member: item.name for item in training[:most] if item.file.archive == index}
+            for member, content in archive.members(names):
                 try:
                     about = header(content)
                     examined = _examine(content, min(about.width, about.height), add_up=False)
                     if isinstance(examined, Problem):
                         raise examined
-                    sides[images[member].name] = min(about.width, about.height)
+                    sides[names[member]] = min(about.width, about.height)
                 except Problem as problem:
                     rejected.check(f"{archive.path}: {member}", str(problem))
-            if sides:
-                return sides[min(sides)]
-            training, most = training[most:], 8 * most
+        if sides:
+            return sides[min(sides)]
+        training, most = training[most:], 8 * most
     raise InputError(f"{archives[0].path.parent}: there is no good training image")
 
 
 def _check_enough(archives: list[Archive], found: Layout, written: Mapping[str, "_Writer"]) -> None:
     """Raises InputError for what training and evaluation cannot do without."""
-    trained = {image.label for image in written["train"].images} if "train" in written else set()
+    trained = {item.label for item in written["train"].items} if "train" in written else set()
     missing = [identity for label, identity in enumerate(found.classes) if label not in trained]
     if missing:
         others = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
@@ -191,12 +268,12 @@ class _Writer:
     """The arrays of one split. Its images are written as they come, and what the layout holds of them anyway at the end."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self.images: list[Image] = []
+        self.items: list[Item] = []
         self._folder = folder
         self._contents = stack.enter_context(Ragged(folder / "images", (), np.uint8))
 
-    def append(self, image: Image, content: bytes) -> None:
-        self.images.append(image)
+    def append(self, item: Item, content: bytes) -> None:
+        self.items.append(item)
         self._contents.append(np.frombuffer(content, np.uint8))
 
     def finish(self) -> None:
@@ -205,6 +282,6 @@ class _Writer:
             Rows(self._folder / "labels.npy", (), np.int64) as labels,
             Ragged(self._folder / "names", (), np.uint8) as names,
         ):
-            labels.append(np.array([image.label for image in self.images]))
-            for image in self.images:
-                names.append(text_row(image.name))
+            labels.append(np.array([item.label for item in self.items]))
+            for item in self.items:
+                names.append(text_row(item.name))

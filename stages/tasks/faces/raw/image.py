@@ -8,13 +8,21 @@ import re
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
+from stages.images import storage
+
 MAX_PIXELS = 64 * 2**20
 MAX_SCANS = 100  # of a progressive JPEG, which has about ten; each goes over every pixel, and may take no more than 30 bytes
 PNG = b"\x89PNG\r\n\x1a\n"
 MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # but for stuffed bytes, restarts and padding, which scans may hold
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 SEQUENTIAL = {0xC0, 0xC1}
-START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+HUFFMAN_TABLES, START_OF_SCAN, END_OF_IMAGE = 0xC4, 0xDA, 0xD9
+END_OF_BLOCK = 0
+GREY = bytes([128, 128, 128])  # what decoders put where the data of a JPEG have ended early
+PADDING = b"\x55" * 64  # data that decode to something else
+ZEROS = bytes(32)  # in place of data, as a disk has them that lost a block
 
 
 class Problem(Exception):
@@ -38,16 +46,30 @@ class Header:
 
 
 def header(content: bytes) -> Header:
-    """Raises Problem: neither JPEG nor PNG, cut short, without a size, of too many scans."""
+    """Raises Problem: neither JPEG nor PNG, cut short, without a size, of too many scans, zeros for data."""
     found = _png(content) if content.startswith(PNG) else _jpeg(content) if content.startswith(b"\xff\xd8") else None
     if found is None or not found.width or not found.height:
         raise Problem("is not a readable image")
     return found
 
 
+def check_whole(content: bytes, pixels: np.ndarray) -> None:
+    """Raises Problem if a JPEG's data end before its last pixels, though its end is marked, as where a disk has zeros.
+
+    pixels: what `storage.decode` makes of it. A decoder only warns, on stderr, and fills the rest with grey. Where a corner
+    is such a grey, it is told from a picture's own: what is put before the mark then shows in pixels that had no data.
+    """
+    side = len(pixels)
+    corners = (pixels[y, x].tobytes() for y in (-1, 0) for x in (-1, 0))
+    if content.startswith(b"\xff\xd8") and GREY in corners and (end := content.rfind(b"\xff\xd9")) > 0:
+        padded = np.frombuffer(content[:end].rstrip(b"\xff") + PADDING + content[end:], np.uint8)
+        if not np.array_equal(storage.decode(padded, side), pixels):
+            raise Problem("is damaged: its data end before its last pixels")
+
+
 def _jpeg(content: bytes) -> Header | None:
     """Segment by segment, as a thumbnail in one has an end of its own. ITU T.81, annex B."""
-    found, offset, scans, channels_in_sequence = None, 2, 0, None
+    found, offset, scans, channels_in_sequence, tables = None, 2, 0, None, list[int]()
     while match := MARKER.search(content, offset):
         marker, offset = match[1][0], match.end()
         if marker == END_OF_IMAGE:
@@ -56,8 +78,16 @@ def _jpeg(content: bytes) -> Header | None:
             scans += 1
             # A first scan of all channels is the only one, unless they come progressively, and holds most of the bytes.
             is_whole = scans == 1 and content[offset + 2 : offset + 3] == channels_in_sequence
+            if (
+                is_whole
+                and ZEROS in content[offset : content.find(b"\xff\xd9", offset)]
+                and not _ends_blocks(content, tables)
+            ):
+                raise Problem("is damaged: there are zeros in the place of its data")
             if is_whole and content.endswith(b"\xff\xd9"):
                 return found
+        if marker == HUFFMAN_TABLES:
+            tables.append(offset)
         if scans > MAX_SCANS:
             raise Problem(f"has more than {MAX_SCANS} scans")
         if marker in START_OF_FRAME and found is None and offset + 8 <= len(content):
@@ -68,6 +98,21 @@ def _jpeg(content: bytes) -> Header | None:
                 channels_in_sequence = bytes([channels])
         offset += int.from_bytes(content[offset : offset + 2], "big")
     raise Problem("is cut short")
+
+
+def _ends_blocks(content: bytes, tables: list[int]) -> bool:
+    """Whether nothing but zeros means the end of a block among the coefficients of brightness. tables: where they begin.
+
+    So it does in tables made for flat pictures, and zeros are data. Otherwise a block of them would have 63 times the same
+    coefficient, which no picture has.
+    """
+    for table in tables:
+        place, end = table + 2, min(table + int.from_bytes(content[table : table + 2], "big"), len(content))
+        while place + 17 < end:
+            if content[place] == 0x10:  # the first table of coefficients but the mean; its shortest code is all zeros
+                return content[place + 17] == END_OF_BLOCK
+            place += 17 + sum(content[place + 1 : place + 17])
+    return True
 
 
 def _png(content: bytes) -> Header | None:

@@ -1,73 +1,83 @@
 """The tables that come with the images: labels of the verification's dev split, and what a submission looks like."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stages.config.check import nearest
 from stages.core.errors import InputError
-from stages.data.archive import Archive, find
-from stages.data.tables import Row, read_rows
+from stages.data.tables import Row, Table, read_rows
 from stages.tasks.faces import UNKNOWN
+from stages.tasks.faces.raw.layout import Missing
+from stages.tasks.faces.raw.listing import File, Listing
 
-LABELS = "verification_dev.csv"
+LABELS, IDENTITIES = "verification_dev.csv", "dev_identities.csv"  # the latter in fall 2022
 CLASSIFICATION, VERIFICATION = "classification_sample_submission.csv", "verification_sample_submission.csv"
+Expected = tuple[str, Sequence[str]]  # what the ids of a submission are, in words, and the ids
 
 
-def verification_labels(archives: list[Archive], names: list[str], known: Mapping[str, int]) -> dict[str, int]:
+def verification_labels(listing: Listing, names: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:
     """The label of each image of unknown_dev, whose sorted `names` the table's rows follow; -1 for nobody known.
 
-    Raises InputError, naming the line: not one row an image, or a label that is not known.
+    Raises Missing; InputError, naming the line: not one row an image, or a label that is not known.
     """
-    found = _find(archives, LABELS)
-    if found is None:
+    file = listing.table(f"{LABELS}|{IDENTITIES}")
+    if file is None:
         if names:
-            raise InputError(f"{archives[0].path.parent}: found images in unknown_dev but no {LABELS}, which labels them")
+            raise Missing(f"{LABELS}, which labels the images of unknown_dev, is missing")
         return {}
-    where, content = found
-    rows = _rows(where, content)
-    _check_ids(where, [row.cells[0] for row in rows], [str(index) for index in range(len(names))], "unknown_dev")
+    table = _read(listing, file)
+    if file.member.endswith(LABELS):
+        if table.header != ["id", "label"]:
+            raise InputError(f"{table.where}: its first line must be id,label, but is {','.join(table.header)!r}")
+        _check_ids(table.where, table.column("id"), row_ids(len(names)), "images of unknown_dev")
+    _check_count(table.where, len(table.rows), len(names), "images of unknown_dev")
     labels = {}
-    for name, (line, (_, identity)) in zip(names, rows, strict=True):
+    for name, row, identity in zip(names, table.rows, table.column("label"), strict=True):
         if identity not in known and identity != UNKNOWN:
             hint = nearest(identity, [*known, UNKNOWN])
-            raise InputError(f"{where}: line {line}: {identity!r} is neither in known nor {UNKNOWN}; {hint}")
+            raise InputError(f"{table.where}: line {row.line}: {identity!r} is neither in known nor {UNKNOWN}; {hint}")
         labels[name] = known.get(identity, -1)
     return labels
 
 
-def sample_submissions(archives: list[Archive], test: list[str], num_unknown: int) -> dict[str, bytes]:
-    """The sample files that are there. Raises InputError for one that does not list the images of its split."""
+def sample_submissions(
+    listing: Listing, *, classification: Expected | None = None, verification: Expected | None = None
+) -> dict[str, bytes]:
+    """The sample files that are there, by the name that they get, of the submissions that there are.
+
+    Raises InputError for a sample of other ids, in whatever order, or of other than two columns.
+    """
     samples = {}
-    for name, expected, split in (
-        (CLASSIFICATION, test, "test"),
-        (VERIFICATION, [str(index) for index in range(num_unknown)], "unknown_test"),
-    ):
-        found = _find(archives, name)
-        if found is not None:
-            where, samples[name] = found
-            ids = [row.cells[0] for row in _rows(*found)]
-            _check_ids(where, sorted(ids) if split == "test" else ids, expected, split)
+    for name, expected in ((CLASSIFICATION, classification), (VERIFICATION, verification)):
+        file = listing.table(name)
+        if file is not None and expected is not None:
+            table, (things, ids) = _read(listing, file), expected
+            if len(table.header) != 2:
+                first = ",".join(table.header)
+                raise InputError(f"{table.where}: its first line must name an id and a label, but is {first!r}")
+            _check_ids(table.where, sorted(row.cells[0] for row in table.rows), sorted(ids), things)
+            samples[name] = listing.read(file)
     return samples
 
 
-def _find(archives: list[Archive], name: str) -> tuple[str, bytes] | None:
-    """(where, content) of the one file of this name, or None. Raises InputError if there are two."""
-    found = list(find(archives, name))
-    if len(found) > 1:
-        raise InputError(f"{found[1][0]}: is there a second time; the first is {found[0][0]}")
-    return found[0] if found else None
+def row_ids(num: int) -> list[str]:
+    """The numbers of rows, from 0."""
+    return [str(index) for index in range(num)]
 
 
-def _rows(where: str, content: bytes) -> list[Row]:
-    """An id and a label in each row below the header."""
-    header, *rows = [*read_rows(content, where)] or [Row(1, [])]
-    if header.cells != ["id", "label"]:
-        raise InputError(f"{where}: its first line must be id,label, but is {','.join(header.cells)!r}")
-    return rows
+def _read(listing: Listing, file: File) -> Table:
+    """A table of the archives; an empty one has an empty header."""
+    where = listing.where(file)
+    header, *rows = [*read_rows(listing.read(file), where)] or [Row(1, [])]
+    return Table(where, header.cells, rows)
 
 
-def _check_ids(where: str, ids: list[str], expected: list[str], split: str) -> None:
-    if len(ids) != len(expected):
-        raise InputError(f"{where}: has {len(ids):,} rows below its header, but {split} has {len(expected):,} images")
+def _check_count(where: str, rows: int, expected: int, things: str) -> None:
+    if rows != expected:
+        raise InputError(f"{where}: has {rows:,} rows below its header, but there are {expected:,} {things}")
+
+
+def _check_ids(where: str, ids: Sequence[str], expected: Sequence[str], things: str) -> None:
+    _check_count(where, len(ids), len(expected), things)
     for found, name in zip(ids, expected, strict=True):
         if found != name:
-            raise InputError(f"{where}: has the id {found!r} in the place of {name!r}; its ids do not match {split}")
+            raise InputError(f"{where}: has the id {found!r} in the place of {name!r}; it is not of the {things}")

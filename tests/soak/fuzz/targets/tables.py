@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.tasks.cifar10 import submission as cifar10
 from stages.tasks.cifar10.raw import kaggle
 from stages.tasks.faces import submission as faces
+from stages.tasks.faces.raw import pair_lists
 from stages.tasks.faces.raw import tables as faces_tables
+from stages.tasks.faces.raw.layouts.pairs import parse_labels
+from stages.tasks.faces.raw.layouts.plain import parse_lfw
+from stages.tasks.faces.raw.listing import Listing
 from stages.tasks.speech import submission as speech
 from stages.tasks.speech.raw.layouts import hw3p2
 
@@ -32,6 +37,11 @@ PIECES = [
 ]
 LABELS = b"id,label\n1,cat\n2,dog\n3,ship\n"
 PEOPLE = b"id,label\n0,n000070\n1,n000000\n"
+FACES = {
+    "classes": ["a", "b"],
+    "known": ["n000070"],
+    "submissions": {"verification": {"header": ["id", "label"], "ids": "row", "labels": "identity"}},
+}
 
 
 def _archive(folder: Path, name: str, content: bytes) -> list[Archive]:
@@ -46,13 +56,32 @@ def _kaggle_labels(content: bytes, folder: Path) -> None:
 
 
 def _verification_labels(content: bytes, folder: Path) -> None:
-    archives = _archive(folder, faces_tables.LABELS, content)
-    found = faces_tables.verification_labels(archives, ["a.jpg", "b.jpg"], {"n000070": 0})
+    listing = Listing(_archive(folder, faces_tables.LABELS, content))
+    found = faces_tables.verification_labels(listing, ["a.jpg", "b.jpg"], {"n000070": 0})
     assert found.keys() == {"a.jpg", "b.jpg"} and set(found.values()) <= {-1, 0}
 
 
 def _verification_sample(content: bytes, folder: Path) -> None:
-    faces_tables.sample_submissions(_archive(folder, faces_tables.VERIFICATION, content), [], 2)
+    listing = Listing(_archive(folder, faces_tables.VERIFICATION, content))
+    faces_tables.sample_submissions(listing, verification=("images of unknown_test", ["0", "1"]))
+
+
+def _pairs(content: bytes, folder: Path) -> None:
+    for is_csv in (False, True):
+        for is_labelled in (False, True):
+            try:
+                lines = pair_lists.parse(content, "pairs", is_csv=is_csv, is_labelled=is_labelled)
+            except InputError:
+                continue
+            assert all((line.pair.same is None) != is_labelled for line in lines)
+
+
+def _numbered_labels(content: bytes, folder: Path) -> None:
+    assert all(label >= 0 for label in parse_labels(content, "labels.txt").values())
+
+
+def _lfw_pairs(content: bytes, folder: Path) -> None:
+    assert all(pair.name.count("/") >= 1 for _, pair in parse_lfw(content, "pairs.txt"))
 
 
 def _test_order(content: bytes, folder: Path) -> None:
@@ -74,7 +103,7 @@ def _cifar10_sample(content: bytes, folder: Path) -> None:
 
 
 def _faces_predictions(content: bytes, folder: Path) -> None:
-    (folder / "stats.json").write_text(json.dumps({"classes": ["a", "b"], "known": ["n000070"]}))
+    (folder / "stats.json").write_text(json.dumps(FACES))
     (folder / "verification_test.csv").write_bytes(content)
     [made] = faces.write(folder, folder, folder / "out")
     faces.check(made, folder, folder)
@@ -93,6 +122,9 @@ READERS: list[tuple[Callable[[bytes, Path], None], bytes]] = [
     (_kaggle_labels, LABELS),
     (_verification_labels, PEOPLE),
     (_verification_sample, PEOPLE),
+    (_pairs, b"a.jpg b.jpg 1\na.jpg c.jpg 0\n"),
+    (_numbered_labels, b"a.jpg 0\nb c.jpg 10\n"),
+    (_lfw_pairs, b"1\t1\nAnn_Lee\t1\t2\nAnn_Lee\t1\tBob\t3\n"),
     (_test_order, b"file\na.npy\nb.npy\n"),
     (_cifar10_predictions, b"name,predicted\n1,cat\n10,dog\n2,ship\n"),
     (_cifar10_sample, LABELS),

@@ -1,0 +1,70 @@
+"""Embeddings of a split's images, whitened where the run wants it. N images, D features."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.compute.device import Compute
+from stages.config.schema import Run
+from stages.core.errors import InputError
+from stages.data import checkpoint
+from stages.images.training.batches import ImageBatch
+from stages.tasks.faces import training
+from stages.tasks.faces.evaluation import whitening
+
+
+class Embedder:
+    """Embeds splits as verification compares them. `evaluate.whiten` leaves a file beside the predictions."""
+
+    def __init__(
+        self, model: Any, name: str, run: Run, features: Path, compute: Compute, num_classes: int, predictions_to: Path
+    ) -> None:
+        self._model, self._run, self._features, self._compute = model, run, features, compute
+        self._whiten = _whitening(model, name, run, features, compute, num_classes, predictions_to)
+
+    def __call__(self, split: str) -> Tensor:
+        """Embeddings (N, D) of a split, on the CPU."""
+        parts = [embeddings for embeddings, _ in embed(self._model, self._features, split, self._run, self._compute)]
+        found = torch.cat(parts)
+        return found if self._whiten is None else self._whiten.apply(found)
+
+
+def _whitening(
+    model: Any, name: str, run: Run, features: Path, compute: Compute, num_classes: int, predictions_to: Path
+) -> whitening.Whitening | None:
+    """Of the training images, unaugmented, where the run wants it; also a file beside the predictions."""
+    if (eps := run.evaluate.whiten) is None:
+        return None
+    batches = embed(model, features, "train", run, compute)
+    try:
+        found = whitening.fit(batches, num_classes=num_classes, num_features=model.num_features, eps=eps)
+    except InputError as error:
+        raise InputError(f"runs.{name}.evaluate.whiten: {error}") from None
+    whitening.save(predictions_to, found, eps=eps, weights_sha256=checkpoint.weights_hash(model.state_dict()))
+    return found
+
+
+def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each batch of a split the embeddings (N, D) float32 and the labels (N,), on the CPU."""
+    model.eval()
+    for batch in training.eval_batches(features, split, run, compute).epoch(0):
+        yield embed_batch(model, batch, run, compute), batch.targets.cpu()
+
+
+@torch.no_grad()
+def embed_batch(model: Any, batch: ImageBatch, run: Run, compute: Compute) -> Tensor:
+    """Embeddings (N, D) float32 on the CPU; with flip_average, the mean with the mirror image's. In evaluation mode."""
+    with compute.autocast():
+        found: Tensor = model.embed(batch.inputs).float()
+        if run.evaluate.flip_average:
+            found = (found + model.embed(batch.inputs.flip(3)).float()) / 2
+    return found.cpu()
+
+
+def labels_of(features: Path, split: str) -> Tensor:
+    """The labels (N,) int64 of a split."""
+    return torch.from_numpy(np.load(features / split / "labels.npy"))

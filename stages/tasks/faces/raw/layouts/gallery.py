@@ -1,0 +1,98 @@
+"""Folders by split and identity; and, from fall 2022 to spring 2024, faces to find among known ones.
+
+    {train,dev}/<identity>/*, test/**                  classification; dev may be val or valid
+    known/<identity>/*, unknown_dev/*, unknown_test/*  verification, if there is one, with verification_dev.csv
+                                                       or, in fall 2022, dev_identities.csv
+
+Whatever lies above these folders is not looked at, and neither is a file that is no image.
+"""
+
+import re
+
+from stages.core.errors import InputError
+from stages.tasks.faces.raw import tables
+from stages.tasks.faces.raw.identities import check_filled, identify, identity
+from stages.tasks.faces.raw.layout import Item, Layout, Missing, Submission
+from stages.tasks.faces.raw.listing import File, Listing, Splits
+from stages.tasks.faces.settings import Settings
+
+BY_IDENTITY = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "known": "known"}  # folder -> split
+FLAT = ("unknown_dev", "unknown_test")
+PASSED_OVER = re.compile(r"(.*/)?train_subset/.*")  # a part of train once more
+HEADER = ("id", "label")
+
+
+def read(listing: Listing, settings: Settings, seed: int) -> Layout:
+    """Raises Missing; InputError, naming a file or folder, for what does not fit together."""
+    splits, problems = sort(listing, listing.images)
+    check_complete(listing, splits)
+    people = identify(listing, splits["train"], splits["dev"])
+    known = sorted({identity(name) for name in splits["known"]})
+    of_known = {name: label for label, name in enumerate(known)}
+    unknown_dev = tables.verification_labels(listing, list(splits["unknown_dev"]), of_known)
+    items = {
+        "train": people.train,
+        "dev": people.dev,
+        "test": [Item(file, name) for name, file in splits["test"].items()],
+        "known": [Item(file, name, of_known[identity(name)]) for name, file in splits["known"].items()],
+        "unknown_dev": [Item(file, name, unknown_dev[name]) for name, file in splits["unknown_dev"].items()],
+        "unknown_test": [Item(file, name, is_needed=True) for name, file in splits["unknown_test"].items()],
+    }
+    submissions = {}
+    if items["test"]:
+        submissions["classification"] = Submission(HEADER, "name", "index")
+    if items["unknown_test"]:
+        submissions["verification"] = Submission(HEADER, "row", "identity")
+    samples = tables.sample_submissions(
+        listing,
+        classification=("test images", list(splits["test"])),
+        verification=("images of unknown_test", tables.row_ids(len(items["unknown_test"]))),
+    )
+    return Layout(
+        people.classes, items, submissions, problems + people.problems, known, samples=samples, passed_over=PASSED_OVER
+    )
+
+
+def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, str]]]:
+    """The images by split, and those that are in a split but in no place there: (where, what is wrong)."""
+    splits, problems = Splits(listing), []
+    for file in images:
+        parts = file.parts
+        place = _place(parts)
+        if place is not None:
+            split, depth = place
+            splits.add(split, file, depth)
+        elif {*BY_IDENTITY, *FLAT} & set(parts[:-1]):
+            reason = "lies in no <split>/<identity>/, nor in test/, unknown_dev/ or unknown_test/"
+            problems.append((listing.where(file), reason))
+    filled = {(split, identity(name)) for split in ("train", "dev", "known") for name in splits[split]}
+    check_filled(listing, BY_IDENTITY, filled)
+    return splits, problems
+
+
+def _place(parts: tuple[str, ...]) -> tuple[str, int] | None:
+    """The split, and how many parts lie above the image's name in it."""
+    if len(parts) > 2 and parts[-3] in BY_IDENTITY:
+        return BY_IDENTITY[parts[-3]], len(parts) - 2
+    if len(parts) > 1 and parts[-2] in FLAT:
+        return parts[-2], len(parts) - 1
+    return ("test", parts.index("test") + 1) if "test" in parts[:-1] else None
+
+
+def check_complete(listing: Listing, splits: Splits) -> None:
+    """Raises Missing for a split that training or evaluation cannot do without; InputError for VGGFace2 as it comes."""
+    if "train" not in splits:
+        raise Missing("train/<identity>/*.jpg is missing")
+    if "dev" not in splits:
+        test = splits["test"]
+        is_by_identity = test and all("/" in name for name in test)
+        if is_by_identity and {*map(identity, test)}.isdisjoint(map(identity, splits["train"])):
+            raise InputError(
+                f"{listing.source}: this looks like VGGFace2, whose train/ and test/ hold different people, without dev; "
+                "give the folder train alone, and a share of each person's images is held out as dev"
+            )
+        raise Missing("dev/<identity>/*.jpg (or val, valid) is missing; the folder train alone would do, as its own source")
+    missing = [split for split in ("known", "unknown_dev") if split not in splits]
+    present = [split for split in ("known", *FLAT) if split in splits]
+    if missing and present:
+        raise Missing(f"{missing[0]}/ is missing, and there are images in {present[0]}/")

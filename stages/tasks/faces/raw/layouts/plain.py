@@ -1,0 +1,130 @@
+"""A folder for each person, without splits: one's own photographs, LFW, CASIA-WebFace.
+
+<person>/*, test/**   `dev_fraction` of each person's images, at least one, is dev; of one image none.
+                      test/, beside the persons, is there or not
+pairs.txt             LFW's pairs, if they are there: they are the verification's, and to keep that honest, no image
+                      that they name trains or is in dev
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+from stages.core.errors import InputError
+from stages.tasks.faces.raw.identities import check_identities, identity
+from stages.tasks.faces.raw.layout import Item, Layout, Pair, Submission
+from stages.tasks.faces.raw.layouts.gallery import HEADER
+from stages.tasks.faces.raw.listing import SUFFIXES, File, Listing, Splits
+from stages.tasks.faces.raw.pair_lists import named_in, text_lines
+from stages.tasks.faces.settings import Settings
+
+PAIRS = "pairs.txt"
+
+
+def read(listing: Listing, settings: Settings, seed: int) -> Layout:
+    """Raises InputError, naming a file or folder, for what does not fit together."""
+    splits = _sort(listing)
+    persons = splits["persons"]
+    if not persons:
+        raise InputError(f"{listing.source}: there are images in test/ and in no person's folder")
+    check_identities(listing, sorted({identity(name) for name in persons}), next(iter(persons.values())))
+    pairs = _lfw_pairs(listing, persons)
+    if pairs and len({pair.same for pair in pairs}) < 2:
+        raise InputError(
+            f"{listing.source}: {PAIRS} has pairs of one kind only; there must be pairs of one person and of two"
+        )
+    named = named_in(pairs)
+    free = {name: file for name, file in persons.items() if name not in named}
+    classes = sorted({identity(name) for name in free})
+    labels, dev = {name: label for label, name in enumerate(classes)}, _hold_out(free, settings.dev_fraction, seed)
+    items: dict[str, list[Item]] = {"train": [], "dev": []}
+    for name, file in free.items():
+        items["dev" if name in dev else "train"].append(Item(file, name, labels[identity(name)]))
+    if not items["dev"]:
+        raise InputError(f"{listing.source}: nobody has two images, so that one could be held out as dev")
+    held_out = f"; {settings.dev_fraction:.3g} of each person's images, at least one, held out as dev"
+    return Layout(
+        classes,
+        {
+            **items,
+            "test": [Item(file, name) for name, file in splits["test"].items()],
+            "verification": [Item(persons[name], name) for name in sorted(named)],
+        },
+        {"classification": Submission(HEADER, "name", "index")} if "test" in splits else {},
+        [],
+        pairs={"dev": pairs} if pairs else {},
+        remark=held_out + (f"; the images of {PAIRS} never train, nor are they in dev" if pairs else ""),
+    )
+
+
+def _sort(listing: Listing) -> Splits:
+    splits = Splits(listing)
+    for file in listing.images:
+        parts = file.parts
+        if "test" in parts[:-1]:
+            splits.add("test", file, parts.index("test") + 1)
+        elif len(parts) > 1:
+            splits.add("persons", file, len(parts) - 2)
+        else:
+            raise InputError(f"{listing.where(file)}: lies in no person's folder; move it into one")
+    return splits
+
+
+def _hold_out(names: Mapping[str, File], fraction: float, seed: int) -> set[str]:
+    """The images of dev: the same share of each identity, drawn by the seed and the identity alone."""
+    by_identity: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        by_identity[identity(name)].append(name)
+    held_out: set[str] = set()
+    for who, images in by_identity.items():
+        num = min(max(1, round(fraction * len(images))), len(images) - 1)
+        random = np.random.default_rng([seed, *who.encode()])
+        held_out.update(images[index] for index in random.permutation(len(images))[:num])
+    return held_out
+
+
+def _lfw_pairs(listing: Listing, names: Mapping[str, File]) -> list[Pair]:
+    """The pairs of LFW's pairs.txt, if it is there. Raises InputError, naming the line, for what is not as it must be."""
+    table = listing.table(PAIRS.replace(".", r"\."))
+    if table is None:
+        return []
+    where = listing.where(table)
+    pairs = []
+    for line, (name, other, same) in parse_lfw(listing.read(table), where):
+        found = [next((file for suffix in SUFFIXES if (file := stem + suffix) in names), None) for stem in (name, other)]
+        if found[0] is None or found[1] is None:
+            absent = name if found[0] is None else other
+            raise InputError(f"{where}: line {line}: names {absent}.jpg, which is not there; give all of LFW, or no {PAIRS}")
+        pairs.append(Pair(found[0], found[1], same))
+    return pairs
+
+
+def parse_lfw(content: bytes, where: str) -> list[tuple[int, Pair]]:
+    """(line, pair of files without suffix): a first line `10 300`, folds and pairs of each kind in one; then, by tabs,
+    `name n1 n2` for one person and `name1 n1 name2 n2` for two.
+
+    Raises InputError, naming the line.
+    """
+    lines = text_lines(content, where)
+    head = lines[0][1].split() if lines else []
+    if not 1 <= len(head) <= 2 or not all(map(_is_number, head)):
+        raise InputError(f"{where}: line 1: must be the number of folds and of pairs, as LFW's is, like 10 300")
+    pairs = []
+    for number, line in lines[1:]:
+        cells = line.split("\t") if "\t" in line else line.split()
+        numbers = cells[1::2] if len(cells) == 4 else cells[1:]
+        if len(cells) not in (3, 4) or not all(map(_is_number, numbers)):
+            raise InputError(f"{where}: line {number}: must be `name n1 n2` or `name1 n1 name2 n2`, but is {line!r}")
+        people = (cells[0], cells[2]) if len(cells) == 4 else (cells[0], cells[0])
+        name, other = (f"{who}/{who}_{int(index):04d}" for who, index in zip(people, numbers, strict=True))
+        pairs.append((number, Pair(name, other, len(cells) == 3)))
+    expected = 2 * math.prod(map(int, head))
+    if len(pairs) != expected:
+        raise InputError(f"{where}: has {len(pairs):,} pairs, but its first line says {expected:,}; fetch it again")
+    return pairs
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10

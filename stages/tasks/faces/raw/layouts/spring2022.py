@@ -1,0 +1,64 @@
+"""HW2P2 of spring 2022: folders by split and identity, and pairs to verify.
+
+    classification/classification/{train,dev}/<identity>/*, …/test/*   and train_subset/, a part of train once more
+    verification/verification/{dev,test}/*                             the images of
+    verification_dev.csv, verification_test.csv                        whose rows below the first are `img1,img2,0|1`,
+                                                                       and the same without the third column
+
+The verification's submission has each test row's cosine similarity.
+"""
+
+from stages.tasks.faces.raw import pair_lists, tables
+from stages.tasks.faces.raw.identities import identify
+from stages.tasks.faces.raw.layout import Item, Layout, Submission
+from stages.tasks.faces.raw.layouts import gallery
+from stages.tasks.faces.raw.listing import File, Listing, Splits
+from stages.tasks.faces.raw.pair_lists import Lists
+from stages.tasks.faces.settings import Settings
+
+LISTS = Lists(
+    r"verification_dev\.csv", r"verification_test\.csv", "verification_dev.csv", "verification/verification/{dev,test}/"
+)
+
+
+def read(listing: Listing, settings: Settings, seed: int) -> Layout:
+    """Raises Missing; InputError, naming a file or folder, for what does not fit together."""
+    verification, others = Splits(listing), []
+    for file in listing.images:
+        if _is_to_verify(file):
+            verification.add("verification", file, len(file.parts) - 2)  # their names begin with dev/ or test/
+        else:
+            others.append(file)
+    splits, problems = gallery.sort(listing, others)
+    gallery.check_complete(listing, splits)
+    people, faces = identify(listing, splits["train"], splits["dev"]), verification["verification"]
+    renames = (lambda name: f"dev/{name}", lambda name: f"test/{name}")
+    dev, test = pair_lists.read_both(listing, LISTS, faces, problems, renames)
+    needed = pair_lists.named_in(test)
+    submissions = {}
+    if "test" in splits:
+        submissions["classification"] = Submission(gallery.HEADER, "name", "index")
+    if test:
+        submissions["verification"] = Submission(("id", "match"), "row", "score")
+    return Layout(
+        people.classes,
+        {
+            "train": people.train,
+            "dev": people.dev,
+            "test": [Item(file, name) for name, file in splits["test"].items()],
+            "verification": [Item(file, name, is_needed=name in needed) for name, file in faces.items()],
+        },
+        submissions,
+        problems + people.problems,
+        pairs={"dev": dev, "test": test} if dev else {},
+        samples=tables.sample_submissions(
+            listing,
+            classification=("test images", list(splits["test"])),
+            verification=("test pairs", tables.row_ids(len(test))),
+        ),
+        passed_over=gallery.PASSED_OVER,
+    )
+
+
+def _is_to_verify(file: File) -> bool:
+    return file.parts[-3:-2] == ("verification",) and file.parts[-2] in ("dev", "test")
