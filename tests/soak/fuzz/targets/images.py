@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from stages.tasks.cifar10.raw import png
-from stages.tasks.faces import prediction, raw
+from stages.tasks.faces import prediction
+from stages.tasks.faces.raw import examining
 from stages.tasks.faces.raw.image import MARKER, PNG
 from tests.soak.fuzz.mutate import EDGES, change
 from tests.tasks.faces.test_raw import BIG, CMYK, THUMBNAIL
@@ -91,5 +92,5 @@ def _jpeg(random: Random, content: bytes) -> bytes:
 def attempt(content: bytes, folder: Path) -> None:
     pixels, _ = png.decode(content)
     assert pixels is None or pixels.shape == (SIDE, SIDE, 3)
-    raw._examine(content, SIDE, add_up=True)  # whether it is whole, too; a problem is told as it is below
+    examining.examine(content, SIDE, add_up=True)  # whether it is whole, too; a problem is told as it is below
     assert prediction.read(content, {"side": SIDE}).shape == (SIDE, SIDE, 3)
