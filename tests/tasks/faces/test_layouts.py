@@ -278,6 +278,17 @@ def test_pairs_are_those_of_their_table_and_submissions_have_its_order(
     assert submitted(out, stats, tmp_path / "predictions") == expected
 
 
+@pytest.mark.parametrize("name", ["verification_sample_submission.csv", "top/sample_submission.csv"])
+def test_a_sample_submission_gives_header_and_order(name: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stats = pack(write_zip("a.zip", FALL_2024 | {name: lines("Id,Category", "1,0", "0,0")}), out)
+    assert understood.lines(stats)[-1] == "submission: verification.csv (Id,Category)"
+    found = submitted(out, stats, tmp_path / "predictions")
+    assert found == {"verification": ["Id,Category", "1,0.500000", "0,0.500000"]}
+    message = problem(write_zip("b.zip", FALL_2024 | {name: lines("Id,Category", "1,0")}), tmp_path / "b")
+    assert message.endswith("has 1 rows below its header, but there are 2 test pairs")
+
+
 def test_in_fall_2022_everybody_is_known(write_zip: WriteZip, tmp_path: Path) -> None:
     stats = pack(write_zip("a.zip", FALL_2022), tmp_path / "out")
     assert stats["known"] == ["n000500", "n000501"]

@@ -22,8 +22,8 @@ from stages.core.errors import InputError
 from stages.data.archive import Archive, pack_folder
 from stages.data.packed import RaggedArray, read_texts
 from stages.tasks.faces import raw
+from stages.tasks.faces.raw import examining, layouts
 from stages.tasks.faces.raw import image as images
-from stages.tasks.faces.raw import layouts
 from stages.tasks.faces.settings import Sample, Settings
 from tests.conftest import task_settings
 
@@ -342,7 +342,7 @@ def scan_of(content: bytes) -> tuple[int, int]:
 def test_a_jpeg_whose_data_end_early_is_damaged_though_its_end_is_marked(fill: bytes, part: float, side: int) -> None:
     begin, end = scan_of(SMOOTH)
     kept = begin + round(part * (end - begin))
-    examined = raw._examine(SMOOTH[:kept] + fill + SMOOTH[end:], side, add_up=True)
+    examined = examining.examine(SMOOTH[:kept] + fill + SMOOTH[end:], side, add_up=True)
     assert isinstance(examined, images.Problem)
     assert str(examined) == "is damaged: its data end before its last pixels"
 
@@ -353,7 +353,7 @@ def test_a_jpeg_with_zeros_in_the_place_of_data_is_damaged(begin_at: float, num:
     begin, end = scan_of(SMOOTH)
     place = begin + round(begin_at * (end - begin))
     until = end if num is None else min(place + num, end)
-    examined = raw._examine(SMOOTH[:place] + bytes(until - place) + SMOOTH[until:], 112, add_up=True)
+    examined = examining.examine(SMOOTH[:place] + bytes(until - place) + SMOOTH[until:], 112, add_up=True)
     assert isinstance(examined, images.Problem)
     assert str(examined) == "is damaged: there are zeros in the place of its data"
 
@@ -364,13 +364,13 @@ def test_zeros_are_data_where_they_end_blocks_as_in_tables_made_for_a_flat_pictu
     content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1].tobytes()
     begin, end = scan_of(content)
     assert bytes(32) in content[begin:end]
-    assert isinstance(raw._examine(content, 112, add_up=True), raw._Examined)
+    assert isinstance(examining.examine(content, 112, add_up=True), examining.Examined)
 
 
 @pytest.mark.parametrize("content", [SMOOTH, GREY, SMOOTH[:-2] + bytes(20) + SMOOTH[-2:], GREY[:-2] + b"123" + GREY[-2:]])
 @pytest.mark.parametrize("after", [b"", b"appended", b"\xff\xd9", b"\0" * 99 + b"\xff\xd9\xff\xd9"])
 def test_a_jpeg_that_is_whole_is_good_though_it_is_grey_or_has_more_data_than_it_needs(content: bytes, after: bytes) -> None:
-    assert isinstance(raw._examine(content + after, 112, add_up=True), raw._Examined)
+    assert isinstance(examining.examine(content + after, 112, add_up=True), examining.Examined)
 
 
 @given(st.integers(0, len(BIG) - 1))
@@ -385,7 +385,7 @@ def test_a_damaged_image_is_a_problem_or_has_the_pixels_it_claims(content: bytes
     places = st.one_of(st.integers(0, min(len(content), 200) - 1), st.integers(0, len(content) - 1))
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(places)] = data.draw(st.integers(0, 255))
-    examined = raw._examine(bytes(damaged), 16, add_up=True)
+    examined = examining.examine(bytes(damaged), 16, add_up=True)
     if isinstance(examined, images.Problem):
         return
     assert examined.sums is not None
@@ -396,7 +396,7 @@ def test_a_damaged_image_is_a_problem_or_has_the_pixels_it_claims(content: bytes
 
 @given(st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff\xc0", images.PNG, images.PNG + b"\0\0\0\rIHDR"]), st.binary())
 def test_bytes_that_only_begin_as_an_image_are_a_problem(start: bytes, rest: bytes) -> None:
-    assert isinstance(raw._examine(start + rest, 16, add_up=True), images.Problem)
+    assert isinstance(examining.examine(start + rest, 16, add_up=True), images.Problem)
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
@@ -455,8 +455,8 @@ def test_a_png_with_a_palette_is_converted() -> None:
     content = images.PNG + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
-    examined = raw._examine(content, 8, add_up=True)
-    assert isinstance(examined, raw._Examined)
+    examined = examining.examine(content, 8, add_up=True)
+    assert isinstance(examined, examining.Examined)
     assert examined.converted == ("palette",)
     assert examined.sums is not None
     assert examined.sums[0].tolist() == [32 * (10 + 40), 32 * (20 + 50), 32 * (30 + 60)]
@@ -660,11 +660,11 @@ def test_no_more_images_are_read_than_are_in_work(num: int, tmp_path: Path) -> N
                 yield member
 
     archives: list[Archive] = [Counted(tmp_path / "a.zip")]
-    most = (raw.AHEAD * num + 1) * raw.GROUP if num > 1 else raw.GROUP
+    most = (examining.AHEAD * num + 1) * examining.GROUP if num > 1 else examining.GROUP
     assert most < 250
     names = []
     found = layouts.find(archives, settings(), 0)
-    for given_out, (entry, _, _) in enumerate(raw._examine_all(archives, found, 8, tmp_path)):
+    for given_out, (entry, _, _) in enumerate(examining.examine_all(archives, found, 8, tmp_path)):
         assert reads - given_out <= most
         names.append(entry.item.name)
     assert names == ["a/1.jpg", *sorted(f"a/{index}.jpg" for index in range(300))]

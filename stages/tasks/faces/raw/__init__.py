@@ -5,19 +5,13 @@ are to be verified, pairs_dev.npy (N, 3) int64 has the rows of their images in t
 or 0 for two; pairs_test.npy (N, 2) the rows alone.
 """
 
-import heapq
-import itertools
 import json
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
 import numpy as np
 
 from stages.core.errors import InputError
@@ -27,20 +21,18 @@ from stages.data.rejected import Rejected
 from stages.data.tables import read_rows
 from stages.data.understood import Understood, check_labels
 from stages.data.unread import check_all_read
-from stages.images import storage
-from stages.images.raw.channel_statistics import Moments, sums
+from stages.images.raw.channel_statistics import Moments
 from stages.tasks.faces.raw import layouts
-from stages.tasks.faces.raw.image import Problem, check_whole, header
+from stages.tasks.faces.raw.examining import examine_all, first_side
+from stages.tasks.faces.raw.image import Problem
 from stages.tasks.faces.raw.layout import Item, Layout, Pair
 from stages.tasks.faces.settings import Settings
 
 SPLITS = ("train", "dev", "test", "known", "unknown_dev", "unknown_test", "verification")
-AHEAD = 2  # groups of images in work for each thread, so that none of them waits
-GROUP = 8  # images that change threads together: one by one, the changing takes a tenth of the time
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
-    """Check every image once and write the splits below `out`, each in the order of its names.
+    """Check every image once and write the splits below `out`, each in its layout's order.
 
     Returns the statistics, also in out/stats.json: counts, identities, the side that networks see, the training split's
     channel mean and standard deviation at that side in units of 0 to 255, what was rejected and why, what decoding has to
@@ -52,15 +44,11 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     moments, converted, rejected = Moments(), Counter[str](), Rejected(settings.on_bad == "skip")
     for where, reason in found.problems:
         rejected.add(where, reason)
-    side = settings.side or _first_side(archives, found, rejected)
+    side = settings.side or first_side(archives, found, rejected)
     writers: dict[str, _Writer] = {}
     with ExitStack() as stack:
-        for entry, content, examined in _examine_all(archives, found, side, out):
-            where, item, split = (
-                f"{archives[entry.item.file.archive].path}: {entry.item.file.member}",
-                entry.item,
-                entry.split,
-            )
+        for (split, _, item), content, examined in examine_all(archives, found, side, out):
+            where = f"{archives[item.file.archive].path}: {item.file.member}"
             if isinstance(examined, Problem):
                 if item.is_needed:
                     raise InputError(f"{where}: {examined}; a submission has a row for it, so it cannot be left out")
@@ -154,102 +142,6 @@ def _write_pairs(out: Path, found: Layout, writers: Mapping[str, "_Writer"], arc
 def _row(pair: Pair, rows: Mapping[str, int]) -> list[int]:
     same = [] if pair.same is None else [int(pair.same)]
     return [rows[pair.name], rows[pair.other], *same]
-
-
-@dataclass(frozen=True)
-class _Examined:
-    """What decoding has to convert, and the sums of the pixels, for `Moments`, if they were asked for."""
-
-    converted: tuple[str, ...]
-    sums: np.ndarray | None
-
-
-def _examine(content: bytes, side: int, *, add_up: bool) -> _Examined | Problem:
-    """What is in an image, or what is wrong with it."""
-    try:
-        about = header(content)
-        about.check_size(side)
-        pixels = storage.decode(np.frombuffer(content, np.uint8), side)
-        check_whole(content, pixels)
-    except Problem as problem:
-        return problem
-    except ValueError as error:
-        return Problem(str(error))
-    return _Examined(about.converted, sums(pixels) if add_up else None)
-
-
-class _Entry(NamedTuple):
-    """An image and where it belongs: its split, and its number there. No two have the same, so entries can be sorted."""
-
-    split: str
-    place: int
-    item: Item
-
-
-def _examine_all(
-    archives: list[Archive], found: Layout, side: int, folder: Path
-) -> Iterator[tuple[_Entry, bytes, _Examined | Problem]]:
-    """(entry, content, what is found in it), each split in its order, by as many threads as OpenCV may use.
-
-    folder: for what has to wait on disk. They run at the same time, as OpenCV lets go of Python's lock; what waits is
-    bounded, and so is the memory.
-    """
-
-    def examine(group: list[tuple[_Entry, bytes]]) -> list[tuple[_Entry, bytes, _Examined | Problem]]:
-        return [(entry, content, _examine(content, side, add_up=entry.split == "train")) for entry, content in group]
-
-    members = _read(archives, found, folder)
-    groups = iter(lambda: list(itertools.islice(members, GROUP)), [])
-    threads = cv2.getNumThreads()
-    if threads <= 1:  # another would only wait for this one
-        yield from itertools.chain.from_iterable(map(examine, groups))
-        return
-    waiting: deque[Future[list[tuple[_Entry, bytes, _Examined | Problem]]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for group in groups:
-            waiting.append(pool.submit(examine, group))
-            if len(waiting) > AHEAD * threads:
-                yield from waiting.popleft().result()
-        for future in waiting:
-            yield from future.result()
-
-
-def _read(archives: list[Archive], found: Layout, folder: Path) -> Iterator[tuple[_Entry, bytes]]:
-    """(entry, content), each split in its order, though it may lie in several archives."""
-    by_member: list[dict[str, _Entry]] = [{} for _ in archives]
-    for split, items in found.splits.items():
-        for place, item in enumerate(items):
-            by_member[item.file.archive][item.file.member] = _Entry(split, place, item)
-
-    def of_archive(index: int) -> Iterator[tuple[_Entry, bytes]]:
-        entries = by_member[index]
-        for member, content in archives[index].ordered(sorted(entries, key=entries.__getitem__), folder):
-            yield entries[member], content
-
-    return heapq.merge(*map(of_archive, range(len(archives))), key=itemgetter(0))
-
-
-def _first_side(archives: list[Archive], found: Layout, rejected: Rejected) -> int:
-    """The shorter side of the first good training image, by name, whatever the archives' order."""
-    training = sorted(found.splits["train"], key=lambda item: item.name)
-    most = 1  # at a time, and then more: an archive may be a stream, which is read from its start every time
-    while training:
-        sides: dict[str, int] = {}
-        for index, archive in enumerate(archives):
-            names = {item.file.member: item.name for item in training[:most] if item.file.archive == index}
-            for member, content in archive.members(names):
-                try:
-                    about = header(content)
-                    examined = _examine(content, min(about.width, about.height), add_up=False)
-                    if isinstance(examined, Problem):
-                        raise examined
-                    sides[names[member]] = min(about.width, about.height)
-                except Problem as problem:
-                    rejected.check(f"{archive.path}: {member}", str(problem))
-        if sides:
-            return sides[min(sides)]
-        training, most = training[most:], 8 * most
-    raise InputError(f"{archives[0].path.parent}: there is no good training image")
 
 
 def _check_enough(archives: list[Archive], found: Layout, written: Mapping[str, "_Writer"]) -> None:

@@ -47,8 +47,9 @@ def sample_submissions(
     Raises InputError for a sample of other ids, in whatever order, or of other than two columns.
     """
     samples = {}
-    for name, expected in ((CLASSIFICATION, classification), (VERIFICATION, verification)):
-        file = listing.table(name)
+    only = VERIFICATION if classification is not None else rf"{VERIFICATION}|sample_submission\.csv"  # there is no other
+    for name, pattern, expected in ((CLASSIFICATION, CLASSIFICATION, classification), (VERIFICATION, only, verification)):
+        file = listing.table(pattern)
         if file is not None and expected is not None:
             table, (things, ids) = _read(listing, file), expected
             if len(table.header) != 2:

@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.tasks.cifar10.raw import png
 from stages.tasks.faces import prediction
+from stages.tasks.faces.raw import examining
 from stages.tasks.faces.raw.image import MARKER, PNG
 from tests.soak.fuzz.mutate import EDGES, change
 from tests.tasks.faces.test_raw import BIG, CMYK, THUMBNAIL
@@ -91,4 +92,5 @@ def _jpeg(random: Random, content: bytes) -> bytes:
 def attempt(content: bytes, folder: Path) -> None:
     pixels, _ = png.decode(content)
     assert pixels is None or pixels.shape == (SIDE, SIDE, 3)
+    examining.examine(content, SIDE, add_up=True)  # whether it is whole, too; a problem is told as it is below
     assert prediction.read(content, {"side": SIDE}).shape == (SIDE, SIDE, 3)
