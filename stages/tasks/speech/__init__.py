@@ -23,6 +23,7 @@ ALPHABETS = {
     "2022": (SYMBOLS_2022, CHARACTERS_2022),
     "2023": (SYMBOLS, CHARACTERS),
 }
+MEL_BANDS = 40  # the features of 2021; those of all other data are MFCCs, which any number of can be taken from the first
 BLANK = 0
 NUM_CLASSES = len(SYMBOLS)
 # What a character stands for, in words; blank has none.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stages.exporting.card import About
 from stages.exporting.onnx_graph import Graph, Port
 from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout
-from stages.tasks.speech.raw.layouts.fall2021 import NUM_BANDS
+from stages.tasks.speech import MEL_BANDS
 
 ABOUT = About(
     title="which phonemes are said",
@@ -97,7 +97,7 @@ def portable(model: nn.Module) -> nn.Module:
 def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
     """The trained `model` as users want it."""
     width = stats["num_features"]
-    features = "mel bands" if width == NUM_BANDS else "mel-frequency cepstral coefficients"
+    features = "mel bands" if width == MEL_BANDS else "mel-frequency cepstral coefficients"
     coefficients = (
         f"{width} {features} a frame, 100 frames a second; of each utterance by itself, every one less its mean and divided "
         "by its standard deviation plus 1e-6; padded at the end with anything"

@@ -13,10 +13,9 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.sequences.training.batches import SequenceBatch
-from stages.tasks.speech import BLANK, CHARACTERS, SYMBOLS, raw, training
+from stages.tasks.speech import BLANK, CHARACTERS, MEL_BANDS, SYMBOLS, raw, training
 from stages.tasks.speech.raw.audio import HOP, RATE
 from stages.tasks.speech.raw.item import Problem
-from stages.tasks.speech.raw.layouts.fall2021 import NUM_BANDS
 from stages.tasks.speech.training import decode
 
 SUFFIXES = (".wav", ".flac", ".npy")
@@ -36,7 +35,7 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
     except Problem as problem:
         raise InputError(str(problem)) from None
     found, wanted = frames.shape[1], stats["num_features"]
-    if found < wanted or (found == NUM_BANDS and found != wanted):
+    if found < wanted or (found == MEL_BANDS and found != wanted):
         if raw.is_array(content):
             raise InputError(f"has {found} coefficients, but the run was trained on {wanted}")
         made = f"is a recording, of which {found} MFCCs are made, but the run was trained on {wanted} features a frame"

@@ -100,3 +100,12 @@ def test_an_epoch_in_which_every_loss_was_zeroed_stops_the_training(tmp_path: Pa
                 found.train(model)
         else:
             assert found.train(model).history[0]["train/zeroed"] == pytest.approx(2 / 3)
+
+
+def test_mel_bands_are_all_taken_or_refused() -> None:
+    run = load_params(ROOT / "params.yaml").run("bilstm")
+    assert run.model.features == 13
+    training.build_model(run, {"num_features": 28})
+    with pytest.raises(InputError, match=r"model\.features: the first 13 of 40 mel bands are low pitches alone; give null"):
+        training.build_model(run, {"num_features": 40})
+    training.build_model(replace(run, model=replace(run.model, features=None)), {"num_features": 40})

@@ -13,7 +13,7 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.sequences import storage
 from stages.sequences.training.batches import SequenceBatch, SequenceBatches
-from stages.tasks.speech import BLANK, NUM_CLASSES
+from stages.tasks.speech import BLANK, MEL_BANDS, NUM_CLASSES
 from stages.tasks.speech.settings import Loss
 from stages.tasks.speech.training import decode
 from stages.training.protocol import Score
@@ -30,7 +30,10 @@ class Output(NamedTuple):
 
 
 def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
-    """The run's network for as many coefficients as the data have."""
+    """The run's network for as many features as the data have. Raises InputError for a part of the mel bands of 2021."""
+    wanted = run.model.features
+    if stats["num_features"] == MEL_BANDS and wanted not in (None, MEL_BANDS):
+        raise InputError(f"model.features: the first {wanted} of {MEL_BANDS} mel bands are low pitches alone; give null")
     module = import_module(f"stages.tasks.speech.models.{run.model.name}")
     model: nn.Module = module.Model(stats["num_features"], NUM_CLASSES, **run.model.arguments)
     return model

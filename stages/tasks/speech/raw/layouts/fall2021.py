@@ -24,7 +24,6 @@ SIGN = re.compile(r"(?:.*/)?(train|dev|test)(_labels)?\.npy")
 PASSED_OVER = re.compile(r".*\.(py|md|txt)", re.IGNORECASE)
 NEEDED, TEST = ("train.npy", "train_labels.npy", "dev.npy", "dev_labels.npy"), "test.npy"
 SAMPLE = "sample_submission.csv"
-NUM_BANDS = 40
 
 
 def missing(names: Sequence[str]) -> str | None:

@@ -86,6 +86,7 @@ def test_every_frame_and_phoneme_arrives(
             np.testing.assert_allclose(frames, naive_normalize(original), atol=1e-5)
             assert symbols == ([] if split == "test" else SPOKEN[name])
     assert not (tmp_path / "out" / "test" / "transcript.npy").exists()
+    assert not list(tmp_path.rglob("audio*"))
     assert stats["submission"]["characters"] == characters and stats["submission"]["left_out"] == []
     assert (stats["num_features"], stats["rejected"], stats["converted"]) == (5, [], {})
     assert stats["num"] == {"train": 3, "dev": 1, "test": 3}
