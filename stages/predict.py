@@ -8,6 +8,7 @@ params.yaml decides what it decides in `evaluate`, so that both say the same of 
 import argparse
 import dataclasses
 import json
+import re
 import sys
 import typing
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ from stages.data.tables import row
 from stages.tasks import load_params, part
 
 TOGETHER = 64  # files that are in memory at a time
+FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,7 +166,14 @@ def _write(out: TextIO, answers: Iterator[dict[str, Any]], form: str, room: Modu
             single = {key: value for key, value in answer.items() if not isinstance(value, list | dict)}
             if number == 0:
                 out.write(row(single))
-            out.write(row(f"{value:.4f}" if isinstance(value, float) else value for value in single.values()))
+            out.write(row(_cell(key, value) for key, value in single.items()))
+
+
+def _cell(key: str, value: Any) -> Any:
+    """A file's name that a spreadsheet would compute is quoted; phonemes may well begin with @."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"'{value}" if key in ("file", "other") and FORMULA.match(value) else value
 
 
 if __name__ == "__main__":

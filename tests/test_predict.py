@@ -218,6 +218,15 @@ def test_a_table_keeps_names_of_any_characters(ask: Any, tmp_path: Path) -> None
     assert "\r\n" not in table
 
 
+def test_a_table_has_no_cell_that_a_spreadsheet_would_compute(ask: Any, tmp_path: Path) -> None:
+    names = ["=cmd|' !A0.png", "+1.png", "-1.png", "@x.png", "plain.png"]
+    for name in names:
+        Path(name).write_bytes(find("test/2.png")[0].read_bytes())
+    ask("custom_resnet", "--out", tmp_path / "t.csv", "--", *names)
+    expected = [f"'{name}" for name in names[:-1]] + names[-1:]
+    assert [row["file"] for row in rows((tmp_path / "t.csv").read_text())] == expected
+
+
 BAD = [
     ("custom_resnet", "a.png", b"", "is not a readable image"),
     ("resnet50", "a.jpg", b"\xff\xd8\xff\xe0", "is cut short"),

@@ -288,6 +288,16 @@ def test_credentials_are_taken_where_the_client_takes_them(server: KaggleServer,
     assert run_stage(server, tmp_path, {}).code == 0
 
 
+@pytest.mark.parametrize("text", ["[1]", '"text"', "5", '[["username", "key"]]'])
+def test_a_kaggle_json_that_holds_something_else_is_no_credentials(
+    text: str, server: KaggleServer, kaggle_json: Path, tmp_path: Path
+) -> None:
+    kaggle_json.write_text(text)
+    done = run_stage(server, tmp_path, {})
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done.err
+    assert done.err.startswith(f"error: {KEY}: Kaggle's client finds no valid credentials; create a token")
+
+
 def test_without_credentials_one_sentence_says_what_to_do(server: KaggleServer, tmp_path: Path) -> None:
     done = run_stage(server, tmp_path, {})
     assert (done.code, done.out) == (1, "")
