@@ -77,20 +77,17 @@ def load(name: str) -> Trained:
     params = load_params()
     today = params.run(name)
     file = paths.model(name) / f"{today.evaluate.weights}.pt"
-    saved = checkpoint.load(file)
+    saved = checkpoint.load_trained(file)
     block = saved["run"]
     kinds = typing.get_type_hints(part(today.task, "settings").Run, include_extras=True)
-    run = dataclasses.replace(today, **{key: build(kinds[key], block[key], f"{file}: {key}") for key in ("model", "loss")})
+    run = dataclasses.replace(
+        today, **{key: build(kinds[key], block.get(key), f"{file}: {key}") for key in ("model", "loss")}
+    )
     # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
     compute = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic
-    try:
-        model = part(run.task, "training").build_model(run, saved["stats"])
-        model.load_state_dict(saved["weights"])
-    except (RuntimeError, TypeError):
-        again = f"`dvc repro train@{name}` trains it again"
-        raise InputError(f"{file}: does not fit the network as its code is now; {again}") from None
-    model = compute.to_device(model)
+    build_model = part(run.task, "training").build_model
+    model = compute.to_device(checkpoint.restore(lambda: build_model(run, saved["stats"]), file, saved))
     return Trained(name, run, saved["stats"], saved["weights"], model, compute, part(run.task, "prediction"))
 
 
