@@ -50,13 +50,13 @@ def naming(path: Path) -> Iterator[None]:
 
 def run_stage(main: Callable[[str], None]) -> None:
     """Call `main` with the one command-line argument that every stage takes: a task's or a run's name."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(f"usage: python -m {main.__module__ if main.__module__ != '__main__' else 'stages.<stage>'} NAME")
     from stages.core.dependencies import Snapshot  # it raises the errors of this module
 
     try:
         snapshot = Snapshot()
-        main(sys.argv[1])
+        main(" ".join(sys.argv[1:]))  # a name with a space, which params.yaml may not have, is told as what it is
         snapshot.check()
     except Interrupted as stop:
         print(f"interrupted: {stop}", file=sys.stderr)
