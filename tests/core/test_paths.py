@@ -66,12 +66,17 @@ def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.mine.partial", "out"]
 
 
-def test_another_user_has_its_number_now(tmp_path: Path) -> None:
-    theirs = tmp_path / ".out.1.partial"  # of init, which only root may signal
-    theirs.touch()
-    with paths.replacing(tmp_path / "out") as partial:
-        partial.touch()
-    assert theirs.exists()
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the system does not say what a process is")
+@pytest.mark.parametrize("command", ["true", "sleep 60"], ids=["a zombie", "another program"])
+def test_a_number_that_no_process_of_ours_has_is_a_dead_ones(command: str, tmp_path: Path) -> None:
+    with subprocess.Popen(command.split()) as process:
+        if command == "true":
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # and leave the zombie
+        (tmp_path / f".out.{process.pid}.partial").mkdir()
+        with paths.replacing(tmp_path / "out") as partial:
+            partial.touch()
+        process.kill()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 STAGE = """
