@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,6 +73,8 @@ def test_a_number_that_no_process_of_ours_has_is_a_dead_ones(command: str, tmp_p
     with subprocess.Popen(command.split()) as process:
         if command == "true":
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # and leave the zombie
+        while command != "true" and b"sleep" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
         (tmp_path / f".out.{process.pid}.partial").mkdir()
         with paths.replacing(tmp_path / "out") as partial:
             partial.touch()
