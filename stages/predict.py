@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answers = iter([_compare(trained, files)]) if options.same else _predict(trained, files, failed)
     is_table = options.out is not None or any(path.is_dir() for path in options.files)
     form = "json" if options.json else "csv" if is_table else "text"
+    if trained.made_up:
+        note = f"{trained.name} was trained on made-up data, so what it says of other files means nothing"
+        print(note, file=sys.stdout if form == "text" else sys.stderr)
     with nullcontext() if options.out is None else paths.replacing(options.out) as partial:
         with nullcontext(sys.stdout) if partial is None else partial.open("w", newline="", encoding="utf-8") as out:
             _write(out, answers, form, trained.room)
@@ -61,12 +64,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class Trained(NamedTuple):
-    """A run as it was trained, with its `evaluate` block of today; room: the task's `prediction`."""
+    """A run as it was trained, with its `evaluate` block of today. made_up: on a sample. room: the task's `prediction`."""
 
     name: str
     run: Run
     stats: dict[str, Any]
     weights: dict[str, Any]
+    made_up: bool
     model: nn.Module
     compute: Compute
     room: ModuleType
@@ -88,7 +92,8 @@ def load(name: str) -> Trained:
     cudnn.deterministic = params.deterministic
     build_model = part(run.task, "training").build_model
     model = compute.to_device(checkpoint.restore(lambda: build_model(run, saved["stats"]), file, saved))
-    return Trained(name, run, saved["stats"], saved["weights"], model, compute, part(run.task, "prediction"))
+    room = part(run.task, "prediction")
+    return Trained(name, run, saved["stats"], saved["weights"], saved["made_up"], model, compute, room)
 
 
 def _expand(given: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:

@@ -198,7 +198,7 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     seed_torch(1)
     model = part(run.task, "training").build_model(run, stats)
     settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa"}
+    origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa", "made_up": True}
     result = {"history": [{}, {}, {}], "epoch": 2, "weights": model.state_dict()}
     file = paths.model(name) / f"{run.evaluate.weights}.pt"
     checkpoint.save(file, origin | result | changes)
