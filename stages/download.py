@@ -1,4 +1,4 @@
-"""Stage `download`: the raw archives of a task into data/raw/<task>/."""
+"""Stage `download`: the raw archives of a task into data/archives/<task>/."""
 
 from pathlib import Path
 from typing import Any

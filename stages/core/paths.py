@@ -16,8 +16,8 @@ PARAMS = Path("params.yaml")
 
 
 def raw(task: str) -> Path:
-    """Archives as they came."""
-    return Path("data/raw") / task
+    """Archives as they came. DVC empties the folder before the stage: so not data/raw, where people put their own."""
+    return Path("data/archives") / task
 
 
 def features(task: str) -> Path:
