@@ -149,3 +149,10 @@ def test_another_source_takes_the_place_of_the_one_before(project: Project, writ
 def test_fetched_alone_a_source_is_named_by_the_key_it_came_from(project: Project, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^tasks\.speech\.source: 'gone' is neither 'sample' nor"):
         path.fetch(["gone"], tmp_path / "out", "tasks.speech.source")
+
+
+def test_kaggle_without_a_competition_has_nothing_to_download(project: Project) -> None:
+    project.set(tasks__cifar10__competitions={})
+    with pytest.raises(InputError, match=r"^tasks\.cifar10\.competitions: names no competition to download"):
+        fetch(project, "kaggle")
+    assert not paths.raw("cifar10").exists()
