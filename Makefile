@@ -12,14 +12,19 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help setup repro test soak lint bench bench-gpu ablate lock clean
+.PHONY: help in-git setup repro test soak lint bench bench-gpu ablate lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv and install everything from requirements.lock (once)
+# Before gigabytes are installed: DVC works in a git repository, which GitHub's "Download ZIP" is not.
+in-git:
+	@git rev-parse --git-dir > /dev/null || { echo "error: DVC needs a git repository here:" \
+	  "clone the project, or git init && git add . && git commit -m 'as downloaded'"; exit 1; }
 
-$(READY): requirements.lock
+setup: in-git $(READY) ## make .venv and install everything from requirements.lock (once)
+
+$(READY): requirements.lock | in-git
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock

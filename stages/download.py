@@ -1,4 +1,4 @@
-"""Stage `download`: the raw archives of a task into data/raw/<task>/."""
+"""Stage `download`: the raw archives of a task into data/archives/<task>/."""
 
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
     if settings.source == "sample":
         part(task, "sample").make(out, settings, seed)
     elif settings.source == "kaggle":
+        if not settings.competitions:
+            raise InputError(f"tasks.{task}.competitions: names no competition to download; docs/COMPETING.md lists them")
         for stem, competition in settings.competitions.items():
             kaggle.fetch(competition, out, cache, f"tasks.{task}.competitions.{stem}", max_bytes=max_bytes)
     elif settings.source == "public":

@@ -17,10 +17,10 @@ def main(name: str) -> None:
     task = part(run.task, "training")
     params.tell_hidden(name)
     checksums.check(paths.features(run.task))
-    saved = checkpoint.load(paths.model(name) / f"{run.evaluate.weights}.pt")
+    file = paths.model(name) / f"{run.evaluate.weights}.pt"
+    saved = checkpoint.load_trained(file)
     compute = device.choose(params.device, params.precision, params.deterministic)
-    model = compute.to_device(task.build_model(run, saved["stats"]))
-    model.load_state_dict(saved["weights"])
+    model = compute.to_device(checkpoint.restore(lambda: task.build_model(run, saved["stats"]), file, saved))
     with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()
         predictions_to.mkdir()

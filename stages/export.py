@@ -26,12 +26,13 @@ def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
     onnx_graph.require()
-    saved = checkpoint.load(paths.model(name) / f"{run.evaluate.weights}.pt")
+    source = paths.model(name) / f"{run.evaluate.weights}.pt"
+    saved = checkpoint.load_trained(source)
     _check_parameters(name, run, saved)
     digest = checkpoint.weights_hash(saved["weights"])
     metrics = _metrics(name, digest)
-    model = part(run.task, "training").build_model(run, saved["stats"]).eval()
-    model.load_state_dict(saved["weights"])
+    build_model = part(run.task, "training").build_model
+    model = checkpoint.restore(lambda: build_model(run, saved["stats"]), source, saved).eval()
     export = part(run.task, "export")
     graph = export.graph(model, saved["stats"])
     if hasattr(export, "as_evaluated"):

@@ -8,6 +8,7 @@ params.yaml decides what it decides in `evaluate`, so that both say the same of 
 import argparse
 import dataclasses
 import json
+import re
 import sys
 import typing
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ from stages.data.tables import row
 from stages.tasks import load_params, part
 
 TOGETHER = 64  # files that are in memory at a time
+FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answers = iter([_compare(trained, files)]) if options.same else _predict(trained, files, failed)
     is_table = options.out is not None or any(path.is_dir() for path in options.files)
     form = "json" if options.json else "csv" if is_table else "text"
+    if trained.made_up:
+        note = f"{trained.name} was trained on made-up data, so what it says of other files means nothing"
+        print(note, file=sys.stdout if form == "text" else sys.stderr)
     with nullcontext() if options.out is None else paths.replacing(options.out) as partial:
         with nullcontext(sys.stdout) if partial is None else partial.open("w", newline="", encoding="utf-8") as out:
             _write(out, answers, form, trained.room)
@@ -59,12 +64,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class Trained(NamedTuple):
-    """A run as it was trained, with its `evaluate` block of today; room: the task's `prediction`."""
+    """A run as it was trained, with its `evaluate` block of today. made_up: on a sample. room: the task's `prediction`."""
 
     name: str
     run: Run
     stats: dict[str, Any]
     weights: dict[str, Any]
+    made_up: bool
     model: nn.Module
     compute: Compute
     room: ModuleType
@@ -75,21 +81,19 @@ def load(name: str) -> Trained:
     params = load_params()
     today = params.run(name)
     file = paths.model(name) / f"{today.evaluate.weights}.pt"
-    saved = checkpoint.load(file)
+    saved = checkpoint.load_trained(file)
     block = saved["run"]
     kinds = typing.get_type_hints(part(today.task, "settings").Run, include_extras=True)
-    run = dataclasses.replace(today, **{key: build(kinds[key], block[key], f"{file}: {key}") for key in ("model", "loss")})
+    run = dataclasses.replace(
+        today, **{key: build(kinds[key], block.get(key), f"{file}: {key}") for key in ("model", "loss")}
+    )
     # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
     compute = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic
-    try:
-        model = part(run.task, "training").build_model(run, saved["stats"])
-        model.load_state_dict(saved["weights"])
-    except (RuntimeError, TypeError):
-        again = f"`dvc repro train@{name}` trains it again"
-        raise InputError(f"{file}: does not fit the network as its code is now; {again}") from None
-    model = compute.to_device(model)
-    return Trained(name, run, saved["stats"], saved["weights"], model, compute, part(run.task, "prediction"))
+    build_model = part(run.task, "training").build_model
+    model = compute.to_device(checkpoint.restore(lambda: build_model(run, saved["stats"]), file, saved))
+    room = part(run.task, "prediction")
+    return Trained(name, run, saved["stats"], saved["weights"], saved["made_up"], model, compute, room)
 
 
 def _expand(given: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
@@ -164,7 +168,14 @@ def _write(out: TextIO, answers: Iterator[dict[str, Any]], form: str, room: Modu
             single = {key: value for key, value in answer.items() if not isinstance(value, list | dict)}
             if number == 0:
                 out.write(row(single))
-            out.write(row(f"{value:.4f}" if isinstance(value, float) else value for value in single.values()))
+            out.write(row(_cell(key, value) for key, value in single.items()))
+
+
+def _cell(key: str, value: Any) -> Any:
+    """A file's name that a spreadsheet would compute is quoted; phonemes may well begin with @."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"'{value}" if key in ("file", "other") and FORMULA.match(value) else value
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def main(name: str) -> None:
     lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
     # What a checkpoint says of its origin; how it is evaluated is not a part of that.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data}
+    made_up = params.task(run.task).source == "sample"
+    settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data, "made_up": made_up}
     computed = [params.deterministic, params.compile, compute.name, compute.precision, torch.__version__]
     fingerprint = _fingerprint(name, settings, computed)
     with distributed.processes(compute.device):

@@ -2,7 +2,8 @@
 
 DVC 3.67 trusts its own cache: it checks out a file whose bits have flipped, and calls it up to date. The name of each file
 is its MD5. Where the workspace still has a good copy, that takes its place. Outputs that are damaged themselves are removed;
-`dvc repro` makes them again, `dvc pull` fetches them.
+`dvc repro` makes them again, `dvc pull` fetches them. On a full disk DVC exits with 0 all the same, and dvc.lock names what
+is in no cache: such outputs are listed.
 """
 
 import json
@@ -51,11 +52,22 @@ def main() -> None:
     if lost := damaged.keys() - repaired:
         back = "`dvc repro`, `dvc pull` or `dvc commit` brings them back"
         raise InputError(f"{cache}: {len(lost)} of {len(files)} files were damaged; {back}")
+    absent = [out for out in repo.index.outs if out.use_cache and not _is_cached(cache, out)]
+    for out in absent:
+        print(f"not in the cache: {Path(out.fs_path).relative_to(repo.root_dir)}")
+    if absent:
+        back = "`dvc commit -f` takes them from the workspace, `dvc pull` or `dvc repro` brings the others"
+        raise InputError(f"{cache}: lacks {len(absent)} of the outputs that dvc.lock names; {back}")
     print(f"{len(files)} files, all as they were" if not damaged else f"{len(files)} files, all as they were again")
 
 
 def _is_whole(file: Path) -> bool:
     return file_hash(file, "md5") == (file.parent.name + file.name).removesuffix(".dir")
+
+
+def _is_cached(cache: Path, out: Output) -> bool:
+    """Whether the cache has all of an output, if dvc.lock names it at all."""
+    return all((cache / name[:2] / name[2:]).is_file() for name in _parts(cache, out).values())
 
 
 def _parts(cache: Path, out: Output) -> dict[Path, str]:

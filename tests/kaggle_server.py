@@ -50,6 +50,7 @@ class Fault:
     stall: float | None = None  # the share after which nothing more comes, while the connection stays
     pause: float = 0.0  # seconds before each piece of the body
     longer: int = 0  # what Content-Length says beyond the true length
+    late: float = 0.0  # seconds before a method of the API does what it was asked for; its client may have gone by then
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ class KaggleServer:
         self.publishes_md5 = self.serves_ranges = True
         self.submission_states = ["PENDING", "COMPLETE"]
         self.public_score, self.private_score, self.error_description = "0.93210", "", "Submission contains null values"
-        self.daily_limit, self.limited_by_total = 5, False
+        self.daily_limit, self.limited_by_total, self.limit_status = 5, False, 400
+        self.list_lag = 0.0  # seconds before a submission is in ListSubmissions
+        self.together: threading.Barrier | None = None  # which each answer of ListSubmissions waits at
         self.page_size = 100  # what a page of ListSubmissions holds at most
         self.uploads: dict[str, bytes] = {}
         self.submissions: list[dict[str, Any]] = []  # as CreateSubmission was asked for them, with their `ref`
@@ -137,6 +140,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return self._error(fault.status, fault.message, fault.headers)
             if fault.stall is not None:
                 return self._hang()
+            self.fake.stopping.wait(fault.late)
             self.is_mute = fault.cut is not None
         if call == "IntrospectToken":
             active = payload["token"] == self.fake.token
@@ -227,8 +231,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if payload["blobFileTokens"] not in self.fake.uploads:
             return self._error(400, "The uploaded file was not found")
         if len(self.fake.submissions) >= self.fake.daily_limit:
-            return self._error(400, DAILY_LIMIT)
-        submission = payload | {"ref": 1000 + len(self.fake.submissions)}
+            return self._error(self.fake.limit_status, DAILY_LIMIT)
+        submission = payload | {"ref": 1000 + len(self.fake.submissions), "made": time.monotonic()}
         self.fake.submissions.append(submission)
         return self._json({"message": f"Successfully submitted to {payload['competitionName']}", "ref": submission["ref"]})
 
@@ -239,10 +243,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self._json(self._submission(payload["ref"], states.pop(0) if len(states) > 1 else states[0]))
 
     def _list_submissions(self, payload: dict[str, Any]) -> None:
-        of_competition = [s for s in self.fake.submissions if s["competitionName"] == payload["competitionName"]]
+        shown = [s for s in self.fake.submissions if s["made"] + self.fake.list_lag <= time.monotonic()]
+        of_competition = [s for s in shown if s["competitionName"] == payload["competitionName"]]
         listed = [self._submission(s["ref"], self.fake.submission_states[0]) for s in reversed(of_competition)]
         start = int(payload.get("pageToken") or 0)
         end = start + min(payload.get("pageSize", 20), self.fake.page_size)
+        if self.fake.together is not None:
+            self.fake.together.wait()
         self._json({"submissions": listed[start:end], "nextPageToken": str(end) if end < len(listed) else ""})
 
     def _get_limits(self, payload: dict[str, Any]) -> None:

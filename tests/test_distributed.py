@@ -129,7 +129,7 @@ def test_all_processes_stop_at_the_step_at_which_one_is_interrupted(project: Pro
     # torchrun may end one of them while it says so
     assert "interrupted: `dvc repro` continues after epoch" in errors and "RuntimeError" not in errors
     (state,) = Path(".resume/custom_resnet").rglob("state.pt")
-    assert len(torch.load(state, weights_only=True)["history"]) >= 2
+    assert len(torch.load(state, weights_only=True)["state"]["history"]) >= 2
 
 
 def test_what_cannot_be_shared_out_is_refused(project: Project) -> None:

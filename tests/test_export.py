@@ -17,9 +17,9 @@ from dvc.repo import Repo
 from gto.constants import assert_name_is_valid
 from torch import Tensor, nn
 
-from stages import export
+from stages import evaluate, export, predict
 from stages.compute.device import seed_torch
-from stages.core import paths
+from stages.core import checksums, paths
 from stages.core.errors import InputError
 from stages.data import checkpoint
 from stages.exporting import card, onnx_graph
@@ -198,7 +198,7 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     seed_torch(1)
     model = part(run.task, "training").build_model(run, stats)
     settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa"}
+    origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa", "made_up": True}
     result = {"history": [{}, {}, {}], "epoch": 2, "weights": model.state_dict()}
     file = paths.model(name) / f"{run.evaluate.weights}.pt"
     checkpoint.save(file, origin | result | changes)
@@ -304,6 +304,38 @@ def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(
     with pytest.raises(InputError, match=sentence):
         export.main(name)
     assert not (project.folder / "exports").exists()
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (lambda saved: {"a": 1}, "is not a checkpoint of this project, for its 'run' is missing or wrong; `dvc repro -f"),
+        (lambda saved: saved["weights"], "is not a checkpoint of this project"),
+        (lambda saved: saved | {"weights": [1]}, "for its 'weights' is missing or wrong"),
+        (lambda saved: saved | {"weights": {"a": 1}}, "for 'a' in its weights is no tensor"),
+        (lambda saved: saved | {"weights": {}}, "does not fit the network as its code is now; `dvc repro train@"),
+        (lambda saved: saved | {"stats": {}}, "does not fit the network as its code is now"),
+        (
+            lambda saved: saved | {"weights": {name: tensor * torch.nan for name, tensor in saved["weights"].items()}},
+            "in its weights is not finite, so nothing can be said with them; `dvc repro -f train@custom_resnet`",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", [export.main, evaluate.main, predict.load])
+def test_a_checkpoint_of_something_else_is_a_sentence_and_no_result(
+    command: Any, harm: Any, sentence: str, project: Project
+) -> None:
+    trained(project)
+    file = paths.model("custom_resnet") / "last.pt"
+    content = harm(checkpoint.load(file))
+    checkpoint.save(file, content)
+    paths.evaluation("custom_resnet").unlink()
+    paths.features("cifar10").mkdir(parents=True)
+    checksums.write(paths.features("cifar10"))
+    with pytest.raises(InputError, match=re.escape(sentence)) as caught:
+        command("custom_resnet")
+    assert str(caught.value).startswith(f"{file}: ") and "\n" not in str(caught.value)
+    assert not (project.folder / "exports").exists() and not paths.evaluation("custom_resnet").exists()
 
 
 def test_missing_packages_are_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_the_new_task_does_what_the_others_do(checkout: Checkout) -> None:
 
 
 def test_the_new_task_names_a_damaged_line(checkout: Checkout) -> None:
-    [archive] = (checkout.folder / "data/raw/digits").iterdir()
+    [archive] = (checkout.folder / "data/archives/digits").iterdir()
     with zipfile.ZipFile(archive) as old:
         contents = {name: old.read(name) for name in old.namelist()}
     lines = contents["train.csv"].split(b"\n")
@@ -78,7 +78,7 @@ def test_the_new_task_names_a_damaged_line(checkout: Checkout) -> None:
         new.writestr("train.csv", b"\n".join(lines))
         new.writestr("test.csv", contents["test.csv"])
     said = checkout.run("python -m stages.normalize digits 2>&1 || true")
-    assert said.startswith("error: data/raw/digits/digits.zip: train.csv: line 4: must be 784 grey values"), said
+    assert said.startswith("error: data/archives/digits/digits.zip: train.csv: line 4: must be 784 grey values"), said
     change_params(checkout.folder / "params.yaml", tasks__digits__on_bad="skip")
     said = checkout.run("python -m stages.normalize digits")
     assert "items: 899 train, 100 dev, 200 test\nsubmission: submission.csv (ImageId,Label)\nleft out: " in said

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stages.core.errors import InputError, describe, naming
+from stages.core.errors import InputError, describe, naming, run_stage
 from tests.conftest import ROOT, Project
 from tests.soak.disk import Disk, NotAllowed
 from tests.sources.test_http import BODY, SHA256, Answer, Site, site  # noqa: F401  (a fixture)
@@ -111,7 +111,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(project: Proj
     assert run(SAVE, "100").returncode == 0
     before = contents(project.folder / "models")
     said = refusal(run(SAVE, "100000", preexec_fn=limited(200_000)))
-    assert "file too large; a limit (ulimit -f) forbids" in said and str(project.folder) in said
+    assert said == "models/last.pt: file too large; a limit (ulimit -f) forbids this process files of that size"
     assert contents(project.folder / "models") == before
     assert run(SAVE, "100000").returncode == 0
     assert contents(project.folder / "models") != before
@@ -256,6 +256,15 @@ def from_worker(error: Exception) -> Exception:
 def test_what_a_person_is_told_is_one_sentence(error: Exception, words: str) -> None:
     said = describe(error)
     assert said is not None and said.startswith(words) and "\n" not in said
+
+
+def test_a_name_with_a_space_which_the_shell_takes_apart_reaches_the_check_of_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = list[str]()
+    monkeypatch.setattr(sys, "argv", ["find_lr", "my", "resnet"])
+    run_stage(taken.append)
+    assert taken == ["my resnet"]
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), RuntimeError("shapes differ"), from_worker(ValueError("a bug"))])

@@ -222,7 +222,7 @@ def test_bad_parameters_are_one_sentence(project: Project, old: str, new: str, m
     Path("params.yaml").write_text(text.replace(old, new, 1))
     result = stage("download", "cifar10")
     assert result.returncode == 1 and message in result.stderr and result.stderr.count("\n") == 1, result.stderr
-    assert not Path("data/raw/cifar10").exists()
+    assert not Path("data/archives/cifar10").exists()
 
 
 def test_an_unknown_run_or_task_is_named(project: Project) -> None:

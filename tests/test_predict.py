@@ -70,13 +70,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def ask(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """ask(*arguments) -> what it prints in the trained project, and on stderr."""
+    """ask(*arguments) -> what it prints in the trained project, and on stderr, below the line about made-up data."""
     monkeypatch.chdir(folder)
 
     def ask(*arguments: object, code: int = 0) -> tuple[str, str]:
         capsys.readouterr()
         assert predict.main([str(argument) for argument in arguments]) == code
-        return capsys.readouterr()
+        said = capsys.readouterr()
+        note = f"{arguments[0]} was trained on made-up data, so what it says of other files means nothing\n"
+        assert (said.out + said.err).count(note) == 1
+        return said.out.removeprefix(note), said.err.removeprefix(note)
 
     return ask
 
@@ -216,6 +219,26 @@ def test_a_table_keeps_names_of_any_characters(ask: Any, tmp_path: Path) -> None
         str(tmp_path / name) for name in names
     ]
     assert "\r\n" not in table
+
+
+@pytest.mark.parametrize(("options", "is_clean"), [((), False), (("--json",), True), (("--out", "t.csv"), True)])
+def test_a_network_of_made_up_data_says_so_first_and_tables_stay_clean(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: tuple[str], is_clean: bool
+) -> None:
+    monkeypatch.chdir(folder)
+    predict.main(["custom_resnet", str(find("test/2.png")[0]), *options])
+    said = capsys.readouterr()
+    assert (said.err if is_clean else said.out).splitlines()[0].startswith("custom_resnet was trained on made-up data")
+    assert "made-up" not in (said.out if is_clean else said.err)
+
+
+def test_a_table_has_no_cell_that_a_spreadsheet_would_compute(ask: Any, tmp_path: Path) -> None:
+    names = ["=cmd|' !A0.png", "+1.png", "-1.png", "@x.png", "plain.png"]
+    for name in names:
+        Path(name).write_bytes(find("test/2.png")[0].read_bytes())
+    ask("custom_resnet", "--out", tmp_path / "t.csv", "--", *names)
+    expected = [f"'{name}" for name in names[:-1]] + names[-1:]
+    assert [row["file"] for row in rows((tmp_path / "t.csv").read_text())] == expected
 
 
 BAD = [

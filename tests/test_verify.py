@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Checkout
+from tests.conftest import ROOT, Checkout
 from tests.test_remote import digests
 
 
@@ -66,3 +66,24 @@ def test_damaged_data_are_named_and_never_used(checkout: Checkout, path: str, st
         assert f"error: {path}: is damaged" in checkout.run(f"! dvc repro -f -s {stage}@lenet 2>&1"), stage
     checkout.run(f"rm -r {output}; python -m stages.verify; dvc repro")
     assert outputs(checkout) == before
+
+
+PIPELINE = """
+stages:
+  make: {cmd: "mkdir made && echo good > made/file && echo other > plain", outs: [made, plain]}
+"""
+
+
+@pytest.mark.parametrize(("content", "output"), [(b"good\n", "made"), (b'[{"', "made"), (b"other\n", "plain")])
+def test_what_dvc_lock_names_and_no_cache_holds_is_listed(content: bytes, output: str, tmp_path: Path) -> None:
+    """As after DVC has met a full disk: it says so, and exits with 0."""
+    checkout = Checkout(tmp_path)
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    verify = f"PYTHONPATH={ROOT} python -m stages.verify"
+    assert "all as they were" in checkout.run(f"dvc init --no-scm -q && dvc repro -q && {verify}")
+    [lost] = [file for file in tmp_path.glob(".dvc/cache/files/md5/*/*") if file.read_bytes().startswith(content)]
+    lost.unlink()
+    told = checkout.run(f"! {verify}")
+    assert f"not in the cache: {output}\n" in told and told.count("not in the cache") == 1
+    assert "lacks 1 of the outputs that dvc.lock names; `dvc commit -f` takes them from the workspace" in told
+    assert "all as they were" in checkout.run(f"dvc commit -f -q && {verify}")

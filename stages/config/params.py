@@ -9,6 +9,7 @@ Torch-free, because download and submit read it too.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,9 @@ from stages.config.check import build, mapping, nearest
 from stages.config.schema import Epochs, OneCycle, Params, Run
 from stages.core import paths
 from stages.core.errors import InputError
+
+# Of a task or a run: a part of a command line, of paths, and of DVC's names of stages and parameters.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 def load(settings: Callable[[str], ModuleType], path: Path = paths.PARAMS) -> Params:
@@ -33,6 +37,10 @@ def load(settings: Callable[[str], ModuleType], path: Path = paths.PARAMS) -> Pa
         if key not in content:
             raise InputError(f"{key}: missing; add it to {path}")
     blocks = {key: mapping(content[key], key) for key in ("tasks", "runs")}
+    for key, block in blocks.items():
+        for name in block:
+            if not NAME.fullmatch(name):
+                raise InputError(f"{key}.{' '.join(name.split())}: a name may have letters, digits, _ and - (not in front)")
     tasks = {name: build(settings(name).Settings, block, f"tasks.{name}") for name, block in blocks["tasks"].items()}
     params: Params = build(Params, {**content, "tasks": tasks, "runs": {}}, "")
     for name, block in blocks["runs"].items():

@@ -35,24 +35,28 @@ class Interrupted(Exception):
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let a system error name this file where it names none, as when the disk is full."""
+    """Let a system error name this file where it names none, as when the disk is full.
+
+    torch.save, which a full disk stopped, goes on to complain of what it could not write: then it is the error before.
+    """
     try:
         yield
-    except OSError as error:
-        if error.filename is None and error.errno is not None:
-            error.filename = str(path)
+    except Exception as error:
+        cause = error if isinstance(error, OSError) else error.__context__
+        if isinstance(cause, OSError) and cause.filename is None and cause.errno is not None:
+            cause.filename = str(path)
         raise
 
 
 def run_stage(main: Callable[[str], None]) -> None:
     """Call `main` with the one command-line argument that every stage takes: a task's or a run's name."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(f"usage: python -m {main.__module__ if main.__module__ != '__main__' else 'stages.<stage>'} NAME")
     from stages.core.dependencies import Snapshot  # it raises the errors of this module
 
     try:
         snapshot = Snapshot()
-        main(sys.argv[1])
+        main(" ".join(sys.argv[1:]))  # a name with a space, which params.yaml may not have, is told as what it is
         snapshot.check()
     except Interrupted as stop:
         print(f"interrupted: {stop}", file=sys.stderr)
@@ -120,6 +124,6 @@ def describe(error: Exception) -> str | None:
             return text
         reason = f"{error.filename or Path.cwd()}: {error.strerror[:1].lower()}{error.strerror[1:]}"
         return f"{reason}; {ADVICE[error.errno]}" if error.errno in ADVICE else reason
-    # torch.save, which a full disk stopped, goes on to complain of what it could not write.
+    # As `naming` has it.
     inner = error.__context__
     return describe(inner) if isinstance(inner, OSError) and inner.errno in ADVICE else None

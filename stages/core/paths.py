@@ -16,8 +16,8 @@ PARAMS = Path("params.yaml")
 
 
 def raw(task: str) -> Path:
-    """Archives as they came."""
-    return Path("data/raw") / task
+    """Archives as they came. DVC empties the folder before the stage: so not data/raw, where people put their own."""
+    return Path("data/archives") / task
 
 
 def features(task: str) -> Path:
@@ -155,13 +155,16 @@ def output(final: Path) -> Iterator[Path]:
 
 
 def _is_running(process: int) -> bool:
+    """Whether a Python process has this number. Not a zombie, which in a container nobody may ever wait for."""
     try:
         os.kill(process, 0)
+        if command := Path(f"/proc/{process}/cmdline").read_bytes():
+            return b"python" in command
+        return b") Z " not in Path(f"/proc/{process}/stat").read_bytes()
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # another user's
+    except OSError:  # another user's; or a system without /proc
         return True
-    return True
 
 
 def _remove(path: Path) -> None:

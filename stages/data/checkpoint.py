@@ -8,15 +8,23 @@ comes before; PyTorch itself does not notice a flipped bit.
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.core.hashes import file_hash
+
+# What `train` writes, and of what kind.
+TRAINED = {"run": dict, "lr": float, "seed": int, "stats": dict, "data": str} | {
+    "history": list,
+    "epoch": int,
+    "weights": dict,
+}
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -44,6 +52,34 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a checkpoint, for it holds a {type(content).__name__}")
     return content
+
+
+def load_trained(path: Path) -> dict[str, Any]:
+    """A checkpoint that `train` wrote. Raises InputError as `load` does, and if it is another program's or not finite."""
+    saved = load(path)
+    again = f"`dvc repro -f train@{path.parent.name}` makes it again"
+    for key, kind in TRAINED.items():
+        if not isinstance(saved.get(key), kind):
+            raise InputError(f"{path}: is not a checkpoint of this project, for its {key!r} is missing or wrong; {again}")
+    for name, tensor in saved["weights"].items():
+        if not isinstance(tensor, torch.Tensor):
+            raise InputError(
+                f"{path}: is not a checkpoint of this project, for {name!r} in its weights is no tensor; {again}"
+            )
+        if not tensor.isfinite().all():
+            raise InputError(f"{path}: {name!r} in its weights is not finite, so nothing can be said with them; {again}")
+    return saved
+
+
+def restore(build: Callable[[], nn.Module], path: Path, saved: dict[str, Any]) -> nn.Module:
+    """The network that `build` makes, with the weights of `load_trained`. Raises InputError if they do not fit."""
+    try:
+        model = build()
+        model.load_state_dict(saved["weights"])
+    except (RuntimeError, TypeError, KeyError):
+        again = f"`dvc repro train@{path.parent.name}` trains it again"
+        raise InputError(f"{path}: does not fit the network as its code is now; {again}") from None
+    return model
 
 
 def _is_whole(path: Path) -> bool:

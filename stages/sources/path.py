@@ -13,11 +13,14 @@ def fetch(sources: list[str], out: Path, where: str, max_bytes: int | None = Non
 
     A relative path is meant from the original repository, or it would break in `dvc exp run --temp` and the queue.
     where: the key in params.yaml, for messages. max_bytes: what an archive may unpack to. Raises InputError: no such path,
-    not an archive, two of one name.
+    one in the folder of this stage's outputs, not an archive, two of one name.
     """
     taken: dict[str, Path] = {}
     for source in sources:
         path = _find(source)
+        if (paths.root() / paths.raw("")).resolve() in (path.parent.resolve(), *path.parent.resolve().parents):
+            lies = f"{source!r} lies in {paths.raw('')}, which DVC empties before this stage"
+            raise InputError(f"{where}: {lies}; keep your archives elsewhere")
         if not source or not path.exists():
             raise InputError(f"{where}: {source!r} is neither 'sample' nor a file or folder (looked for {path.absolute()})")
         name = f"{path.resolve().name}.zip" if path.is_dir() else path.name

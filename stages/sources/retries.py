@@ -43,7 +43,7 @@ class Retries:
         """Sleep before the next attempt. Raises InputError if the failure is permanent or too many came in a row."""
         again = "run the same command again later, it continues where it stopped"
         asked = self._retry_after(error)
-        if not _is_temporary(error):
+        if not self.is_temporary(error):
             advice = self.advice(None if error.response is None else error.response.status_code)
         elif asked > self.longest_wait:
             advice = f"it asks to wait for {asked / 60:.0f} minutes; {again}"
@@ -52,12 +52,12 @@ class Retries:
                 self._retry = self._retry.increment(error=error)
                 seconds = asked or self._retry.get_backoff_time()
                 count = f"{len(self._retry.history)} of {self.attempts}"
-                print(f"{self._outline(error)}; trying again in {seconds:.0f} s ({count})", file=sys.stderr)
+                print(f"{self.outline(error)}; trying again in {seconds:.0f} s ({count})", file=sys.stderr)
                 time.sleep(seconds)
                 return
             except MaxRetryError:
                 advice = f"given up after {self.attempts} attempts in a row; {again}"
-        raise InputError(f"{self.where}: {self._outline(error)}; {advice}") from None
+        raise InputError(f"{self.where}: {self.outline(error)}; {advice}") from None
 
     def run(self, call: Callable[[], T]) -> T:
         """call() until it succeeds."""
@@ -69,6 +69,12 @@ class Retries:
             else:
                 self.reset()
                 return result
+
+    def is_temporary(self, error: requests.RequestException) -> bool:
+        """Whether another attempt may succeed."""
+        if error.response is None:
+            return isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError))
+        return error.response.status_code in TEMPORARY
 
     def advice(self, status: int | None) -> str:
         """What to do about a refusal; without a status the request could not even be made."""
@@ -84,7 +90,7 @@ class Retries:
         except InvalidHeader:
             return 0.0
 
-    def _outline(self, error: requests.RequestException) -> str:
+    def outline(self, error: requests.RequestException) -> str:
         """What went wrong, without the exception's own text, which may hold a signed address."""
         cause = next(iter(error.args), None)
         if isinstance(error, BrokenOff):
@@ -97,9 +103,3 @@ class Retries:
             kind = type(getattr(cause, "reason", None) or error).__name__
             return f"the connection to {self.server} broke or could not be made ({kind})"
         return f"{self.server} answers {error.response.status_code} ({self.reason(error.response)})"
-
-
-def _is_temporary(error: requests.RequestException) -> bool:
-    if error.response is None:
-        return isinstance(error, (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError))
-    return error.response.status_code in TEMPORARY

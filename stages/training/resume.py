@@ -27,14 +27,18 @@ class Resume:
         self._folder, self._seconds, self._saved = folder, 60 * minutes, time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The last saved state; None if there is none. A damaged one is reported and counts as none."""
+        """The last saved state; None if there is none. A damaged or foreign one is reported and counts as none."""
         if self._folder is None or not (file := self._folder / STATE).is_file():
             return None
         try:
-            return checkpoint.load(file)
+            found = checkpoint.load(file)
+            if found.get("training") != self._folder.name:
+                raise InputError(f"{file}: is not a state of this training")
         except InputError as error:
             print(f"{error.args[0].split(';')[0]}: training starts from the beginning")
             return None
+        state: dict[str, Any] = found["state"]
+        return state
 
     @property
     def is_due(self) -> bool:
@@ -43,7 +47,7 @@ class Resume:
 
     def save(self, state: dict[str, Any]) -> None:
         if self._folder is not None:
-            checkpoint.save(self._folder / STATE, state)
+            checkpoint.save(self._folder / STATE, {"training": self._folder.name, "state": state})
         self._saved = time.monotonic()
 
     def discard(self) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from stages.compute import distributed
 from stages.compute.device import Compute
 from stages.config.schema import Run
+from stages.core.errors import InputError
 
 
 def take_step(
@@ -21,11 +22,21 @@ def take_step(
     compute: Compute,
     lr: float,
 ) -> tuple[Tensor, Tensor]:
-    """One step of gradient descent at the rate `lr`: the items' losses and training metrics, (N,) each."""
+    """One step of gradient descent at the rate `lr`: the items' losses and training metrics, (N,) each.
+
+    Raises InputError where the batch is too small for batch norm.
+    """
     for group in optimizer.param_groups:
         group["lr"] = lr
-    with compute.autocast():
-        output = task.forward(model, batch)
+    try:
+        with compute.autocast():
+            output = task.forward(model, batch)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            "batch_size: batch norm needs two values of each channel, which one small item does not leave; give another size"
+        ) from None
     losses: Tensor = task.loss(output, batch, run.loss)
     optimizer.zero_grad(set_to_none=True)
     scaler.scale(distributed.mean_loss(losses)).backward()

@@ -95,6 +95,34 @@ def test_a_wrong_budget_is_told_what_a_budget_is(plain: Project, budget: object,
     assert problem() == f"runs.pblstm.{expected}"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["resnet.v2", "my resnet", "a@b", "../../x", "<img>", "x;touch F", "-x", "", "r\u00e9seau", "a$(b)", "a:b", "a\n"],
+)
+@pytest.mark.parametrize(("kind", "like"), [("runs", "custom_resnet"), ("tasks", "cifar10")])
+def test_a_name_that_dvc_or_a_path_cannot_have_is_refused(plain: Project, kind: str, like: str, name: str) -> None:
+    block = YAML(typ="safe").load(plain.folder / "params.yaml")[kind][like]
+    change(plain, {kind: {name: block}})
+    assert problem() == f"{kind}.{name.strip()}: a name may have letters, digits, _ and - (not in front)"
+
+
+def test_a_term_is_switched_by_the_overrides_that_the_document_shows(plain: Project) -> None:
+    hydra = pytest.importorskip("dvc.utils.hydra")
+    document = (ROOT / "docs/COMPETING.md").read_text()
+    shown = [line.strip("'") for line in re.findall(r"-S ('~[^']+'|tasks\.faces\.competitions\S+)", document)]
+    hydra.apply_overrides(plain.folder / "params.yaml", shown)
+    term = "11785-hw-2-p-2-face-verification-spring-2026"
+    assert load_params().task("faces").competitions == {"verification": term}
+    change(plain, {"tasks.faces.competitions": {}})
+    assert load_params().task("faces").competitions == {}
+
+
+def test_a_name_of_letters_digits_and_strokes_is_taken(plain: Project) -> None:
+    block = YAML(typ="safe").load(plain.folder / "params.yaml")["runs"]["custom_resnet"]
+    change(plain, {"runs": {"Resnet-2_b": block, "2": block}})
+    assert load_params().runs.keys() == {"Resnet-2_b", "2"}
+
+
 @pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "1E-3", "0.001", ".001"])
 def test_a_learning_rate_typed_by_hand_is_a_number(plain: Project, text: str) -> None:
     replace_line(plain, "lr", f"lr: {text}")

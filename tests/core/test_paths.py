@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -66,12 +67,19 @@ def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.mine.partial", "out"]
 
 
-def test_another_user_has_its_number_now(tmp_path: Path) -> None:
-    theirs = tmp_path / ".out.1.partial"  # of init, which only root may signal
-    theirs.touch()
-    with paths.replacing(tmp_path / "out") as partial:
-        partial.touch()
-    assert theirs.exists()
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the system does not say what a process is")
+@pytest.mark.parametrize("command", ["true", "sleep 60"], ids=["a zombie", "another program"])
+def test_a_number_that_no_process_of_ours_has_is_a_dead_ones(command: str, tmp_path: Path) -> None:
+    with subprocess.Popen(command.split()) as process:
+        if command == "true":
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # and leave the zombie
+        while command != "true" and b"sleep" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
+        (tmp_path / f".out.{process.pid}.partial").mkdir()
+        with paths.replacing(tmp_path / "out") as partial:
+            partial.touch()
+        process.kill()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 STAGE = """

@@ -77,6 +77,19 @@ def test_a_damaged_state_is_told_and_forgotten(tmp_path: Path, capsys: pytest.Ca
     assert "state.pt: damaged or foreign: its checksum does not match: training starts from the beginning" in told
 
 
+@pytest.mark.parametrize("content", [{"a": 1}, {"weights": {}, "epoch": 3}, {"training": "def", "state": {"epoch": 3}}])
+def test_a_state_of_something_else_is_told_and_the_next_one_takes_its_place(
+    content: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run" / "abc" / STATE
+    checkpoint.save(file, content)
+    with resuming(file.parent) as resume:
+        assert resume.load() is None
+        assert capsys.readouterr().out == f"{file}: is not a state of this training: training starts from the beginning\n"
+        resume.save({"epoch": 4})
+        assert resume.load() == {"epoch": 4}
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short", bytes(100)])
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.pt"

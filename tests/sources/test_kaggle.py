@@ -58,13 +58,14 @@ def fetch(tmp_path: Path) -> Any:
     return run
 
 
-def refused(fetch: Any, *words: str) -> None:
-    """fetch() raises a sentence with these words in it, and no archive is in place."""
+def refused(fetch: Any, *words: str) -> str:
+    """The one sentence in which fetch() fails, with these words in it."""
     with pytest.raises(InputError) as caught:
         fetch()
     for word in words:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def stage(server: KaggleServer, folder: Path, credentials: dict[str, str], **constants: Any) -> subprocess.Popen[str]:
@@ -143,6 +144,20 @@ def test_a_killed_download_is_continued_by_the_next_process(server: KaggleServer
     assert done.code == 0, done.err
     assert (tmp_path / "work" / "out" / "cifar-10.zip").read_bytes() == server.archives["cifar-10"]
     assert server.requests[-1].headers["Range"] == f"bytes={size}-"
+
+
+EXPIRED = Fault(403, "Request has expired")
+
+
+@pytest.mark.parametrize("cut", [[], [Fault(cut=0.6)], [Fault(cut=0.6), Fault()]], ids=["at once", "in between", "resuming"])
+def test_an_address_that_has_expired_is_asked_for_once_more(cut: list[Fault], server: KaggleServer, fetch: Any) -> None:
+    server.faults["archive"] = [*cut, EXPIRED]
+    assert fetch() == server.archives["cifar-10"]
+    assert len(server.calls("DownloadDataFiles")) == (3 if cut else 2)
+    server.faults["archive"] = [*cut, EXPIRED, *cut[1:], EXPIRED]
+    said = refused(fetch, f"{KEY}: Kaggle's storage refuses the address that Kaggle gives", "the same command continues")
+    assert "rules" not in said
+    assert fetch() == server.archives["cifar-10"]
 
 
 def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,6 +301,16 @@ def test_credentials_are_taken_where_the_client_takes_them(server: KaggleServer,
     assert run_stage(server, tmp_path, {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": server.key}).code == 0
     (kaggle_json.parent / "access_token").write_text(f"{server.token}\n")
     assert run_stage(server, tmp_path, {}).code == 0
+
+
+@pytest.mark.parametrize("text", ["[1]", '"text"', "5", '[["username", "key"]]'])
+def test_a_kaggle_json_that_holds_something_else_is_no_credentials(
+    text: str, server: KaggleServer, kaggle_json: Path, tmp_path: Path
+) -> None:
+    kaggle_json.write_text(text)
+    done = run_stage(server, tmp_path, {})
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done.err
+    assert done.err.startswith(f"error: {KEY}: Kaggle's client finds no valid credentials; create a token")
 
 
 def test_without_credentials_one_sentence_says_what_to_do(server: KaggleServer, tmp_path: Path) -> None:

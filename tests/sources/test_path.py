@@ -31,7 +31,7 @@ def contents(archive: Path) -> dict[str, bytes]:
 
 
 def fetch(project: Project, source: Any) -> list[str]:
-    """The names in data/raw/cifar10 after the stage download."""
+    """The names in data/archives/cifar10 after the stage download."""
     project.set(tasks__cifar10__source=source)
     download.main("cifar10")
     return sorted(file.name for file in paths.raw("cifar10").iterdir())
@@ -47,6 +47,20 @@ def test_a_folder_is_packed_as_a_zip_of_its_name(project: Project) -> None:
     source = folder(project.folder / "mine")
     assert fetch(project, f"{source}/") == ["mine.zip"]
     assert contents(paths.raw("cifar10") / "mine.zip") == MEMBERS
+
+
+def test_an_archive_in_the_folder_that_dvc_empties_is_refused(project: Project, write_zip: WriteZip) -> None:
+    write_zip("data/archives/cifar10/mine.zip", MEMBERS)
+    for source in ("data/archives/cifar10/mine.zip", f"{project.folder}/data/archives/other/", "data/raw/../archives/a.zip"):
+        with pytest.raises(InputError, match=rf"^{KEY}: .* lies in data/archives, which DVC empties"):
+            fetch(project, source)
+    assert (project.folder / "data/archives/cifar10/mine.zip").exists()
+
+
+def test_an_archive_that_lies_beside_survives_its_own_download(project: Project, write_zip: WriteZip) -> None:
+    source = write_zip("data/raw/cifar10/mine.zip", MEMBERS)
+    assert fetch(project, "data/raw/cifar10/mine.zip") == ["mine.zip"]
+    assert contents(source) == MEMBERS
 
 
 def test_several_sources_are_all_fetched(project: Project, write_zip: WriteZip) -> None:
@@ -135,3 +149,10 @@ def test_another_source_takes_the_place_of_the_one_before(project: Project, writ
 def test_fetched_alone_a_source_is_named_by_the_key_it_came_from(project: Project, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^tasks\.speech\.source: 'gone' is neither 'sample' nor"):
         path.fetch(["gone"], tmp_path / "out", "tasks.speech.source")
+
+
+def test_kaggle_without_a_competition_has_nothing_to_download(project: Project) -> None:
+    project.set(tasks__cifar10__competitions={})
+    with pytest.raises(InputError, match=r"^tasks\.cifar10\.competitions: names no competition to download"):
+        fetch(project, "kaggle")
+    assert not paths.raw("cifar10").exists()

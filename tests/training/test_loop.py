@@ -123,6 +123,14 @@ def test_one_step_is_that_of_a_plain_loop() -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_one_item_where_batch_norm_needs_two_values_is_a_sentence() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4), nn.BatchNorm1d(4))
+    optimizer, data = torch.optim.SGD(model.parameters(), lr=0.1), Data(augment=None)
+    data.batch_size = 1
+    with pytest.raises(InputError, match=r"^batch_size: batch norm needs two values of each channel"):
+        take_step(model, optimizer, CPU.grad_scaler(model), next(data.epoch(0)), training, RUN, CPU, 0.1)
+
+
 def test_the_mean_loss_is_over_items_not_batches() -> None:
     seed_torch(0)
     model, data = training.build_model(RUN, STATS), Data(augment=None)

@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
 
+# Of a refusal that ends at midnight, and not in seconds.
+DAILY = re.compile(r"\b(daily|today|tomorrow)\b", re.IGNORECASE)
+
+
 def competition_page(competition: str) -> str:
     return f"https://www.kaggle.com/competitions/{competition}"
+
+
+def submissions_page(competition: str) -> str:
+    return f"{competition_page(competition)}/submissions"
 
 
 def check_name(competition: str, where: str) -> None:
@@ -61,6 +69,13 @@ class Retries(retries.Retries):
             return f"is {self.competition!r} the last part of the competition's address, as in {page}?"
         return f"see {page}"
 
+    def is_temporary(self, error: requests.RequestException) -> bool:
+        """A limit that ends at midnight may come as 429, too: that is not worth the minutes of waiting."""
+        response = error.response
+        if response is not None and response.status_code == 429 and DAILY.search(self.reason(response)):
+            return False
+        return super().is_temporary(error)
+
     def reason(self, response: requests.Response) -> str:
         """The one in the answer's body, without what is as long as a token or an address."""
         words = response.reason
@@ -87,7 +102,7 @@ def sign_in(retries: Retries) -> "KaggleApi":
             retries.run(api.authenticate)
     except InputError:
         raise
-    except (SystemExit, KeyError, TypeError, ValueError, OSError):
+    except (SystemExit, KeyError, TypeError, ValueError, AttributeError, OSError):  # AttributeError: a kaggle.json of a list
         # Nothing of the error is passed on: http.client (ValueError) quotes a token that cannot stand in a header, and the
         # system (OSError) one that the client takes for a file's name.
         given = "KAGGLE_API_TOKEN" in os.environ

@@ -25,6 +25,8 @@ def fetch(competition: str, out: Path, cache: Path, where: str, *, max_bytes: in
     Raises InputError and Interrupted, as resumable.download does, and InputError if what arrives is no archive or too large.
     """
     # Here, so that a stage that downloads nothing does not wait for them.
+    import requests
+
     from stages.sources import resumable
     from stages.sources.kaggle import client
 
@@ -32,10 +34,23 @@ def fetch(competition: str, out: Path, cache: Path, where: str, *, max_bytes: in
     retries = client.Retries(competition, where)
     api: KaggleApi | None = None
 
-    def ask(headers: dict[str, str]) -> "requests.Response":
+    def ask(headers: dict[str, str]) -> requests.Response:
         nonlocal api
         api = api or client.sign_in(retries)
-        return _ask(api, competition, headers)
+        for _ in range(2):  # the address that Kaggle redirects to expires
+            try:
+                answer = _ask(api, competition, headers)
+            except requests.HTTPError as error:
+                if error.response is None or not error.response.history:  # it is Kaggle that refuses, and not its storage
+                    raise
+                answer = error.response
+            if answer.status_code != 403:
+                return answer
+            answer.close()
+        raise InputError(
+            f"{where}: Kaggle's storage refuses the address that Kaggle gives, and a new one, too (403); "
+            "the same command continues later"
+        )
 
     def check(part: "Part") -> None:
         try:

@@ -32,4 +32,4 @@ def attempt(content: bytes, folder: Path) -> None:
     path.write_bytes(content)
     receipt = _Receipt(path)
     receipt.add(reference=2)
-    assert _Receipt(path).facts["reference"] == 2
+    assert _Receipt(path).facts.reference == 2
