@@ -523,6 +523,6 @@ def test_a_bad_image_of_dev_pairs_takes_its_pairs_along_and_one_of_a_test_cannot
 
 
 def test_every_layout_is_in_the_documents() -> None:
-    text = (ROOT / "docs/COMPETING.md").read_text()
+    text = (ROOT / "docs/DATA.md").read_text()
     for entry in LAYOUTS:
         assert entry.terms in text
