@@ -15,7 +15,6 @@ def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
     task = part(run.task, "training")
-    params.tell_hidden(name)
     checksums.check(paths.features(run.task))
     file = paths.model(name) / f"{run.evaluate.weights}.pt"
     saved = checkpoint.load_trained(file)

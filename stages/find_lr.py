@@ -16,7 +16,6 @@ from stages.training import schedules
 def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
-    params.tell_hidden(name)
     if params.lr is not None:
         lr, source = _fixed(name, run, params.lr, "the top-level lr")
     elif run.optimizer.lr != "find":

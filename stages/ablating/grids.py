@@ -113,7 +113,7 @@ def _idle(values: Sequence[Value], params: Mapping[str, Any]) -> str | None:
     for value in values:
         resolved = apply(value, params)
         run = resolved.run(value.run)
-        hiding += [line for line in resolved.hidden[value.run] if line.startswith(f"runs.{value.run}.{value.key}")]
+        hiding += [f"runs.{value.run}.{item}" for item in resolved.hidden[value.run] if item.key.startswith(value.key)]
         optimizer = dataclasses.replace(run.optimizer, lr=resolved.lr or run.optimizer.lr)
         content = repr(dataclasses.replace(run, optimizer=optimizer, sample={}))
         if content in seen:

@@ -18,7 +18,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.config.check import build, mapping, nearest
-from stages.config.schema import Epochs, OneCycle, Params, Run
+from stages.config.schema import Epochs, Hidden, OneCycle, Params, Run
 from stages.core import paths
 from stages.core.errors import InputError
 
@@ -60,8 +60,8 @@ def read(path: Path) -> Any:
 
 def _resolve(
     name: str, block: Mapping[str, Any], params: Params, settings: Callable[[str], ModuleType]
-) -> tuple[Run, list[str]]:
-    """The run after its sample block and the top-level overrides, and a line for each value that they changed."""
+) -> tuple[Run, list[Hidden]]:
+    """The run after its sample block and the top-level overrides, and each value that they changed."""
     where, task = f"runs.{name}", block.get("task")
     if not isinstance(task, str) or task not in params.tasks:
         raise InputError(f"{where}.task: {task!r} is not in tasks; {nearest(task, params.tasks)}")
@@ -74,32 +74,34 @@ def _resolve(
         shorter = run.with_epochs(build(Epochs, sample["epochs"], f"{source}.epochs"))
         if isinstance(shorter.schedule, OneCycle):
             sample = {**sample, "schedule": {"peak_epoch": shorter.schedule.peak_epoch}}
-    overlaid, lines = _overlay(block, sample, where, source)
+    overlaid, hidden = _overlay(block, sample, "", source)
     small: Run = build(settings(task).Run, overlaid, source)
-    run, lines = (small, lines) if params.tasks[task].source == "sample" else (run, [])
+    run, hidden = (small, hidden) if params.tasks[task].source == "sample" else (run, [])
     if params.epochs not in (None, run.epochs):
-        lines.append(f"{where}.epochs: {run.epochs} -> {params.epochs} (the top-level epochs)")
+        hidden.append(Hidden("epochs", run.epochs, params.epochs, "the top-level epochs"))
         run = run.with_epochs(params.epochs)
     if params.batch_size not in (None, run.batch_size):
-        lines.append(f"{where}.batch_size: {run.batch_size} -> {params.batch_size} (the top-level batch_size)")
+        hidden.append(Hidden("batch_size", run.batch_size, params.batch_size, "the top-level batch_size"))
         run = dataclasses.replace(run, batch_size=params.batch_size)
-    return run, lines
+    return run, hidden
 
 
-def _overlay(block: Mapping[str, Any], over: Mapping[str, Any], where: str, source: str) -> tuple[dict[str, Any], list[str]]:
-    """`over` laid on `block`, block by block, and a line for each value it hides.
+def _overlay(
+    block: Mapping[str, Any], over: Mapping[str, Any], prefix: str, source: str
+) -> tuple[dict[str, Any], list[Hidden]]:
+    """`over` laid on `block`, block by block, and each value it hides. prefix: of their keys, from the run on.
 
     A block with another `name` replaces the old one; a key that the old block leaves at its default is added.
     """
-    result, lines = dict(block), []
+    result, hidden = dict(block), list[Hidden]()
     for key, value in over.items():
         old = block.get(key)
         if key in ("sample", "task", "inputs"):
             raise InputError(f"{source}.{key}: cannot be changed by a sample block")
         if isinstance(value, Mapping) and isinstance(old, Mapping) and value.get("name", old.get("name")) == old.get("name"):
-            result[key], more = _overlay(old, value, f"{where}.{key}", f"{source}.{key}")
-            lines += more
+            result[key], more = _overlay(old, value, f"{prefix}{key}.", f"{source}.{key}")
+            hidden += more
         elif key not in block or (type(value), value) != (type(old), old):
             result[key] = value
-            lines.append(f"{where}.{key}: {old} -> {value} (the sample block, since the source is sample)")
-    return result, lines
+            hidden.append(Hidden(f"{prefix}{key}", old, value, "its sample block"))
+    return result, hidden

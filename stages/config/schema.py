@@ -294,7 +294,7 @@ class Params:
     # Per run, in words. Not a part of the run, of which a checkpoint keeps all: no number depends on it.
     reached_before: dict[str, str] = dataclasses.field(default_factory=dict)
     # Not a key of params.yaml: per run, a line for each value that the sample block or an override changed.
-    hidden: dict[str, list[str]] = dataclasses.field(default_factory=dict, metadata={"yaml": False})
+    hidden: dict[str, list["Hidden"]] = dataclasses.field(default_factory=dict, metadata={"yaml": False})
 
     def task(self, name: str) -> Any:
         """Settings of the task `name`; InputError if there is none."""
@@ -305,9 +305,37 @@ class Params:
         return _named(self.runs, name, "runs")
 
     def tell_hidden(self, name: str) -> None:
-        """Print what the sample block or a top-level override changed in the run `name`."""
-        for line in self.hidden[name]:
-            print(line)
+        """Print what the sample block or a top-level override changed in the run `name`, as a table."""
+        if not self.hidden[name]:
+            return
+        reasons = dict.fromkeys(item.by for item in self.hidden[name])
+        print(f"runs.{name}, changed by {' and '.join(reasons)}:")
+        rows = [(f"  {item.key}", readable(item.own), "->", readable(item.used)) for item in self.hidden[name]]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A value of a run that is not used: its key from the run on, what is used in its place, and because of what."""
+
+    key: str
+    own: Any
+    used: Any
+    by: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {readable(self.own)} -> {readable(self.used)} ({self.by})"
+
+
+def readable(value: Any) -> str:
+    """A value of params.yaml for a table: numbers to four digits, a block by its name or keys."""
+    if isinstance(value, Mapping):
+        return str(value.get("name") or ", ".join(value))
+    if value is None:
+        return "nothing"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _named(known: Mapping[str, Any], name: str, where: str) -> Any:

@@ -21,10 +21,10 @@ def check_all_read(archives: Iterable[Archive], passed_over: re.Pattern[str]) ->
         if table is not None:
             raise InputError(
                 f"{archive.path}: {table} is there and was not used, so the layout was not understood; "
-                "see docs/COMPETING.md for the layouts, or remove the file if it is not needed"
+                "see docs/DATA.md for the layouts, or remove the file if it is not needed"
             )
         if len(unread) > len(archive.names) / 2:
             raise InputError(
                 f"{archive.path}: {len(unread):,} of its {len(archive.names):,} files were used for nothing, the first is "
-                f"{unread[0]}; see docs/COMPETING.md for the layouts that are understood"
+                f"{unread[0]}; see docs/DATA.md for the layouts that are understood"
             )

@@ -75,7 +75,7 @@ def _results(name: str, params: Params) -> Results:
         if "understood" in (stats := _read_json(paths.features(task) / "stats.json") or {})
         else [],
         before=params.reached_before.get(name, ""),
-        hidden=params.hidden[name],
+        hidden=[str(item) for item in params.hidden[name]],
         lr=_read_json(paths.lr(name)),
         evaluation=evaluation,
         submission=_read_json(paths.submission(name)),

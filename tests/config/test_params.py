@@ -273,10 +273,9 @@ def test_the_sample_block_is_laid_over_the_run_while_the_source_is_the_sample(pl
     assert run.model == CustomResnet("custom_resnet", width=8, dropout=0.02)
     assert (run.epochs, run.batch_size, run.optimizer) == (2, 512, SGD("sgd", 0.8, lr=0.1))
     assert run.schedule == Constant("constant")
-    lines = loaded.hidden["custom_resnet"]
-    changed = [f"{RUN}.{key}" for key in ("model.width", "epochs", "optimizer.lr", "schedule")]  # not batch_size: the same
-    assert [line.split(":")[0] for line in lines] == changed
-    assert lines[1] == f"{RUN}.epochs: 24 -> 2 (the sample block, since the source is sample)"
+    hidden = loaded.hidden["custom_resnet"]
+    assert [item.key for item in hidden] == ["model.width", "epochs", "optimizer.lr", "schedule"]  # batch_size is the same
+    assert str(hidden[1]) == "epochs: 24 -> 2 (its sample block)"
 
 
 @pytest.mark.parametrize("source", ["elsewhere.zip", ["sample.zip"], "./sample"])
@@ -317,9 +316,10 @@ def test_the_top_level_overrides_every_run_after_its_sample_block(
     assert {(run.epochs, run.batch_size) for run in loaded.runs.values()} == {(3, 16)}
     loaded.tell_hidden("custom_resnet")
     assert capsys.readouterr().out.splitlines() == [
-        f"{RUN}.epochs: 24 -> 2 (the sample block, since the source is sample)",
-        f"{RUN}.epochs: 2 -> 3 (the top-level epochs)",
-        f"{RUN}.batch_size: 512 -> 16 (the top-level batch_size)",
+        f"{RUN}, changed by its sample block and the top-level epochs and the top-level batch_size:",
+        "  epochs      24   ->  2",
+        "  epochs      2    ->  3",
+        "  batch_size  512  ->  16",
     ]
 
 

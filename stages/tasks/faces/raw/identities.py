@@ -34,7 +34,7 @@ def identify(
     """
     for name, file in (*train.items(), *dev.items()):
         if "/" not in name:
-            raise InputError(f"{listing.where(file)}: lies in no identity's folder; see docs/COMPETING.md for the layouts")
+            raise InputError(f"{listing.where(file)}: lies in no identity's folder; see docs/DATA.md for the layouts")
     found = {identity(name) for name in train}
     classes: list[str] = sorted(found, key=key)  # type: ignore[arg-type]
     check_identities(listing, classes, next(iter(train.values())))
@@ -61,7 +61,7 @@ def check_identities(listing: Listing, classes: list[str], example: File) -> Non
     if wrong := sorted(NOBODY.intersection(classes)):
         raise InputError(
             f"{listing.where(example)}: a folder {wrong[0]} is in an identity's place, so the layout was not understood; "
-            "see docs/COMPETING.md for the layouts"
+            "see docs/DATA.md for the layouts"
         )
 
 
