@@ -38,6 +38,8 @@ def test_one_class_and_a_split_of_one_label_are_refused() -> None:
         (["a", "b", "c", "x/val_pairs.txt"], ["a", "b", "c"], "x/val_pairs.txt is there and was not used"),
         (["a", "b", "labels.csv"], ["a", "b"], "labels.csv is there and was not used"),
         (["a", "b", "readme.txt", "licence"], ["a", "b"], None),
+        (["a", "b", "x/test/readme.txt"], ["a", "b"], "x/test/ holds no item of a test split"),
+        (["a", "b", "x/test/readme.txt", "x/test/1.png"], ["a", "b", "x/test/1.png"], None),
         (["a", "b.wrd", "c.wrd"], ["a"], None),
     ],
 )
