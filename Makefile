@@ -26,12 +26,14 @@ setup: in-git $(READY) ## make .venv and install everything from requirements.lo
 
 $(READY): requirements.lock | in-git
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@echo "installing requirements.lock into $(VENV): some 6.6 GB, about two minutes with a fast network"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
 repro: setup ## run the whole pipeline: on sample data unless params.yaml says otherwise
 	dvc repro
+	@echo; python -m stages.scores
 
 test: setup lint ## lint, types and every test
 	python -m pytest -n auto

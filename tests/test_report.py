@@ -21,7 +21,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import report
+from stages import report, scores
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.data.tables import write_table
@@ -494,3 +494,13 @@ def test_dvc_draws_its_plots_without_network(project: Project, browser: Any) -> 
         opened.page.wait_for_function("document.querySelectorAll('.vega-embed .marks').length == 2")
         assert opened.elsewhere == [] and not any(line.startswith("error") for line in opened.said)
         assert opened.run("[...document.images].length > 0 && [...document.images].every((image) => image.naturalWidth > 0)")
+
+
+def test_the_scores_are_a_line_a_run_that_fits_a_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    scores.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert "custom_resnet  cifar10, sample  accuracy 62.50\xa0%    12" in lines
+    assert len([line for line in lines if "not evaluated yet" in line]) == 6 and max(map(len, lines)) <= 80

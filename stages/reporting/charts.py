@@ -14,6 +14,7 @@ from stages.reporting.collect import AUDIO, Curve
 # Solid and dashed, so that the two can be told apart without their colours, which both have 3:1 on white.
 STYLES = {"train": ("#2b6cb0", [1, 0]), "dev": ("#bd1f01", [6, 3])}
 GREY = "#4a4a4a"  # 8.9:1 on white
+GRID = "#d5d5da"
 WEBP_QUALITY = 90  # a third of the PNG's bytes, text still sharp
 
 
@@ -28,6 +29,7 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
     names = [split or title for split in splits]
     colours, dashes = zip(*[STYLES.get(name, (GREY, [1, 0])) for name in names], strict=True)
     legend = {"title": None, "orient": "top", "symbolType": "stroke", "symbolSize": 400} if splits.keys() != {""} else None
+    values = {row["value"] for row in rows if row["value"] is not None}
     few = max(len(points) for points in splits.values()) < 40
     return _frame(f"{run}: {title} by epoch.", rows) | {
         # Ctrl and wheel is what a trackpad's pinch is; a plain wheel scrolls the page.
@@ -41,7 +43,8 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
         "mark": {"type": "line", "point": {"size": 30} if few else False, "clip": True, "tooltip": True},
         "encoding": {
             "x": {"field": "epoch", "type": "quantitative", "scale": {"nice": False}, "axis": {"tickMinStep": 1}},
-            "y": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": title},
+            # A constant has no range of its own, and would stand at a label that is rounded to nothing.
+            "y": {"field": "value", "type": "quantitative", "scale": {"zero": len(values) == 1}, "title": title},
             "color": {"field": "split", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": legend},
             "strokeDash": {
                 "field": "split",
@@ -100,6 +103,7 @@ def _frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "labelColor": GREY,
                 "titleColor": GREY,
                 "titleFontWeight": 500,
+                "gridColor": GRID,
             },
             "legend": {"labelFontSize": 12, "labelColor": GREY},
         },

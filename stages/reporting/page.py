@@ -36,6 +36,7 @@ LABELS = {
     "per": "phoneme error rate",
     "per_class": "recall",
     "sha256": "SHA-256",
+    "zeroed": "share of utterances with too few frames for their phonemes",
 }
 WIDE = 1000  # pixels, from which on a picture has a row of its own
 DRAWN_ANEW = {"curves"}  # as curves that can be zoomed

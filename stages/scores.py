@@ -1,0 +1,28 @@
+"""`python -m stages.scores`: a line for each run with its headline number, and where to look for more."""
+
+import sys
+
+from stages.core.errors import InputError
+from stages.reporting.collect import Results, collect
+from stages.reporting.page import headline
+from stages.tasks import load_params
+
+
+def main() -> None:
+    rows = [("run", "data", "score on dev", "epochs"), *map(_row, collect(load_params()))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
+    print("\nmore: open data/report/index.html")
+
+
+def _row(results: Results) -> tuple[str, ...]:
+    source = results.source if len(results.source) < 20 else "of your own"
+    return results.name, f"{results.run.task}, {source}", headline(results.score), str(results.epochs or "–")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
