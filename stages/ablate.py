@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, params = _parser().parse_args(arguments), load_params()
     if not options.run:
         raise InputError(f"name a run, as in `make ablate RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
+    if not str(folder := paths.root().resolve()).isascii():
+        raise InputError(f"{folder}: DVC's queue fails below a path with other letters than ASCII's; move the project")
     task = params.run(options.run).task
     values = grids.choose(options.run, options.grid)
     # What all values share is made here and once, not by every worker for itself.

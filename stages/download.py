@@ -31,8 +31,10 @@ def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
     elif settings.source == "kaggle":
         if not settings.competitions:
             raise InputError(f"tasks.{task}.competitions: names no competition to download; docs/COMPETING.md lists them")
-        for stem, competition in settings.competitions.items():
-            kaggle.fetch(competition, out, cache, f"tasks.{task}.competitions.{stem}", max_bytes=max_bytes)
+        named = settings.competitions if isinstance(settings.competitions, dict) else {"": settings.competitions}
+        for stem, competition in named.items():
+            key = f"tasks.{task}.competitions.{stem}".rstrip(".")
+            kaggle.fetch(competition, out, cache, key, max_bytes=max_bytes)
     elif settings.source == "public":
         known = part(task, "public").PUBLIC
         if not settings.public:

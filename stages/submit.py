@@ -21,21 +21,23 @@ def main(name: str) -> None:
     task = params.run(name).task
     if params.submit.enabled and params.task(task).source == "sample":
         raise InputError(f"submit.enabled: the source of {task} is sample, and Kaggle is not to be sent made-up data")
-    competitions, submission = params.task(task).competitions, part(task, "submission")
+    submission = part(task, "submission")
     predictions, features = paths.predictions(name), paths.features(task)
     checksums.check(features, below=False)
     checksums.check(predictions)
     with paths.output(paths.submissions(name)) as out:
         out.mkdir()
+        written = sorted(submission.write(predictions, features, out))
+        competitions = _by_file(params.task(task).competitions, [file.stem for file in written])
         report = {
-            file.stem: _describe(file, submission.check(file, features, predictions), competitions)
-            for file in sorted(submission.write(predictions, features, out))
+            file.stem: _describe(file, submission.check(file, features, predictions), competitions) for file in written
         }
     files = sorted(paths.submissions(name).iterdir())
     if params.submit.enabled:
         key = f"tasks.{task}.competitions"
         if report.keys().isdisjoint(competitions):
-            raise InputError(f"{key}: names the competition of none of the run's files, which are {', '.join(report)}")
+            each = f"give a name for each of {', '.join(report)}"
+            raise InputError(f"{key}: names the competition of none of the run's files; {each}")
         for file in files:
             if file.stem in competitions:
                 report[file.stem] |= kaggle.submit(
@@ -53,6 +55,13 @@ def main(name: str) -> None:
     for file in files:
         found = [f", {key} {score}" for key, score in scores[file.stem].items()]
         print(f"{file}: {report[file.stem]['rows']:,} rows{''.join(found)}")
+
+
+def _by_file(competitions: str | dict[str, str], stems: list[str]) -> dict[str, str]:
+    """The competition of each submission file. One name alone is that of the only file; of several it would be a guess."""
+    if isinstance(competitions, dict):
+        return competitions
+    return {stems[0]: competitions} if len(stems) == 1 else {}
 
 
 def _describe(file: Path, rows: int, competitions: dict[str, str]) -> dict[str, str | int | float]:

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -313,3 +314,15 @@ def test_a_worker_is_at_work_while_its_process_lives(project: Project) -> None:
     assert not queue._at_work(), "killed, so that nobody wrote down its end"
     file.write_text(json.dumps({"pid": os.getpid(), "returncode": 0}))
     assert not queue._at_work(), "ended, and its number is somebody else's"
+
+
+def test_a_path_that_dvcs_queue_cannot_have_is_told_before_anything_is_queued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "é"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    shutil.copy(ROOT / "params.yaml", folder)
+    with pytest.raises(InputError, match="DVC's queue fails below a path"):
+        ablate.main(["pblstm"])

@@ -131,10 +131,17 @@ def test_predictions_that_are_not_valid_are_not_uploaded(server: KaggleServer) -
     assert not server.requests and not paths.submission(RUN).exists()
 
 
+def test_a_competition_by_its_name_alone_is_that_of_the_only_file(server: KaggleServer, project: Project) -> None:
+    project.set(tasks__cifar10__competitions="cifar-10")
+    assert submit(server).code == 0
+    assert metrics()["submission"]["competition"] == "cifar-10"
+
+
 def test_a_run_without_any_competition_is_told(server: KaggleServer, project: Project) -> None:
     project.set(tasks__cifar10__competitions={"submision": "cifar-10"})
     done = submit(server)
-    assert done.err == f"error: {KEY}: names the competition of none of the run's files, which are submission\n"
+    words = "names the competition of none of the run's files; give a name for each of submission"
+    assert done.err == f"error: {KEY}: {words}\n"
     assert done.code == 1 and not server.requests
 
 

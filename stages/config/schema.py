@@ -221,7 +221,7 @@ class TaskSettings:
     on_bad: Literal["error", "skip"]
     max_unpacked_gb: PositiveFloat  # archives that would unpack to more are refused
     public: list[str]  # which of the task's public archives the source `public` takes
-    competitions: dict[str, str]  # Kaggle's name of the competition, for each of the task's submission files
+    competitions: str | dict[str, str]  # Kaggle's name of the competition, or one for each of the task's submission files
 
 
 @dataclass(frozen=True)
