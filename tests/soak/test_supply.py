@@ -16,11 +16,13 @@ from tests.test_submit import CONTENT, RUN, server, write  # noqa: F401  (a fixt
 STAGE = """
 stages:
   submit:
-    cmd: python -m stages.submit {run}
-    deps: [{predictions}]
-    params: [submit]
-    outs: [{submissions}]
-    metrics: [{{{metrics}: {{cache: false}}}}]
+    foreach: [{run}]
+    do:
+      cmd: python -m stages.submit {run}
+      deps: [{predictions}]
+      params: [submit]
+      outs: [{submissions}]
+      metrics: [{{{metrics}: {{cache: false}}}}]
 """
 WAIT = """
 import time
