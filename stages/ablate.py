@@ -17,6 +17,7 @@ from stages.ablating import grids, queue
 from stages.ablating.grids import Value
 from stages.config.check import nearest
 from stages.core import paths
+from stages.core.columns import columns
 from stages.core.errors import InputError
 from stages.data.tables import write_table
 from stages.reporting import ablations
@@ -102,8 +103,7 @@ def text(rows: Sequence[Row]) -> str:
         score = "failed" if item.score is None else f"{item.score:.4f}"
         others = ["" if cell is None else str(cell) for cell in (item.lr, item.epochs, item.seconds)]
         lines.append([item.experiment, score, *others, item.weights])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return columns(lines)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sys
 
+from stages.core.columns import columns
 from stages.core.errors import InputError
 from stages.reporting.collect import Results, collect
 from stages.reporting.page import headline
@@ -10,9 +11,7 @@ from stages.tasks import load_params
 
 def main() -> None:
     rows = [("run", "data", "score on dev", "epochs"), *map(_row, collect(load_params()))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
+    print(columns(rows))
     print("\nmore: open data/report/index.html")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from stages.config.check import BelowOne, InsideUnit, NotNegative, Positive, PositiveFloat, PositiveInt, Rule, Share, nearest
+from stages.core.columns import columns
 from stages.core.errors import InputError
 
 Epochs = Annotated[int, Positive, Rule("must be at most a million", lambda value: value <= 1_000_000)]
@@ -310,10 +311,7 @@ class Params:
             return
         reasons = dict.fromkeys(item.by for item in self.hidden[name])
         print(f"runs.{name}, changed by {' and '.join(reasons)}:")
-        rows = [(f"  {item.key}", readable(item.own), "->", readable(item.used)) for item in self.hidden[name]]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            print("  ".join(map(str.ljust, row, widths)).rstrip())
+        print(columns([(f"  {item.key}", readable(item.own), "->", readable(item.used)) for item in self.hidden[name]]))
 
 
 @dataclass(frozen=True)
