@@ -12,28 +12,34 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help in-git setup repro test soak lint bench bench-gpu ablate lock clean
+.PHONY: help check setup repro test soak lint bench bench-gpu ablate lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Before gigabytes are installed: DVC works in a git repository, which GitHub's "Download ZIP" is not.
-in-git:
+# What is missing is said before gigabytes are installed. GitHub's "Download ZIP" is no git repository.
+check:
 	@git rev-parse --git-dir > /dev/null || { echo "error: DVC needs a git repository here:" \
 	  "clone the project, or git init && git add . && git commit -m 'as downloaded'"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
+	@test -e $(READY) || test $$(df -Pk . | awk 'NR == 2 { print $$4 }') -gt 8000000 || { \
+	  echo "error: less than 8 GB of disk are free here"; exit 1; }
 
-setup: in-git $(READY) ## make .venv and install everything from requirements.lock (once)
+setup: check $(READY) ## make .venv and install everything from requirements.lock (once)
 
-$(READY): requirements.lock | in-git
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
-	@echo "installing requirements.lock into $(VENV): some 6.6 GB, about two minutes with a fast network"
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
+$(READY): requirements.lock | check
+	@echo "installing requirements.lock into $(VENV): 6.6 GB, two to four minutes with a fast network"
+	@$(PYTHON) -m venv $(VENV)
+	@set -o pipefail; $(VENV)/bin/pip install --require-hashes -r requirements.lock | while read -r word name _; do \
+	  case $$word in Collecting) printf '\r\033[K%d packages found: %s' $$((++n)) "$$name";; \
+	  Installing) printf '\r\033[Kunpacking %d packages\n' $$n;; esac; done
 	@touch $@
 
-repro: setup ## run the whole pipeline: on sample data unless params.yaml says otherwise
-	dvc repro
-	@echo; python -m stages.scores
+repro: setup ## [TASK=speech]: run the whole pipeline, on sample data unless params.yaml says otherwise
+	@python -m stages.plan $(TASK)
+	@start=$$(date +%s); dvc repro $(if $(TASK),$$(python -m stages.plan --targets $(TASK))) \
+	  && echo && python -m stages.scores && echo "time: $$(( $$(date +%s) - start )) s"
 
 test: setup lint ## lint, types and every test
 	python -m pytest -n auto

@@ -65,7 +65,7 @@ def _train(
     model = compute.to_device(task.build_model(run, stats))
     where = f"{compute.name}, {compute.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
-    recorder = Recorder(paths.history(name), name, run.epochs, len(batches)) if resume else Silence()
+    recorder = Recorder(paths.history(name), name, task.SCORE.name, run.epochs, len(batches)) if resume else Silence()
     trainer = Trainer(task, run, lr, batches, dev, compute, params.seed, recorder, resume or Resume(None))
     try:
         with recorder:

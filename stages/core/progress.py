@@ -2,21 +2,22 @@
 
 import sys
 import time
-from typing import Self
+from collections.abc import Iterable, Iterator
+from typing import Self, TypeVar
 
+from rich import progress
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
 SECONDS_PER_LINE = 30.0
+Item = TypeVar("Item")
 
 
 class DownloadProgress:
@@ -69,23 +70,30 @@ def _megabytes(size: int | None) -> str:
     return "?" if size is None else f"{size / 1e6:,.1f}"
 
 
-class EpochProgress:
-    """A bar for the steps of an epoch, in a terminal; elsewhere only the line that `print` writes."""
+class TrainingProgress:
+    """How far a training is: in a terminal a bar over all its steps, and everywhere a row for each epoch.
 
-    def __init__(self, title: str, epochs: int, steps: int) -> None:
-        self._title, self._epochs = title, epochs
+    The rows fit 80 columns: epoch, learning rate, mean losses on train and dev, the dev score and the best so far,
+    the time that the epoch took and the time that is left.
+    """
+
+    HEADER = ("", "rate", "loss", "dev loss", "", "best", "time", "left")
+    WIDTHS = (13, 9, 9, 10, 12, 8, 9, 9)
+
+    def __init__(self, title: str, score: str, epochs: int, steps: int) -> None:
+        """score: what the dev score is called. steps: of an epoch."""
+        self._epochs, self._steps, self._score, self._best = epochs, steps, score, ""
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            BarColumn(bar_width=20),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("left  {task.fields[note]}"),
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
             transient=True,
         )
-        self._bar = self._progress.add_task(title, total=steps, note="")
+        self._title, self._bar = title, self._progress.add_task(title, total=epochs * steps, note="")
+        self._finished, self._began = 0, time.monotonic()
 
     def start(self) -> None:
         self._progress.start()
@@ -94,20 +102,46 @@ class EpochProgress:
         self._progress.stop()
 
     def begin(self, epoch: int, done: int = 0) -> None:
-        """Start the bar of `epoch`, counted from 0, of which `done` steps were done before an interruption."""
-        description = f"{self._title} epoch {epoch + 1}/{self._epochs}"
-        self._progress.reset(self._bar, description=description, note="", completed=done)
+        """Epoch `epoch`, counted from 0, begins; `done` of its steps were taken before an interruption."""
+        description = f"{self._title} {epoch + 1}/{self._epochs}"
+        self._progress.update(self._bar, description=description, completed=epoch * self._steps + done)
 
     def step(self) -> None:
         self._progress.advance(self._bar)
 
-    def note(self, text: str) -> None:
-        """Show a text beside the bar."""
-        self._progress.update(self._bar, note=text)
+    def note(self, loss: float) -> None:
+        """Show the mean loss of the epoch so far beside the bar, with the best dev score."""
+        self._progress.update(self._bar, note=f"loss {loss:.4g}" + (f"  best {self._best}" if self._best else ""))
 
-    def print(self, line: str) -> None:
-        """Write a line above the bar."""
+    def epoch(self, row: dict[str, float], best: float, seconds: float) -> None:
+        """Write the row of a finished epoch. row: its metrics by name. best: the best dev score so far."""
+        epoch, self._best = int(row["epoch"]), f"{best:.4g}"
+        if not self._finished:
+            self._write((*self.HEADER[:4], self._score, *self.HEADER[5:]))
+        self._finished += 1
+        left = (time.monotonic() - self._began) / self._finished * (self._epochs - epoch)
+        numbers = (row["train/loss"], row["dev/loss"], row[f"dev/{self._score}"])
+        cells = (f"epoch {epoch}/{self._epochs}", f"{row['lr']:.2g}", *(f"{number:.4g}" for number in numbers), self._best)
+        self._write((*cells, brief(seconds), brief(left)))
+
+    def _write(self, cells: tuple[str, ...]) -> None:
+        first, *others = (cell.rjust(width) for cell, width in zip(cells, self.WIDTHS, strict=True))
+        line = cells[0].ljust(len(first)) + "".join(others)
         if self._progress.disable:
             print(line, flush=True)
         else:
             self._progress.console.print(line, highlight=False)
+
+
+def brief(seconds: float) -> str:
+    """A duration in one number: 0.5 s, 12 s, 90 min, 3.5 h."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
+    """The items, with a bar in a terminal. total: how many they are, where they have no length."""
+    console = Console(stderr=True)
+    hidden = not sys.stderr.isatty()
+    yield from progress.track(items, title, total, console=console, transient=True, disable=hidden)

@@ -88,9 +88,10 @@ class Trainer:
                 row = {"epoch": epoch + 1.0, "lr": self.rate(state, (epoch + 1) * len(self.batches) - 1)}
                 row |= {"train/loss": train_loss, "dev/loss": dev_loss}
                 row |= {f"train/{self.task.TRAIN_METRIC}": train_metric, f"dev/{self.task.SCORE.name}": dev_score}
-                self.recorder.epoch(row, seconds)
                 is_best = state.best is None or self.task.SCORE.improves(dev_score, state.best.score)
                 state.finish_epoch(row, seconds, dev_score, is_best)
+                assert state.best is not None
+                self.recorder.epoch(row, state.best.score, seconds)
                 if self.resume.is_due or distributed.size() > 1:
                     self.resume.save(state.state_dict())
         return state
@@ -128,7 +129,7 @@ class Trainer:
                     break
                 if time.monotonic() - looked > SECONDS_PER_LOOK:
                     looked = time.monotonic()
-                    self.recorder.note(f"loss {means.read()[0]:.4g}")
+                    self.recorder.note(means.read()[0])
                     if alone:
                         self.check_finite(means, state, epoch)
                 if alone and self.resume.is_due:

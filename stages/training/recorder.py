@@ -10,21 +10,21 @@ from typing import Self
 import torch
 
 from stages.compute.device import Compute
-from stages.core.progress import EpochProgress
+from stages.core.progress import TrainingProgress
 
 
 class Recorder:
     """Writes each epoch's metrics with DVCLive into `folder` and shows the progress of the run called `title`.
 
-    In a terminal it shows a bar for the steps of the current epoch; elsewhere it prints a line an epoch.
+    score: what the dev score is called. steps: of an epoch.
     """
 
-    def __init__(self, folder: Path, title: str, epochs: int, steps: int) -> None:
+    def __init__(self, folder: Path, title: str, score: str, epochs: int, steps: int) -> None:
         from dvclive import Live  # which imports DVC; the learning-rate search records nothing
 
         # Experiments belong to `dvc exp`, and dvc.yaml is written by hand: DVCLive only writes tables here.
         self._live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
-        self._epochs, self._progress = epochs, EpochProgress(title, epochs, steps)
+        self._progress = TrainingProgress(title, score, epochs, steps)
         self.begin, self.step, self.note = self._progress.begin, self._progress.step, self._progress.note
 
     def __enter__(self) -> Self:
@@ -41,11 +41,10 @@ class Recorder:
         for row in history:
             self._log(row)
 
-    def epoch(self, row: dict[str, float], seconds: float) -> None:
-        """Log the metrics of a finished epoch; row["epoch"] counts from 1."""
+    def epoch(self, row: dict[str, float], best: float, seconds: float) -> None:
+        """Log the metrics of a finished epoch; row["epoch"] counts from 1. best: the best dev score so far."""
         self._log(row)
-        values = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
-        self._progress.print(f"epoch {row['epoch']:.0f}/{self._epochs}  {values}  {seconds:.1f} s")
+        self._progress.epoch(row, best, seconds)
 
     def _log(self, row: dict[str, float]) -> None:
         self._live.step = int(row["epoch"])
@@ -64,9 +63,9 @@ class Silence:
     def __exit__(self, *_: object) -> None: ...
     def begin(self, epoch: int, done: int = 0) -> None: ...
     def step(self) -> None: ...
-    def note(self, text: str) -> None: ...
+    def note(self, loss: float) -> None: ...
     def replay(self, history: list[dict[str, float]]) -> None: ...
-    def epoch(self, row: dict[str, float], seconds: float) -> None: ...
+    def epoch(self, row: dict[str, float], best: float, seconds: float) -> None: ...
 
 
 def write_timing(

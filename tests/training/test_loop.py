@@ -78,7 +78,10 @@ def train(
 ) -> TrainState:
     seed_torch(3)
     model = model or compute.to_device(training.build_model(run, STATS))
-    with resuming(folder / "resume", minutes) as resume, Recorder(folder / "live", "test", run.epochs, 4) as recorder:
+    with (
+        resuming(folder / "resume", minutes) as resume,
+        Recorder(folder / "live", "test", "accuracy", run.epochs, 4) as recorder,
+    ):
         arguments: dict[str, Any] = dict(lr=0.01, batches=Data(), dev=Data(augment=None), seed=7) | settings
         trainer = Trainer(task=training, run=run, compute=compute, recorder=recorder, resume=resume, **arguments)
         return trainer.train(model)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from stages.compute.device import Compute
 from stages.config.schema import Run
+from stages.core.progress import track
 from stages.data.tables import write_table
 from stages.images.training import classifier
 from stages.images.training.batches import Batches, ImageBatch
@@ -104,7 +105,7 @@ def predict(model: nn.Module, batches: Batches, compute: Compute, *, flip_averag
     """The most probable class of every image; with flip_average, by the mean over an image and its mirror image."""
     model.eval()
     parts = []
-    for batch in batches.epoch(0):
+    for batch in track(batches.epoch(0), "evaluating", len(batches)):
         log_probs = log_probabilities(model, batch, compute, flip_average=flip_average)
         best = log_probs.max(1)
         loss = -log_probs.gather(1, batch.targets.clamp(min=0)[:, None])[:, 0]

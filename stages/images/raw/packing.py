@@ -13,6 +13,7 @@ import numpy as np
 
 from stages.config.schema import TaskSettings
 from stages.core.errors import InputError
+from stages.core.progress import track
 from stages.data.archive import Archive
 from stages.data.packed import Ragged, Rows, text_row
 from stages.data.rejected import Rejected
@@ -60,7 +61,7 @@ def pack(
     counts = {split: Counter[int]() for split in ("train", "dev", "test")}
     with ExitStack() as stack:
         writers = {split: _Writer(stack, out / split, side) for split in counts}
-        for item in items:
+        for item in track(items, f"reading {task}"):
             if item.problem is not None:
                 rejected.add(item.where, item.problem)
                 continue

@@ -24,6 +24,7 @@ class CustomResnet(Network):
 @dataclass(frozen=True)
 class DilatedNet(Network):
     name: Literal["dilated_net"]
+    width: PositiveInt
 
 
 Model = CustomResnet | DilatedNet

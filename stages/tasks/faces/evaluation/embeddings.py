@@ -11,6 +11,7 @@ from torch import Tensor
 from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
+from stages.core.progress import track
 from stages.data import checkpoint
 from stages.images.training.batches import ImageBatch
 from stages.tasks.faces import training
@@ -51,7 +52,8 @@ def _whitening(
 def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
     """Of each batch of a split the embeddings (N, D) float32 and the labels (N,), on the CPU."""
     model.eval()
-    for batch in training.eval_batches(features, split, run, compute).epoch(0):
+    batches = training.eval_batches(features, split, run, compute)
+    for batch in track(batches.epoch(0), f"embedding {split}", len(batches)):
         yield embed_batch(model, batch, run, compute), batch.targets.cpu()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-SIDE, CANVAS = 64, 128  # faces are drawn in a square of 128 and shrunk, which smooths their edges
+SIDE, CANVAS = 48, 96  # faces are drawn in a square of 96 and shrunk, which smooths their edges
 BITS = 4  # OpenCV's corners are integers: here in sixteenths of a pixel
 # Colours are RGB. An identity's skin lies between two neighbours of these, its hair and irises near one of them.
 SKINS = np.array([[250, 214, 190], [226, 176, 140], [176, 120, 84], [98, 62, 44]], float)

@@ -9,6 +9,7 @@ from torch import nn
 
 from stages.compute.device import Compute
 from stages.config.schema import Run
+from stages.core.progress import track
 from stages.data.packed import read_texts
 from stages.data.tables import write_table
 from stages.sequences.evaluation.alignment import align, edits
@@ -92,7 +93,7 @@ def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Com
         predicted.update(zip(waiting, decode.beam_search([*waiting.values()], beam, run.evaluate.cut, None), strict=True))
         waiting.clear()
 
-    for batch in batches.epoch(0):
+    for batch in track(batches.epoch(0), "evaluating", len(batches)):
         with compute.autocast():
             output = training.forward(model, batch)
         padded = output.log_probs.cpu().numpy()

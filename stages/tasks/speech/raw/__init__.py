@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stages.core.errors import InputError
+from stages.core.progress import track
 from stages.data.archive import Archive
 from stages.data.packed import RaggedArray, read_texts, text_row
 from stages.data.rejected import Rejected
@@ -46,7 +47,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     said: dict[str, set[bytes]] = {"train": set(), "dev": set()}  # of each split two different transcripts, if it has them
     lost: set[str] = set()
     with ExitStack() as stack:
-        for item in source.items:
+        for item in track(source.items, "reading speech"):
             try:
                 frames = _check(item, seen, width)
             except Problem as problem:

@@ -1,0 +1,44 @@
+"""`python -m stages.plan [task]`: say what `dvc repro` will do; with --targets, name the last stages of that task's runs."""
+
+import argparse
+import sys
+
+from stages.config.schema import Params
+from stages.core.errors import InputError
+from stages.tasks import load_params
+
+SAMPLE = "about 4 minutes on two cores for all eight runs, and 300 MB of disk"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.plan", description=__doc__)
+    parser.add_argument("task", nargs="?", default="", help="only the runs of this task")
+    parser.add_argument("--targets", action="store_true", help="print the stages to give to `dvc repro`, and nothing else")
+    arguments = parser.parse_args()
+    params = load_params()
+    runs = runs_of(params, arguments.task)
+    if arguments.targets:
+        print(*(f"submit@{name}" for name in runs))
+        return
+    real = {params.runs[name].task for name in runs if params.task(params.runs[name].task).source != "sample"}
+    print(f"{len(runs)} runs: {', '.join(runs)}. What has not changed since the last time is skipped.")
+    if real:
+        print(f"real data for {', '.join(sorted(real))}: full networks, which take hours on a CPU.")
+        print("Ctrl-C saves what was trained, and the same command continues.")
+    else:
+        print(f"sample data: {SAMPLE}")
+
+
+def runs_of(params: Params, task: str) -> list[str]:
+    """The names of the runs of `task`, or of all. Raises InputError for a task that has none."""
+    found = [name for name, run in params.runs.items() if task in ("", run.task)]
+    if not found:
+        raise InputError(f"no run in params.yaml is of the task {task}: give one of {', '.join(params.tasks)}")
+    return found
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
