@@ -81,7 +81,7 @@ def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> N
             task = instance if instance in params.tasks else params.run(instance).task
             modules += [f"stages.tasks.{task}.{part}" for part in PARTS[kind]]
         if kind in ("find_lr", "train", "evaluate"):
-            modules.append(f"stages.tasks.{task}.models.{params.run(instance).model.name}")
+            modules.append(f"stages.{params.run(instance).inputs}.models.{params.run(instance).model.name}")
         deps = {dep.def_path for dep in stage.deps}
         used[kind] |= closure(modules)
         declared[kind] |= {dep for dep in deps if dep.startswith("stages/")}
@@ -124,6 +124,6 @@ def test_the_report_is_made_after_the_last_stages_of_every_run() -> None:
 
 
 def test_a_model_file_is_a_dep_of_its_own_runs_alone(graph: dict[str, Any]) -> None:
-    file = "stages/tasks/cifar10/models/dilated_net.py"
+    file = "stages/images/models/dilated_net.py"
     users = {stage_and_run(name)[1] for name, stage in graph.items() if file in {dep.def_path for dep in stage.deps}}
     assert users == {"dilated_net"}

@@ -56,7 +56,7 @@ def tiny(name: str) -> Any:
     task = RUNS[name].task
     stats = STATS[task]
     classes, speech = len(stats.get("classes", SYMBOLS)), task == "speech"
-    module = import_module(f"stages.tasks.{task}.models.{RUNS[name].model.name}")
+    module = import_module(f"stages.{RUNS[name].inputs}.models.{RUNS[name].model.name}")
     seed_torch(0)
     model = module.Model(*((14, classes) if speech else (classes,)), **TINY[name])
     for number, depth in enumerate(DEPTHS.get(name, ()), 1):

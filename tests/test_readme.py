@@ -108,7 +108,7 @@ def test_every_run_is_in_the_table_of_systems_with_its_number_of_parameters() ->
     runs = YAML(typ="safe").load(ROOT / "params.yaml")["runs"]
     assert rows.keys() == runs.keys()
     for name, run in runs.items():
-        source = ROOT / f"stages/tasks/{run['task']}/models/{run['model']['name']}.py"
+        source = ROOT / f"stages/{run['inputs']}/models/{run['model']['name']}.py"
         assert f"{rows[name]} parameters" in " ".join(source.read_text().split()), name
 
 

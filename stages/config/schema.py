@@ -227,7 +227,7 @@ class TaskSettings:
 
 @dataclass(frozen=True)
 class Network:
-    """A network of a task: `name` is its file in the task's models/, the other fields are its constructor's arguments."""
+    """A network: `name` is its file in images/models/ or sequences/models/, the other fields its constructor's arguments."""
 
     name: str
 

@@ -1,8 +1,7 @@
 """The tasks, found by name: a folder here is a task, and its files have the same names and functions in every room.
 
     <task>/__init__.py      facts about the data that several stages need; torch-free
-    <task>/settings.py      Settings and Run, with a class for each network and each block: the task's own keys of
-                            params.yaml; torch-free
+    <task>/settings.py      Settings and Run, with a class for each block: the task's own keys of params.yaml; torch-free
     <task>/public.py        PUBLIC: what the source `public` can download                              (stage download)
     <task>/sample/          make(out, settings, seed): an archive in the competition's own layout      (stage download)
     <task>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)
@@ -16,7 +15,6 @@
     <task>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card; and as_evaluated(...)
                             where evaluation adds to it                                                (stages.export)
     <task>/submission.py    write(...), check(...): the competition's CSV, torch-free                  (stage submit)
-    <task>/models/<name>.py Model
 
 What varies from stage to stage sits in its own file so that DVC re-runs only what a change can affect.
 """

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from stages.config.schema import SGD, Constant, OneCycle, Params
 from stages.core.errors import InputError
+from stages.images.settings import CustomResnet
 from stages.tasks import load_params
-from stages.tasks.cifar10.settings import CustomResnet
 from tests.conftest import ROOT, Project
 
 RUN = "runs.custom_resnet"

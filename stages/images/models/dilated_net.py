@@ -37,7 +37,7 @@ class Residual(nn.Module):
 class Model(nn.Module):
     """185,306 parameters at ten classes; the receptive field before the average pooling is 83 pixels.
 
-    Four blocks of three convolutions. The first two end in a stride of 2; from 8x8 on the field grows by dilation alone.
+    Four blocks of three convolutions. The first two end in a stride of 2; from then on the field grows by dilation alone.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -48,8 +48,12 @@ class Model(nn.Module):
             separable(64, 128), Residual(separable(128, 128, dilation=2)), Residual(separable(128, 128, dilation=2))
         )
         self.c4 = nn.Sequential(Residual(separable(128, 128)), Residual(separable(128, 128)), separable(128, 192))
-        self.head = nn.Linear(192, num_classes)
+        self.num_features = 192
+        self.head: nn.Module = nn.Linear(self.num_features, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 3, 32, 32)
+    def embed(self, x: Tensor) -> Tensor:  # (N, 3, 32, 32)
         x = self.c4(self.c3(self.c2(self.c1(x))))  # (N, 192, 8, 8)
-        return self.head(x.mean((2, 3)))  # (N, K)
+        return x.mean((2, 3))  # (N, 192)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.embed(x))  # (N, K)
