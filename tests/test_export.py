@@ -102,7 +102,7 @@ def test_every_network_computes_the_same_as_onnx(name: str, tmp_path: Path) -> N
     run, model = RUNS[name], tiny(name)
     stats, file, random = STATS[run.task], tmp_path / "model.onnx", np.random.default_rng(0)
     before = copy.deepcopy(model.state_dict())
-    graph = part(run.task, "export").graph(model, stats)
+    graph = part(run.kind, "export").graph(model, stats)
     onnx_graph.write(graph, file, {})
     assert len(onnx_graph.check(graph, file)) >= 3
     sizes = ((1, 1), (1, 2), (4, 31), (2, 200)) if run.task == "speech" else ((1, 0), (6, 0))
@@ -196,7 +196,7 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     run = params.run(name)
     stats = STATS[run.task] | {"num": {"train": 1234, "dev": 5, "test": 0}}
     seed_torch(1)
-    model = part(run.task, "training").build_model(run, stats)
+    model = part(run.kind, "training").build_model(run, stats)
     settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa", "made_up": True}
     result = {"history": [{}, {}, {}], "epoch": 2, "weights": model.state_dict()}

@@ -17,7 +17,13 @@ from stages.config.schema import (
     MixUp,
     Network,
     ShiftScaleRotate,
+    TaskSettings,
 )
+
+
+@dataclass(frozen=True)
+class ImageTask(TaskSettings):
+    inputs: Literal["images"]
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def test_the_smallest_image_is_the_smallest_that_can_be_computed(name: str) -> N
 def test_images_too_small_for_a_network_are_refused() -> None:
     run = load_params(ROOT / "params.yaml").run("convnext")
     with pytest.raises(
-        InputError, match="convnext: needs images of at least 32 pixels a side, but those of .* faces have 31"
+        InputError, match="convnext: needs images of at least 32 pixels a side, but those of the task faces have 31"
     ):
         classifier.build_model(run, {"classes": ["a", "b"], "side": 31})
 

@@ -69,8 +69,8 @@ def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(task: str) -> 
 @pytest.mark.parametrize("name", load_params(ROOT / "params.yaml").runs)
 def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
-    task = part(run.task, "training")
-    stats = {"classes": ["a", "b"], "num_features": 27, "side": getattr(part(run.task), "SIDE", 64)}
+    task = part(run.kind, "training")
+    stats = {"classes": ["a", "b"], "num_features": 27, "side": getattr(part(run.kind), "SIDE", 64)}
     model = Compute(torch.device("cpu"), "fp32").to_device(task.build_model(run, stats)).eval()
     output = model(*task.example(stats))
     assert (output if isinstance(output, torch.Tensor) else output[0]).isfinite().all()

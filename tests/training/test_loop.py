@@ -35,6 +35,7 @@ STATS = {"classes": range(10)}
 CPU = Compute(torch.device("cpu"), "fp32")
 RUN = Run(
     task="cifar10",
+    kind="cifar10",
     inputs="images",
     model=CustomResnet("custom_resnet", width=2, dropout=0.1),
     optimizer=Adam("adam", lr=0.01),

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from stages.config.check import InsideUnit
-from stages.config.schema import TaskSettings
-from stages.images.settings import Run, Sample
+from stages.images.settings import ImageTask, Run, Sample
 
 
 @dataclass(frozen=True)
-class Settings(TaskSettings):
+class Settings(ImageTask):
     dev_fraction: Annotated[float, InsideUnit]  # held out of training where the layout has no labelled test images
     sample: Sample

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from stages.config.check import InsideUnit, PositiveFloat, PositiveInt
-from stages.config.schema import TaskSettings
 from stages.images import settings as images
 
 
@@ -21,7 +20,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Settings(TaskSettings):
+class Settings(images.ImageTask):
     side: PositiveInt | None  # pixels; images of another size are scaled and cropped; null takes the first training image's
     sample: Sample
     dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each person's images where the layout has no splits

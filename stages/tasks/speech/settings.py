@@ -21,6 +21,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Settings(TaskSettings):
+    inputs: Literal["sequences"]
     sample: Sample
 
 
