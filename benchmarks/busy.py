@@ -31,9 +31,8 @@ def build(network: str) -> Callable[[], None]:
     from torch import Tensor
     from torch.nn import functional as F
 
-    from stages.tasks.cifar10.models import custom_resnet
-    from stages.tasks.faces.models import resnet50
-    from stages.tasks.speech.models import pblstm
+    from stages.images.models import custom_resnet, resnet50
+    from stages.sequences.models import pblstm
 
     torch.manual_seed(0)
     model: torch.nn.Module

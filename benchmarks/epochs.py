@@ -114,7 +114,7 @@ def collate(items: list[tuple[Tensor, Tensor]]) -> SequenceBatch:
 
 def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compute) -> Callable[[int], float]:
     """A function that trains for an epoch and returns the mean loss."""
-    task = part(run.task, "training")
+    task = part(run.kind, "training")
     model = task.build_model(run, stats).to(memory_format=torch.channels_last).train()
     optimizer = build_optimizer(run.optimizer, model, LR)
     workers: dict[str, Any] = dict(num_workers=os.cpu_count(), persistent_workers=True)
@@ -153,7 +153,7 @@ def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Com
 
 def our_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compute) -> Callable[[int], float]:
     """The same by the project's own loop."""
-    task = part(run.task, "training")
+    task = part(run.kind, "training")
     model = compute.to_device(task.build_model(run, stats))
     batches = task.train_batches(data, run, compute, 0)
     trainer = Trainer(task, run, LR, batches, batches, compute, 0, Silence(), Resume(None, 1e9))

@@ -67,7 +67,7 @@ def learn(run: Run, compute: device.Compute, seed: int, lr: float, batches_of: t
 
     batches_of: what makes batches of sequences, where it is not the engine.
     """
-    task, features, stats = part(run.task, "training"), paths.features(run.task), paths.read_stats(run.task)
+    task, features, stats = part(run.kind, "training"), paths.features(run.task), paths.read_stats(run.task)
     batches: Any = task.train_batches(features, run, compute, seed)
     if batches_of is not None:
         batches.__class__ = batches_of  # over the same features, masked alike
@@ -92,7 +92,7 @@ def compare(name: str) -> Comparison:
         for side in (0, 1):
             scores[side].append(learn(runs[side], places[side], seed, lr, kinds[side]))
             print(f"{name}, seed {seed}, {('fast', 'plain')[side]}: {scores[side][-1]:.4f}", flush=True)
-    return Comparison(name, part(run.task, "training").SCORE.name, *scores)
+    return Comparison(name, part(run.kind, "training").SCORE.name, *scores)
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ def profile(name: str, steps: int) -> dict[str, float]:
     """Seconds by phase, of `steps` steps after a few that are not counted."""
     params = load_params()
     run = params.run(name)
-    task, stats = part(run.task, "training"), paths.read_stats(run.task)
+    task, stats = part(run.kind, "training"), paths.read_stats(run.task)
     compute = device.choose(params.device, params.precision, params.deterministic)
     batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
     model: nn.Module = compute.to_device(task.build_model(run, stats)).train()

@@ -33,13 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise InputError(f"name a run, as in `make ablate RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
     if not str(folder := paths.root().resolve()).isascii():
         raise InputError(f"{folder}: DVC's queue fails below a path with other letters than ASCII's; move the project")
-    task = params.run(options.run).task
+    run = params.run(options.run)
     values = grids.choose(options.run, options.grid)
     # What all values share is made here and once, not by every worker for itself.
     evaluates = any(value.key.startswith("evaluate") for value in values)
-    _repro(f"train@{options.run}" if evaluates else f"normalize@{task}")
+    _repro(f"train@{options.run}" if evaluates else f"normalize@{run.task}")
     refs = queue.run(values, options.jobs)
-    metric, source = part(task, "training").SCORE.name, params.task(task).source
+    metric, source = part(run.kind, "training").SCORE.name, params.task(run.task).source
     rows = [row(value, refs.get(value.name), metric, source) for value in values]
     table = paths.ablation(options.run)
     grown = ablations.grids(ablations.read(table)) | ablations.grids(rows)

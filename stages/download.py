@@ -27,7 +27,7 @@ def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
     """Put the archives that `settings.source` names into `out`."""
     where, cache, max_bytes = f"tasks.{task}.source", paths.downloads(task), int(settings.max_unpacked_gb * 1e9)
     if settings.source == "sample":
-        part(task, "sample").make(out, settings, seed)
+        part(settings.kind, "sample").make(out, settings, seed)
     elif settings.source == "kaggle":
         if not settings.competitions:
             raise InputError(f"tasks.{task}.competitions: names no competition to download; docs/COMPETING.md lists them")
@@ -36,7 +36,7 @@ def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
             key = f"tasks.{task}.competitions.{stem}".rstrip(".")
             kaggle.fetch(competition, out, cache, key, max_bytes=max_bytes)
     elif settings.source == "public":
-        known = part(task, "public").PUBLIC
+        known = part(settings.kind, "public").PUBLIC
         if not settings.public:
             raise InputError(
                 f"tasks.{task}.public: names no archives; take the source 'kaggle', or a path to archives of yours"

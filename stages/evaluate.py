@@ -14,7 +14,7 @@ from stages.tasks import load_params, part
 def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
-    task = part(run.task, "training")
+    task = part(run.kind, "training")
     checksums.check(paths.features(run.task))
     file = paths.model(name) / f"{run.evaluate.weights}.pt"
     saved = checkpoint.load_trained(file)
@@ -23,7 +23,7 @@ def main(name: str) -> None:
     with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()
         predictions_to.mkdir()
-        evaluation = part(run.task, "evaluation")
+        evaluation = part(run.kind, "evaluation")
         metrics = evaluation.evaluate(
             model,
             name,

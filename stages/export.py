@@ -31,9 +31,9 @@ def main(name: str) -> None:
     _check_parameters(name, run, saved)
     digest = checkpoint.weights_hash(saved["weights"])
     metrics = _metrics(name, digest)
-    build_model = part(run.task, "training").build_model
+    build_model = part(run.kind, "training").build_model
     model = checkpoint.restore(lambda: build_model(run, saved["stats"]), source, saved).eval()
-    export = part(run.task, "export")
+    export = part(run.kind, "export")
     graph = export.graph(model, saved["stats"])
     if hasattr(export, "as_evaluated"):
         graph = export.as_evaluated(graph, run, metrics, digest, paths.predictions(name))

@@ -23,7 +23,7 @@ def main(name: str) -> None:
     else:
         from stages.tuning.search import search  # imports torch, which takes seconds
 
-        lr, source = search(name, run, params, part(run.task, "training"))
+        lr, source = search(name, run, params, part(run.kind, "training"))
     with paths.output(paths.lr(name)) as partial:
         partial.write_text(json.dumps({"lr": lr, "source": source}, indent=2) + "\n")
     print(f"learning rate {lr:.3g}, from {source}")

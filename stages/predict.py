@@ -83,16 +83,16 @@ def load(name: str) -> Trained:
     file = paths.model(name) / f"{today.evaluate.weights}.pt"
     saved = checkpoint.load_trained(file)
     block = saved["run"]
-    kinds = typing.get_type_hints(part(today.task, "settings").Run, include_extras=True)
+    kinds = typing.get_type_hints(part(today.kind, "settings").Run, include_extras=True)
     run = dataclasses.replace(
         today, **{key: build(kinds[key], block.get(key), f"{file}: {key}") for key in ("model", "loss")}
     )
     # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
     compute = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic
-    build_model = part(run.task, "training").build_model
+    build_model = part(run.kind, "training").build_model
     model = compute.to_device(checkpoint.restore(lambda: build_model(run, saved["stats"]), file, saved))
-    room = part(run.task, "prediction")
+    room = part(run.kind, "prediction")
     return Trained(name, run, saved["stats"], saved["weights"], saved["made_up"], model, compute, room)
 
 

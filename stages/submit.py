@@ -21,7 +21,7 @@ def main(name: str) -> None:
     task = params.run(name).task
     if params.submit.enabled and params.task(task).source == "sample":
         raise InputError(f"submit.enabled: the source of {task} is sample, and Kaggle is not to be sent made-up data")
-    submission = part(task, "submission")
+    submission = part(params.task(task).kind, "submission")
     predictions, features = paths.predictions(name), paths.features(task)
     checksums.check(features, below=False)
     checksums.check(predictions)
@@ -52,6 +52,8 @@ def main(name: str) -> None:
     scores = {file.stem: {key: report[file.stem][key] for key in SCORES if key in report[file.stem]} for file in files}
     with paths.output(paths.leaderboard(name)) as partial:
         partial.write_text(json.dumps({stem: found for stem, found in scores.items() if found}, indent=2) + "\n")
+    if not files:
+        print(f"{paths.submissions(name)}: empty, as there are no test items")
     for file in files:
         found = [f", {key} {score}" for key, score in scores[file.stem].items()]
         print(f"{file}: {report[file.stem]['rows']:,} rows{''.join(found)}")

@@ -58,7 +58,7 @@ def _train(
     resume: Resume | None,
     snapshot: dependencies.Snapshot,
 ) -> None:
-    task, stats, lr = part(run.task, "training"), settings["stats"], settings["lr"]
+    task, stats, lr = part(run.kind, "training"), settings["stats"], settings["lr"]
     batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
     dev = task.eval_batches(paths.features(run.task), "dev", run, compute)
     device.seed_torch(params.seed)

@@ -16,9 +16,9 @@ from benchmarks.gpu import __main__ as bench
 from benchmarks.gpu import cifar10, determinism, faces, speech, steps
 from benchmarks.gpu.sizes import FULL, SMALL, at_size, full_params
 from stages.config.schema import Params
+from stages.sequences.models import pblstm
 from stages.tasks import load_params
 from stages.tasks.speech import training
-from stages.tasks.speech.models import pblstm
 from stages.tasks.speech.settings import Loss
 from tests.conftest import ROOT, Project
 

@@ -78,10 +78,10 @@ def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> N
         kind, instance = stage_and_run(name)
         modules = [f"stages.{kind}"]
         if instance:
-            task = instance if instance in params.tasks else params.run(instance).task
-            modules += [f"stages.tasks.{task}.{part}" for part in PARTS[kind]]
+            block = params.task(instance) if kind in ("download", "normalize") else params.run(instance)
+            modules += [f"stages.tasks.{block.kind}.{part}" for part in PARTS[kind]]
         if kind in ("find_lr", "train", "evaluate"):
-            modules.append(f"stages.tasks.{task}.models.{params.run(instance).model.name}")
+            modules.append(f"stages.{block.inputs}.models.{params.run(instance).model.name}")
         deps = {dep.def_path for dep in stage.deps}
         used[kind] |= closure(modules)
         declared[kind] |= {dep for dep in deps if dep.startswith("stages/")}
@@ -105,7 +105,9 @@ def test_every_key_of_a_run_is_a_parameter_of_some_stage(graph: dict[str, Any]) 
         }
         block = load_params().runs[run]
         for key in vars(block):
-            assert key in ("task", "inputs") or f"runs.{run}.{key}" in declared, f"runs.{run}.{key} is declared by no stage"
+            assert key in ("task", "kind", "inputs") or f"runs.{run}.{key}" in declared, (
+                f"runs.{run}.{key} is declared by no stage"
+            )
 
 
 def test_changing_how_a_run_is_evaluated_does_not_train_it_again(graph: dict[str, Any]) -> None:
@@ -124,6 +126,6 @@ def test_the_report_is_made_after_the_last_stages_of_every_run() -> None:
 
 
 def test_a_model_file_is_a_dep_of_its_own_runs_alone(graph: dict[str, Any]) -> None:
-    file = "stages/tasks/cifar10/models/dilated_net.py"
+    file = "stages/images/models/dilated_net.py"
     users = {stage_and_run(name)[1] for name, stage in graph.items() if file in {dep.def_path for dep in stage.deps}}
     assert users == {"dilated_net"}

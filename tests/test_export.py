@@ -30,7 +30,7 @@ from stages.tasks.faces.training.cosine_head import CosineHead
 from stages.tasks.speech import SYMBOLS
 from stages.tasks.speech.export import portable
 from tests.conftest import ROOT, Project
-from tests.tasks.test_contract import TASKS
+from tests.tasks.test_contract import KINDS
 
 RUNS = load_params(ROOT / "params.yaml").runs
 TINY: dict[str, dict[str, Any]] = {
@@ -56,7 +56,7 @@ def tiny(name: str) -> Any:
     task = RUNS[name].task
     stats = STATS[task]
     classes, speech = len(stats.get("classes", SYMBOLS)), task == "speech"
-    module = import_module(f"stages.tasks.{task}.models.{RUNS[name].model.name}")
+    module = import_module(f"stages.{RUNS[name].inputs}.models.{RUNS[name].model.name}")
     seed_torch(0)
     model = module.Model(*((14, classes) if speech else (classes,)), **TINY[name])
     for number, depth in enumerate(DEPTHS.get(name, ()), 1):
@@ -102,7 +102,7 @@ def test_every_network_computes_the_same_as_onnx(name: str, tmp_path: Path) -> N
     run, model = RUNS[name], tiny(name)
     stats, file, random = STATS[run.task], tmp_path / "model.onnx", np.random.default_rng(0)
     before = copy.deepcopy(model.state_dict())
-    graph = part(run.task, "export").graph(model, stats)
+    graph = part(run.kind, "export").graph(model, stats)
     onnx_graph.write(graph, file, {})
     assert len(onnx_graph.check(graph, file)) >= 3
     sizes = ((1, 1), (1, 2), (4, 31), (2, 200)) if run.task == "speech" else ((1, 0), (6, 0))
@@ -196,7 +196,7 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     run = params.run(name)
     stats = STATS[run.task] | {"num": {"train": 1234, "dev": 5, "test": 0}}
     seed_torch(1)
-    model = part(run.task, "training").build_model(run, stats)
+    model = part(run.kind, "training").build_model(run, stats)
     settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa", "made_up": True}
     result = {"history": [{}, {}, {}], "epoch": 2, "weights": model.state_dict()}
@@ -363,10 +363,11 @@ def test_a_failed_check_keeps_the_last_good_export(project: Project, monkeypatch
     assert [file.name for file in (project.folder / "exports").iterdir()] == ["custom_resnet"]
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_every_task_states_the_licence_of_every_source(task: str) -> None:
-    about = part(task, "export").ABOUT
-    named = {"sample", "kaggle", "path"} | ({"public"} if part(task, "public").PUBLIC else set())
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_states_the_licence_of_every_source(kind: str) -> None:
+    about = part(kind, "export").ABOUT
+    named = {"kaggle", "path"} | ({"public"} if part(kind, "public").PUBLIC else set())
+    named |= {"sample"} if kind != "image_folder" else set()  # of which there is none
     assert about.licences.keys() == named
     assert isinstance(about, card.About) and about.result and about.limits
 

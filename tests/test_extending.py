@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, Checkout, change_params, commands_of_document
 
-RUNS = {"conv_mixer": 20, "lenet": 200}  # and their numbers of test images
+RUNS = {"conv_mixer": 20, "digit_resnet": 200}  # and their numbers of test images
 
 
 def new_files(folder: Path) -> set[str]:
@@ -22,14 +22,14 @@ def new_files(folder: Path) -> set[str]:
 
 def test_nothing_but_new_files_and_blocks_is_needed(extended: Path) -> None:
     outside = {file for file in new_files(extended) if not file.startswith("stages/tasks/digits/")}
-    assert outside == {"stages/tasks/cifar10/models/conv_mixer.py"}
+    assert outside == {"stages/images/models/conv_mixer.py"}
     assert (ROOT / "dvc.yaml").read_text().startswith((extended / "dvc.yaml").read_text())
     changed = Checkout(extended).run("git diff --name-only HEAD~1").split()
     assert {name.split("/")[0] for name in changed} == {"dvc.lock", "metrics"}
 
 
 def test_the_files_are_as_the_rest_of_the_house(extended: Path) -> None:
-    files = " ".join([*new_files(extended), "stages/tasks/cifar10/settings.py"])
+    files = " ".join([*new_files(extended), "stages/images/settings.py"])
     Checkout(extended).run(f"ruff check {files} && ruff format --check {files}")
 
 
@@ -37,13 +37,13 @@ def test_the_files_are_as_the_rest_of_the_house(extended: Path) -> None:
 def test_the_new_run_has_metrics_and_a_submission(extended: Path, run: str) -> None:
     metrics = json.loads((extended / f"metrics/{run}/evaluate.json").read_text())
     header, *rows = csv.reader((extended / f"data/submissions/{run}/submission.csv").read_text().splitlines())
-    assert metrics["epoch"] > 1 and metrics["dev"]["num"] == {"conv_mixer": 10, "lenet": 100}[run]
+    assert metrics["epoch"] > 1 and metrics["dev"]["num"] == {"conv_mixer": 10, "digit_resnet": 100}[run]
     assert header in (["id", "label"], ["ImageId", "Label"])
     assert [row[0] for row in rows] == [str(number) for number in range(1, RUNS[run] + 1)]
 
 
 def test_the_new_task_can_be_learnt(extended: Path) -> None:
-    assert json.loads((extended / "metrics/lenet/evaluate.json").read_text())["dev"]["accuracy"] > 0.5
+    assert json.loads((extended / "metrics/digit_resnet/evaluate.json").read_text())["dev"]["accuracy"] > 0.5
 
 
 def test_the_report_has_the_new_runs(extended: Path) -> None:
@@ -63,8 +63,8 @@ def test_the_new_task_does_what_the_others_do(checkout: Checkout) -> None:
     cv2.imwrite(str(checkout.folder / "digit.png"), image)
     said = "".join(checkout.run(command) for command in commands_of_document() if not command.startswith("dvc "))
     assert re.search(r"^digit\.png: [0-9] \d+\.\d%, ", said, re.M), said
-    card = (checkout.folder / "exports/lenet/README.md").read_text()
-    assert card.startswith("# lenet: which digit is in a picture")
+    card = (checkout.folder / "exports/digit_resnet/README.md").read_text()
+    assert card.startswith("# digit_resnet: which digit is in a picture")
 
 
 def test_the_new_task_names_a_damaged_line(checkout: Checkout) -> None:

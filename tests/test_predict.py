@@ -25,6 +25,7 @@ from stages.data import checkpoint
 from stages.tasks import load_params, part
 from stages.tasks.speech import CHARACTERS, NUM_CLASSES, SYMBOLS, prediction, raw
 from tests.conftest import ROOT, Project
+from tests.tasks.test_contract import KINDS
 
 # Of a learning rate so small that the networks stay as they were drawn: after an epoch of CTC they would say blank alone.
 RUNS = {"custom_resnet": ("cifar10", 1e-3), "resnet50": ("faces", 1e-3), "bilstm": ("speech", 1e-6)}
@@ -340,5 +341,5 @@ def test_it_starts_without_what_it_does_not_need(ask: Any) -> None:
 
 
 def test_every_room_reads_the_kinds_of_files_that_it_names() -> None:
-    for task in load_params(ROOT / "params.yaml").tasks:
-        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in part(task, "prediction").SUFFIXES)
+    for kind in KINDS:
+        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in part(kind, "prediction").SUFFIXES)

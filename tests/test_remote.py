@@ -28,10 +28,11 @@ def test_pushed_here_and_pulled_there_nothing_is_left_to_do(checkout: Checkout, 
 
 def test_one_run_can_be_pulled_without_the_others(checkout: Checkout, tmp_path: Path) -> None:
     """Its network answers at once; neither the data nor the other run is fetched."""
-    checkout.run(f"dvc remote add -d storage {tmp_path / 'storage'} && git commit -qam remote && dvc push train@lenet")
+    checkout.run(f"dvc remote add -d storage {tmp_path / 'storage'} && git commit -qam remote")
+    checkout.run("dvc push train@digit_resnet")
     there = Checkout(tmp_path / "there")
     checkout.run(f"git clone -q . {there.folder}")
-    there.run("dvc pull train@lenet")
+    there.run("dvc pull train@digit_resnet")
     assert digests(there.folder) == {
-        name: digest for name, digest in digests(checkout.folder).items() if "models/lenet" in name
+        name: digest for name, digest in digests(checkout.folder).items() if "models/digit_resnet" in name
     }

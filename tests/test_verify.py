@@ -26,7 +26,7 @@ def outputs(checkout: Checkout) -> dict[str, str]:
     return {path: digest for path, digest in digests(checkout.folder).items() if not path.startswith("data/report")}
 
 
-@pytest.mark.parametrize("path", ["models/lenet/best.pt", "data/features/digits/train/images.npy"])
+@pytest.mark.parametrize("path", ["models/digit_resnet/best.pt", "data/features/digits/train/images.npy"])
 def test_a_flipped_bit_is_found_and_made_anew(checkout: Checkout, path: str) -> None:
     before = outputs(checkout)
     assert "all as they were" in checkout.run("python -m stages.verify")
@@ -43,7 +43,7 @@ def test_a_flipped_bit_is_found_and_made_anew(checkout: Checkout, path: str) -> 
 
 
 def test_what_the_workspace_still_has_is_put_back(checkout: Checkout) -> None:
-    file = checkout.folder / "models/lenet/best.pt"
+    file = checkout.folder / "models/digit_resnet/best.pt"
     content, before = file.read_bytes(), outputs(checkout)
     bad = cached(checkout, content)
     if file.stat().st_ino == bad.stat().st_ino:
@@ -56,14 +56,17 @@ def test_what_the_workspace_still_has_is_put_back(checkout: Checkout) -> None:
 
 @pytest.mark.parametrize(
     "path, stages",
-    [("data/features/digits/train/images.npy", ("train", "evaluate")), ("data/predictions/lenet/test.csv", ("submit",))],
+    [
+        ("data/features/digits/train/images.npy", ("train", "evaluate")),
+        ("data/predictions/digit_resnet/test.csv", ("submit",)),
+    ],
 )
 def test_damaged_data_are_named_and_never_used(checkout: Checkout, path: str, stages: tuple[str, ...]) -> None:
     before, output = outputs(checkout), Path(*Path(path).parts[:3])
     flip(cached(checkout, (checkout.folder / path).read_bytes()))
     checkout.run("rm -rf data && dvc checkout")
     for stage in stages:
-        assert f"error: {path}: is damaged" in checkout.run(f"! dvc repro -f -s {stage}@lenet 2>&1"), stage
+        assert f"error: {path}: is damaged" in checkout.run(f"! dvc repro -f -s {stage}@digit_resnet 2>&1"), stage
     checkout.run(f"rm -r {output}; python -m stages.verify; dvc repro")
     assert outputs(checkout) == before
 

@@ -43,7 +43,7 @@ class Trainer:
         change: Callable[[nn.Module], None] = lambda _: None,
     ) -> None:
         self.run, self.compute, self.seed = params.run(name), compute, params.seed
-        self.task = part(self.run.task, "training")
+        self.task = part(self.run.kind, "training")
         self.batches = self.task.train_batches(features, self.run, compute, params.seed)
         seed_torch(params.seed)
         model = self.task.build_model(self.run, _stats(features))

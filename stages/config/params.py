@@ -29,7 +29,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 def load(settings: Callable[[str], ModuleType], path: Path = paths.PARAMS) -> Params:
     """Read and check all of params.yaml.
 
-    settings: the module `settings` of a task by name; it raises InputError for an unknown task.
+    settings: the module `settings` of a kind of task by name; it raises InputError for an unknown kind.
     Raises InputError with the full path of the first key that is wrong.
     """
     content = mapping(read(path), str(path))
@@ -41,7 +41,7 @@ def load(settings: Callable[[str], ModuleType], path: Path = paths.PARAMS) -> Pa
         for name in block:
             if not NAME.fullmatch(name):
                 raise InputError(f"{key}.{' '.join(name.split())}: a name may have letters, digits, _ and - (not in front)")
-    tasks = {name: build(settings(name).Settings, block, f"tasks.{name}") for name, block in blocks["tasks"].items()}
+    tasks = {name: _task(name, mapping(block, f"tasks.{name}"), settings) for name, block in blocks["tasks"].items()}
     params: Params = build(Params, {**content, "tasks": tasks, "runs": {}}, "")
     for name, block in blocks["runs"].items():
         params.runs[name], params.hidden[name] = _resolve(name, mapping(block, f"runs.{name}"), params, settings)
@@ -58,6 +58,14 @@ def read(path: Path) -> Any:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
+def _task(name: str, block: Mapping[str, Any], settings: Callable[[str], ModuleType]) -> Any:
+    try:
+        kind = settings(block.get("kind", "")).Settings
+    except InputError as error:
+        raise InputError(f"tasks.{name}.kind: {error}") from None
+    return build(kind, block, f"tasks.{name}")
+
+
 def _resolve(
     name: str, block: Mapping[str, Any], params: Params, settings: Callable[[str], ModuleType]
 ) -> tuple[Run, list[Hidden]]:
@@ -65,17 +73,19 @@ def _resolve(
     where, task = f"runs.{name}", block.get("task")
     if not isinstance(task, str) or task not in params.tasks:
         raise InputError(f"{where}.task: {task!r} is not in tasks; {nearest(task, params.tasks)}")
-    if block.get("inputs") != (inputs := params.tasks[task].inputs):
-        raise InputError(f"{where}.inputs: must be {inputs}, as in tasks.{task}")
+    for key in ("kind", "inputs"):
+        if block.get(key) != (its := getattr(params.tasks[task], key)):
+            raise InputError(f"{where}.{key}: must be {its}, as in tasks.{task}")
+    kind = settings(params.tasks[task].kind).Run
     # Both forms are checked whatever the source is, so that a slip in the one not in use shows today.
-    run: Run = build(settings(task).Run, block, where)
+    run: Run = build(kind, block, where)
     sample, source = mapping(run.sample, f"{where}.sample"), f"{where}.sample"
     if "epochs" in sample and "schedule" not in sample:
         shorter = run.with_epochs(build(Epochs, sample["epochs"], f"{source}.epochs"))
         if isinstance(shorter.schedule, OneCycle):
             sample = {**sample, "schedule": {"peak_epoch": shorter.schedule.peak_epoch}}
     overlaid, hidden = _overlay(block, sample, "", source)
-    small: Run = build(settings(task).Run, overlaid, source)
+    small: Run = build(kind, overlaid, source)
     run, hidden = (small, hidden) if params.tasks[task].source == "sample" else (run, [])
     if params.epochs not in (None, run.epochs):
         hidden.append(Hidden("epochs", run.epochs, params.epochs, "the top-level epochs"))
@@ -96,7 +106,7 @@ def _overlay(
     result, hidden = dict(block), list[Hidden]()
     for key, value in over.items():
         old = block.get(key)
-        if key in ("sample", "task", "inputs"):
+        if key in ("sample", "task", "kind", "inputs"):
             raise InputError(f"{source}.{key}: cannot be changed by a sample block")
         if isinstance(value, Mapping) and isinstance(old, Mapping) and value.get("name", old.get("name")) == old.get("name"):
             result[key], more = _overlay(old, value, f"{prefix}{key}.", f"{source}.{key}")

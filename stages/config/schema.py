@@ -215,9 +215,10 @@ class Frames:
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What every task's block has; a task's package face adds its own fields."""
+    """What every task's block has; the settings.py of its kind adds others."""
 
-    inputs: Literal["images", "sequences"]  # the room of stages/ that the task builds on
+    kind: str  # its folder in stages/tasks/
+    inputs: Literal["images", "sequences"]  # the room of stages/ that this folder builds on
     source: str | list[str]  # `sample`, `kaggle`, `public` where there is one, or paths of archives and folders
     on_bad: Literal["error", "skip"]
     max_unpacked_gb: PositiveFloat  # archives that would unpack to more are refused
@@ -227,7 +228,7 @@ class TaskSettings:
 
 @dataclass(frozen=True)
 class Network:
-    """A network of a task: `name` is its file in the task's models/, the other fields are its constructor's arguments."""
+    """A network: `name` is its file in images/models/ or sequences/models/, the other fields its constructor's arguments."""
 
     name: str
 
@@ -239,10 +240,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Run:
-    """One system: a network and all that its training and evaluation need. Each task's settings.py gives `Any` a type."""
+    """One system: a network and all that its training and evaluation need. Each kind's settings.py gives `Any` a type."""
 
     task: str
-    inputs: Literal["images", "sequences"]  # its task's, for the dependencies in dvc.yaml
+    kind: str  # its task's, as are its inputs, for the dependencies in dvc.yaml
+    inputs: Literal["images", "sequences"]
     model: Any
     optimizer: Optimizer
     schedule: Schedule
@@ -290,7 +292,7 @@ class Params:
     range_test: RangeTest
     checkpoint_minutes: PositiveFloat  # between states saved while training; what a killed run loses at most
     submit: Submit
-    tasks: dict[str, Any]  # each of its package face's class Settings
+    tasks: dict[str, Any]  # each of its kind's class Settings
     runs: dict[str, Run]
     # Per run, in words. Not a part of the run, of which a checkpoint keeps all: no number depends on it.
     reached_before: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -37,20 +37,27 @@ class TooLarge(InputError):
 
 
 def pack_folder(folder: Path, out: Path) -> None:
-    """Write every file below `folder`, sorted, to the stored zip `out`; linked files and folders as if they were there.
+    """Write every file and empty folder below `folder`, sorted, to the stored zip `out`; links as what they lead to.
 
     Raises InputError: there is no file; a link leads nowhere or to a folder that it lies in; a name is no Unicode.
     """
-    files = sorted(_files(folder, [folder.resolve()]))
-    if not files:
+    found = sorted(_files(folder, [folder.resolve()]))
+    if all(path.is_dir() for path in found):
         raise InputError(f"{folder}: the folder holds no files")
     with paths.replacing(out) as partial, zipfile.ZipFile(partial, "w", allowZip64=True) as archive:
-        for path in files:
-            write_member(archive, path.relative_to(folder).as_posix(), path.read_bytes())
+        for path in found:
+            name = path.relative_to(folder).as_posix()
+            if path.is_dir():
+                write_member(archive, f"{name}/", b"")
+            else:
+                write_member(archive, name, path.read_bytes())
 
 
 def _files(folder: Path, above: list[Path]) -> Iterator[Path]:
-    """The files below a folder. above: that folder and those it lies in, with links resolved: a loop comes back to one."""
+    """The files and empty folders below a folder.
+
+    above: that folder and those it lies in, with links resolved: a loop comes back to one.
+    """
     for path in folder.iterdir():
         if not is_visible(path.name):
             continue
@@ -64,7 +71,7 @@ def _files(folder: Path, above: list[Path]) -> Iterator[Path]:
             target = path.resolve()
             if target in above:
                 raise InputError(f"{path}: is a link to {target}, which it lies in; remove the link")
-            yield from _files(path, [*above, target])
+            yield from list(_files(path, [*above, target])) or [path]
         elif path.is_file():
             yield path
 
@@ -78,8 +85,9 @@ class Archive:
     """A zip or tar archive whose members have been checked; it stays open as long as this object lives.
 
     path: its path, for messages. names: its files, in archive order, without hidden files and litter (`is_visible`), in
-    Unicode's form NFC. unread: those that nobody has read yet. size: the bytes that it unpacks to; of a tar, with headers
-    and padding. max_bytes: a limit on that size, from max_unpacked_gb.
+    Unicode's form NFC. folders: those that it lists, be it all or the empty ones. unread: the files that nobody has read
+    yet. size: the bytes that it unpacks to; of a tar, with headers and padding. max_bytes: a limit on that size, from
+    max_unpacked_gb.
     Raises InputError if it is neither format, damaged, empty, larger than the limit, encrypted, or if a member is a link,
     has an absolute or parent path, or appears twice.
     """
@@ -87,6 +95,7 @@ class Archive:
     def __init__(self, path: Path, max_bytes: int | None = None) -> None:
         self.path, self.size, self._max_bytes = path, 0, max_bytes
         self._members: dict[str, tuple[int, Any]] = {}  # by name: size and header
+        self.folders: list[str] = []
         with self._naming_damage():
             archive = _open(path)
             self._is_zip = isinstance(archive, zipfile.ZipFile)
@@ -143,6 +152,7 @@ class Archive:
             self._grow(self.size + info.file_size, f"{info.filename} of {info.file_size:,} bytes")
             name = info.filename.replace(slash, "/")
             if name.endswith("/"):
+                self._add_folder(name)
                 continue
             if info.flag_bits & 1:
                 raise InputError(f"{self.path}: {info.filename} is encrypted")
@@ -157,7 +167,9 @@ class Archive:
             if info.size < 0:
                 raise tarfile.ReadError(f"{info.name} has a negative size")
             self._grow(archive.offset, f"{info.name} of {info.size:,} bytes")
-            if not info.isdir():
+            if info.isdir():
+                self._add_folder(info.name)
+            else:
                 self._add(info.name, info.size, info, is_special=not info.isfile() or info.issparse())
         # tarfile takes a damaged header for the end, and does not read as far as a compressed stream's checksum.
         file: Any = archive.fileobj
@@ -184,6 +196,10 @@ class Archive:
             raise InputError(f"{self.path}: holds {name} twice")
         if is_visible(name):
             self._members[name] = size, header
+
+    def _add_folder(self, name: str) -> None:
+        if is_visible(name := unicodedata.normalize("NFC", name.rstrip("/"))):
+            self.folders.append(name)
 
     @contextmanager
     def _naming_damage(self) -> Iterator[None]:

@@ -1,10 +1,10 @@
 """The keys of params.yaml that tasks of image classification share. Torch-free."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from stages.config import schema
-from stages.config.check import BelowOne, PositiveInt
+from stages.config.check import BelowOne, PositiveInt, Share
 from stages.config.schema import (
     ColorJitter,
     Crop,
@@ -15,8 +15,15 @@ from stages.config.schema import (
     Grayscale,
     Loading,
     MixUp,
+    Network,
     ShiftScaleRotate,
+    TaskSettings,
 )
+
+
+@dataclass(frozen=True)
+class ImageTask(TaskSettings):
+    inputs: Literal["images"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,43 @@ class Sample:
 
     train: PositiveInt
     test: PositiveInt
+
+
+@dataclass(frozen=True)
+class ImageNetwork(Network):
+    smallest: ClassVar[int] = 1  # the side, in pixels, of the smallest image that it can compute
+
+
+@dataclass(frozen=True)
+class CustomResnet(ImageNetwork):
+    name: Literal["custom_resnet"]
+    width: PositiveInt
+    dropout: Annotated[float, Share]
+    smallest = 8
+
+
+@dataclass(frozen=True)
+class DilatedNet(ImageNetwork):
+    name: Literal["dilated_net"]
+    width: PositiveInt
+
+
+@dataclass(frozen=True)
+class ResNet50(ImageNetwork):
+    name: Literal["resnet50"]
+    width: PositiveInt
+    small_stem: bool = False
+
+
+@dataclass(frozen=True)
+class ConvNeXt(ImageNetwork):
+    name: Literal["convnext"]
+    width: PositiveInt
+    path_dropout: Annotated[float, Share]
+    smallest = 32
+
+
+Model = CustomResnet | DilatedNet | ResNet50 | ConvNeXt
 
 
 @dataclass(frozen=True)
@@ -56,8 +100,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Run(schema.Run):
-    """A task gives `model` its type."""
-
+    model: Model
     batch_size: PositiveInt
     loading: Loading
     augment: Augment

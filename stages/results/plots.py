@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 
 from stages.core import paths
 
+MOST_NAMED = 60  # classes of a confusion matrix: of more, not every one is named, nor counted in figures
+
 matplotlib.rcParams.update(
     {
         "font.size": 11,
@@ -79,16 +81,17 @@ def fixed_lr(path: Path, run: str, lr: float, source: str, factors: Sequence[flo
 def confusion(path: Path, run: str, matrix: np.ndarray, names: Sequence[str]) -> None:
     """How often each class was taken for each. matrix (K, K): rows are true classes, columns predictions, in counts."""
     share = matrix / matrix.sum(1, keepdims=True).clip(1)
-    figure = Figure(figsize=(9, 8), layout="constrained")
+    wide = max(9, 0.35 * min(len(names), MOST_NAMED))  # inches
+    figure = Figure(figsize=(wide, wide - 1), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(matrix):
-        if count:
+        if count and len(names) <= MOST_NAMED:
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=10)
-    ticks = range(len(names))
-    axes.set_xticks(ticks, names, rotation=45, ha="right")
-    axes.set_yticks(ticks, names)
+    ticks = range(len(names))[:: -(-len(names) // MOST_NAMED)]
+    axes.set_xticks(ticks, [names[tick] for tick in ticks], rotation=45, ha="right")
+    axes.set_yticks(ticks, [names[tick] for tick in ticks])
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
     axes.set(xlabel="predicted", ylabel="true", title=f"{run}: confusion on dev ({accuracy:.2%} of {matrix.sum():,} right)")
     axes.grid(False)

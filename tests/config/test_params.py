@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from stages.config.schema import SGD, Constant, OneCycle, Params
 from stages.core.errors import InputError
+from stages.images.settings import CustomResnet
 from stages.tasks import load_params
-from stages.tasks.cifar10.settings import CustomResnet
 from tests.conftest import ROOT, Project
 
 RUN = "runs.custom_resnet"
@@ -236,9 +236,32 @@ def test_a_missing_key_is_named_in_full(plain: Project, path: str) -> None:
     assert problem().startswith(f"{path}: ")
 
 
-def test_a_task_that_does_not_exist_names_the_nearest(plain: Project) -> None:
-    change(plain, {"tasks.cifar11": {"source": "sample"}})
-    assert problem() == "tasks.cifar11: there is no such task; did you mean 'cifar10'?"
+@pytest.mark.parametrize("kind", ["cifar11", None, ["cifar10"]])
+def test_a_kind_of_task_that_does_not_exist_names_the_nearest(plain: Project, kind: Any) -> None:
+    change(plain, {"tasks.cifar11": {"kind": kind, "source": "sample"}})
+    assert problem().startswith(f"tasks.cifar11.kind: {kind!r} is no kind of task; ")
+    assert "cifar10" in problem()
+
+
+def test_two_tasks_of_one_kind_have_settings_of_their_own(plain: Project) -> None:
+    content = YAML(typ="safe").load(plain.folder / "params.yaml")
+    change(plain, {"tasks.other": content["tasks"]["cifar10"] | {"source": "other.zip"}})
+    change(plain, {"runs.other": content["runs"]["custom_resnet"] | {"task": "other"}})
+    loaded = load_params()
+    assert type(loaded.task("other")) is type(loaded.task("cifar10"))
+    assert loaded.run("other").kind == "cifar10" and loaded.task(loaded.run("other").task).source == "other.zip"
+
+
+def test_the_inputs_are_those_of_the_kind(plain: Project) -> None:
+    change(plain, {"tasks.cifar10.inputs": "sequences"})
+    assert problem().startswith("tasks.cifar10.inputs: 'sequences' is not a choice here")
+
+
+@pytest.mark.parametrize("key", ["kind", "inputs"])
+def test_a_run_has_the_kind_and_the_inputs_of_its_task(plain: Project, key: str) -> None:
+    expected = {"kind": "cifar10", "inputs": "images"}[key]
+    change(plain, {f"{RUN}.{key}": "speech"})
+    assert problem() == f"{RUN}.{key}: must be {expected}, as in tasks.cifar10"
 
 
 def test_asking_for_an_unknown_run_or_task_names_the_nearest(plain: Project) -> None:
@@ -296,6 +319,7 @@ def test_the_sample_block_is_not_applied_to_another_source(plain: Project, sourc
         ({"augment": {"flip": {"q": 1}}}, "augment.flip.q: unknown key"),
         ({"schedule": {"name": "cosine_restarts"}}, "schedule.t_0: missing"),
         ({"task": "cifar10"}, "task: cannot be changed by a sample block"),
+        ({"kind": "cifar10"}, "kind: cannot be changed by a sample block"),
         ({"sample": {}}, "sample: cannot be changed by a sample block"),
     ],
 )

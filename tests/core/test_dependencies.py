@@ -83,25 +83,26 @@ def test_every_stage_has_its_list() -> None:
 
 
 def test_a_result_is_not_recorded_under_a_value_that_was_edited_meanwhile(checkout: Checkout) -> None:
-    params, history = checkout.folder / "params.yaml", checkout.folder / "metrics/lenet/train/plots/metrics/dev/accuracy.tsv"
-    change_params(params, runs__lenet__sample__epochs=12)
-    before, command = recorded(checkout), ["dvc", "repro", "train@lenet"]
+    params = checkout.folder / "params.yaml"
+    history = checkout.folder / "metrics/digit_resnet/train/plots/metrics/dev/accuracy.tsv"
+    change_params(params, runs__digit_resnet__sample__epochs=12)
+    before, command = recorded(checkout), ["dvc", "repro", "train@digit_resnet"]
     history.unlink()
     process = subprocess.Popen(
         command, cwd=checkout.folder, env=checkout.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     while process.poll() is None and not history.is_file():
         time.sleep(0.05)
-    change_params(params, runs__lenet__sample__epochs=3)
+    change_params(params, runs__digit_resnet__sample__epochs=3)
     told = process.communicate()[0]
     assert process.returncode != 0, told
-    assert "error: params.yaml: runs.lenet.sample: changed while train@lenet ran" in told
+    assert "error: params.yaml: runs.digit_resnet.sample: changed while train@digit_resnet ran" in told
     assert recorded(checkout) == before
-    change_params(params, runs__lenet__sample__epochs=12)
+    change_params(params, runs__digit_resnet__sample__epochs=12)
     told = checkout.run(" ".join(command))
     assert "continuing after epoch 12" in told and "epoch 12/12" not in told
 
 
 def recorded(checkout: Checkout) -> Any:
     """What dvc.lock says of the training."""
-    return YAML(typ="safe").load((checkout.folder / "dvc.lock").read_text())["stages"]["train@lenet"]
+    return YAML(typ="safe").load((checkout.folder / "dvc.lock").read_text())["stages"]["train@digit_resnet"]

@@ -1,8 +1,9 @@
-"""Every task's room holds the same files with the same functions; every run's model can be built and fed."""
+"""Every kind of task holds the same files with the same functions; every run's model can be built and fed."""
 
 import dataclasses
 import inspect
-from typing import get_args, get_type_hints
+from importlib import import_module
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from stages.tasks import load_params, part
 from stages.training.protocol import Score
 from tests.conftest import ROOT
 
-TASKS = [folder.parent.name for folder in sorted((ROOT / "stages/tasks").glob("*/__init__.py"))]
+KINDS = [folder.parent.name for folder in sorted((ROOT / "stages/tasks").glob("*/__init__.py"))]
 FUNCTIONS = {
     "sample": {"make": ["out", "settings", "seed"]},
     "raw": {"pack": ["archives", "out", "settings", "seed"]},
@@ -40,28 +41,35 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_room_has_every_function(task: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_every_function(kind: str) -> None:
     for name, functions in FUNCTIONS.items():
         for function, arguments in functions.items():
-            found = getattr(part(task, name), function)
-            assert list(inspect.signature(found).parameters) == arguments, f"{task}.{name}.{function}"
-            assert found.__doc__, f"{task}.{name}.{function} has no docstring"
-    settings = part(task, "settings")
+            found = getattr(part(kind, name), function)
+            assert list(inspect.signature(found).parameters) == arguments, f"{kind}.{name}.{function}"
+            assert found.__doc__, f"{kind}.{name}.{function} has no docstring"
+    settings = part(kind, "settings")
     assert issubclass(settings.Settings, TaskSettings)
-    assert all(url.startswith("https://") and ":" in checksum for url, checksum in part(task, "public").PUBLIC.values())
+    assert all(url.startswith("https://") and ":" in checksum for url, checksum in part(kind, "public").PUBLIC.values())
     assert issubclass(settings.Run, Run)
-    assert isinstance(part(task, "training").SCORE, Score)
+    assert isinstance(part(kind, "training").SCORE, Score)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(task: str) -> None:
-    model = get_type_hints(part(task, "settings").Run)["model"]
-    blocks = {get_args(get_type_hints(block)["name"])[0]: block for block in get_args(model) or [model]}
-    files = {file.stem for file in (ROOT / "stages/tasks" / task / "models").glob("[!_]*.py")}
-    assert blocks.keys() == files
-    for name, block in blocks.items():
-        parameters = inspect.signature(part(task, f"models.{name}").Model).parameters.values()
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_network_of_its_inputs_is_a_kinds_to_choose(kind: str) -> None:
+    settings = part(kind, "settings")
+    [inputs] = get_args(get_type_hints(settings.Settings)["inputs"])
+    assert get_type_hints(settings.Run)["model"] == import_module(f"stages.{inputs}.settings").Model
+
+
+@pytest.mark.parametrize("inputs", ["images", "sequences"])
+def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(inputs: str) -> None:
+    blocks = get_args(import_module(f"stages.{inputs}.settings").Model)
+    named = {get_args(get_type_hints(block)["name"])[0]: block for block in blocks}
+    assert named.keys() == {file.stem for file in (ROOT / "stages" / inputs / "models").glob("[!_]*.py")}
+    for name, block in named.items():
+        model = import_module(f"stages.{inputs}.models.{name}").Model
+        parameters = inspect.signature(model).parameters.values()
         arguments = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
         assert {field.name for field in dataclasses.fields(block)} == {"name"} | arguments, name
 
@@ -69,9 +77,11 @@ def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(task: str) -> 
 @pytest.mark.parametrize("name", load_params(ROOT / "params.yaml").runs)
 def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
-    task = part(run.task, "training")
-    stats = {"classes": ["a", "b"], "num_features": 27, "side": getattr(part(run.task), "SIDE", 64)}
-    model = Compute(torch.device("cpu"), "fp32").to_device(task.build_model(run, stats)).eval()
+    task = part(run.kind, "training")
+    stats = {"classes": ["a", "b"], "num_features": 27, "side": getattr(part(run.kind), "SIDE", 64)}
+    model: Any = Compute(torch.device("cpu"), "fp32").to_device(task.build_model(run, stats)).eval()
     output = model(*task.example(stats))
+    if run.inputs == "images":
+        assert torch.equal(output, model.head(model.embed(*task.example(stats))))
     assert (output if isinstance(output, torch.Tensor) else output[0]).isfinite().all()
     assert model.__doc__ and "parameters" in model.__doc__

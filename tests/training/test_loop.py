@@ -19,10 +19,9 @@ from stages.compute.device import Compute, choose, seed_torch
 from stages.config.schema import SGD, Adam, Constant, Cutout, EarlyStopping, Flip, Plateau, RangeTest, Run, Training
 from stages.core.errors import InputError, Interrupted
 from stages.data import checkpoint
-from stages.images.settings import Augment, Evaluate, Loss
+from stages.images.settings import Augment, CustomResnet, Evaluate, Loss
 from stages.images.training.batches import DeviceBatches, ImageBatch
 from stages.tasks.cifar10 import training
-from stages.tasks.cifar10.settings import CustomResnet
 from stages.training import compiling, loop, optimizers, resume
 from stages.training.loop import Trainer
 from stages.training.recorder import Recorder, write_timing
@@ -36,6 +35,7 @@ STATS = {"classes": range(10)}
 CPU = Compute(torch.device("cpu"), "fp32")
 RUN = Run(
     task="cifar10",
+    kind="cifar10",
     inputs="images",
     model=CustomResnet("custom_resnet", width=2, dropout=0.1),
     optimizer=Adam("adam", lr=0.01),

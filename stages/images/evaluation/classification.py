@@ -46,7 +46,7 @@ def evaluate(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """Metrics of the dev split, by class too; predictions of dev and test as CSV, pictures as PNG into the two folders.
+    """Metrics of the dev split, by class too where a class has images there; predictions as CSV, pictures as PNG.
 
     name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw.
     """
@@ -58,8 +58,8 @@ def evaluate(
     matrix = torch.zeros(len(classes), len(classes), dtype=torch.long)
     matrix.index_put_((labels, dev.predicted), torch.ones_like(labels), accumulate=True)
     plots.confusion(plots_to / "confusion.png", name, matrix.numpy(), classes)
-    recall = matrix.diag().double() / matrix.sum(1).clamp(min=1)
-    return {**metrics, "per_class": dict(zip(classes, recall.tolist(), strict=True))}
+    recall = (matrix.diag().double() / matrix.sum(1)).tolist()
+    return {**metrics, "per_class": {classes[label]: recall[label] for label in labels.unique().tolist()}}
 
 
 def classify(

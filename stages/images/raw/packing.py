@@ -21,6 +21,8 @@ from stages.data.understood import Understood, check_labels
 from stages.data.unread import check_all_read
 from stages.images.raw.channel_statistics import Moments, sums
 
+MOST_NAMED = 20  # of the classes, where all are listed
+
 
 @dataclass(frozen=True)
 class Item:
@@ -40,7 +42,6 @@ def pack(
     out: Path,
     settings: TaskSettings,
     *,
-    task: str,
     layout: str,
     classes: Sequence[str],
     side: int,
@@ -56,7 +57,7 @@ def pack(
     whose images are all of one class, for archives that were mostly not read.
     """
     source = archives[0].path.parent
-    stats: dict[str, Any] = {"task": task, "classes": list(classes), "side": side}
+    stats: dict[str, Any] = {"classes": list(classes), "side": side}
     moments, rejected = Moments(), Rejected(settings.on_bad == "skip")
     counts = {split: Counter[int]() for split in ("train", "dev", "test")}
     with ExitStack() as stack:
@@ -79,7 +80,8 @@ def pack(
         raise InputError(f"{source}: no image for the dev split; a larger part of the training images must be held out")
     check_labels(source, classes, {split: counts[split] for split in ("train", "dev")})
     stats["num"] = {split: count.total() for split, count in counts.items()}
-    named = f"{len(classes)}: {', '.join(classes)}"
+    few = len(classes) <= MOST_NAMED
+    named = f"{len(classes):,}: {', '.join(classes) if few else f'{classes[0]} to {classes[-1]}'}"
     submissions = {"submission": header} if stats["num"]["test"] else {}
     stats["understood"] = Understood(layout, named, stats["num"], submissions).stats()
     stats["rejected"] = rejected.items

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stages.compute.device import Compute
 from stages.config.schema import Run
+from stages.core.errors import InputError
 from stages.images.settings import Loss
 from stages.images.storage import EncodedImages
 from stages.images.training import batches
@@ -28,8 +29,14 @@ TRAIN_METRIC = "accuracy"
 
 
 def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
-    """The run's network, freshly initialised from PyTorch's random state."""
-    module = import_module(f"stages.tasks.{run.task}.models.{run.model.name}")
+    """The run's network, freshly initialised from PyTorch's random state. Raises InputError for images too small for it."""
+    name, smallest, side = run.model.name, run.model.smallest, stats["side"]
+    if side < smallest:
+        raise InputError(
+            f"{name}: needs images of at least {smallest} pixels a side, but those of the task {run.task} have {side}; "
+            "take another network, or larger images"
+        )
+    module = import_module(f"stages.images.models.{name}")
     model: nn.Module = module.Model(len(stats["classes"]), **run.model.arguments)
     return model
 

@@ -12,7 +12,7 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images import prediction
 from stages.images.prediction import SUFFIXES, predict
-from stages.tasks.faces.raw.image import Problem, header
+from stages.images.raw.image import Problem, header
 
 
 def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:

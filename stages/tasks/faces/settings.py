@@ -1,10 +1,9 @@
 """The keys of params.yaml that are this task's own."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-from stages.config.check import InsideUnit, PositiveFloat, PositiveInt, Share
-from stages.config.schema import Network, TaskSettings
+from stages.config.check import InsideUnit, PositiveFloat, PositiveInt
 from stages.images import settings as images
 
 
@@ -21,27 +20,10 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Settings(TaskSettings):
+class Settings(images.ImageTask):
     side: PositiveInt | None  # pixels; images of another size are scaled and cropped; null takes the first training image's
     sample: Sample
     dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each person's images where the layout has no splits
-
-
-@dataclass(frozen=True)
-class ResNet50(Network):
-    name: Literal["resnet50"]
-    width: PositiveInt
-    small_stem: bool = False
-
-
-@dataclass(frozen=True)
-class ConvNeXt(Network):
-    name: Literal["convnext"]
-    width: PositiveInt
-    path_dropout: Annotated[float, Share]
-
-
-Model = ResNet50 | ConvNeXt
 
 
 @dataclass(frozen=True)
@@ -70,6 +52,5 @@ class Evaluate(images.Evaluate):
 
 @dataclass(frozen=True)
 class Run(images.Run):
-    model: Model
     loss: Loss
     evaluate: Evaluate

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from stages.config import schema
-from stages.config.check import PositiveInt, Rule, Share
-from stages.config.schema import Frames, Network, TaskSettings
+from stages.config.check import PositiveInt, Rule
+from stages.config.schema import Frames, TaskSettings
+from stages.sequences.settings import Model
 from stages.tasks.speech import NUM_CLASSES
 
 
@@ -20,49 +21,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Settings(TaskSettings):
+    inputs: Literal["sequences"]
     sample: Sample
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeechNetwork(Network):
-    features: PositiveInt | None = None  # how many of each frame's features it takes, from the first; null takes all
-
-
-@dataclass(frozen=True)
-class PBLSTM(SpeechNetwork):
-    name: Literal["pblstm"]
-    hidden: PositiveInt
-    decoder: PositiveInt
-    dropout: Annotated[float, Share]
-    kaiming: bool = False
-
-
-@dataclass(frozen=True)
-class BiLSTM(SpeechNetwork):
-    name: Literal["bilstm"]
-    hidden: PositiveInt
-    num_layers: PositiveInt
-    dropout: Annotated[float, Share]
-    kaiming: bool = True
-
-
-@dataclass(frozen=True)
-class ConvBiLSTM(SpeechNetwork):
-    name: Literal["conv_bilstm"]
-    hidden: PositiveInt
-    num_layers: PositiveInt
-    dropout: Annotated[float, Share]
-    conv_dropout: Annotated[float, Share]
-    kaiming: bool = False
-
-
-@dataclass(frozen=True)
-class ConvNeXt1d(SpeechNetwork):
-    name: Literal["convnext1d"]
-    width: PositiveInt
-
-
-Model = PBLSTM | BiLSTM | ConvBiLSTM | ConvNeXt1d
 
 
 @dataclass(frozen=True)

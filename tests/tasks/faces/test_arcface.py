@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stages.compute.device import seed_torch
-from stages.tasks.faces.models import resnet50
+from stages.images.models import resnet50
 from stages.tasks.faces.training.arcface import arcface_logits
 from stages.tasks.faces.training.cosine_head import CosineHead
 
@@ -103,3 +103,17 @@ def test_embeddings_on_their_centres_have_finite_gradients() -> None:
     F.cross_entropy(arcface_logits(head(x), targets, 0.5, 64.0), targets).backward()
     assert x.grad is not None and x.grad.isfinite().all()
     assert head.weight.grad is not None and head.weight.grad.isfinite().all()
+
+
+def test_a_cosine_head_gives_float32_cosines_whatever_the_precision() -> None:
+    seed_torch(0)
+    head, x = CosineHead(16, 5), torch.randn(7, 16)
+    expected = torch.stack([F.cosine_similarity(x, centre.expand(7, -1)) for centre in head.weight], 1)
+    torch.testing.assert_close(head(x), expected)
+    torch.testing.assert_close(head(1000 * x), expected)
+    head.scale = 64.0
+    torch.testing.assert_close(head(x), 64 * expected)
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype):
+            cosines: Tensor = head(x)
+        assert torch.equal(cosines, head(x)) and cosines.dtype == torch.float32

@@ -19,11 +19,11 @@ from stages.compute.device import seed_torch
 from stages.config.schema import Run
 from stages.data import checkpoint
 from stages.data.archive import Archive, write_member
+from stages.images.settings import ResNet50
 from stages.tasks import load_params
 from stages.tasks.faces import evaluation, prediction, raw, submission
 from stages.tasks.faces import training as task
 from stages.tasks.faces.evaluation import whitening
-from stages.tasks.faces.settings import ResNet50
 from tests.conftest import ROOT, task_settings
 from tests.tasks.faces.test_raw import face
 from tests.tasks.faces.test_whitening import EPS, PLACE, naive

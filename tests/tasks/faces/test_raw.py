@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from stages.core.errors import InputError
 from stages.data.archive import Archive, pack_folder
 from stages.data.packed import RaggedArray, read_texts
+from stages.images.raw import image as images
+from stages.images.raw.threads import AHEAD, GROUP
 from stages.tasks.faces import raw
 from stages.tasks.faces.raw import examining, layouts
-from stages.tasks.faces.raw import image as images
 from stages.tasks.faces.settings import Sample, Settings
 from tests.conftest import task_settings
 
@@ -660,7 +661,7 @@ def test_no_more_images_are_read_than_are_in_work(num: int, tmp_path: Path) -> N
                 yield member
 
     archives: list[Archive] = [Counted(tmp_path / "a.zip")]
-    most = (examining.AHEAD * num + 1) * examining.GROUP if num > 1 else examining.GROUP
+    most = (AHEAD * num + 1) * GROUP if num > 1 else GROUP
     assert most < 250
     names = []
     found = layouts.find(archives, settings(), 0)

@@ -19,11 +19,12 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.data import checkpoint
 from stages.data.archive import Archive
+from stages.images.settings import ResNet50
 from stages.tasks import load_params
 from stages.tasks.faces import evaluation, export, prediction, raw, sample
 from stages.tasks.faces import training as task
 from stages.tasks.faces.evaluation import verification, whitening
-from stages.tasks.faces.settings import ResNet50, Sample
+from stages.tasks.faces.settings import Sample
 from tests.conftest import ROOT, task_settings
 
 COUNTS = [5, 1, 9, 2, 0, 7]  # images of each class

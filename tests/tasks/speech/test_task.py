@@ -12,11 +12,12 @@ from torch.nn import CTCLoss
 from stages.compute.device import Compute
 from stages.core.errors import InputError
 from stages.data.packed import text_row
+from stages.sequences.settings import BiLSTM
 from stages.sequences.storage import SequenceWriter
 from stages.sequences.training.batches import SequenceBatch
 from stages.tasks import load_params
 from stages.tasks.speech import CHARACTERS, NUM_CLASSES, training
-from stages.tasks.speech.settings import BiLSTM, Loss
+from stages.tasks.speech.settings import Loss
 from stages.training.loop import Trainer
 from stages.training.recorder import Silence
 from stages.training.resume import Resume

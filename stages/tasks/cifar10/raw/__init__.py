@@ -42,7 +42,6 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         archives,
         out,
         settings,
-        task="cifar10",
         layout=layout.NAME,
         classes=CLASSES,
         side=SIDE,

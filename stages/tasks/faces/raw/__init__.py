@@ -22,9 +22,9 @@ from stages.data.tables import read_rows
 from stages.data.understood import Understood, check_labels
 from stages.data.unread import check_all_read
 from stages.images.raw.channel_statistics import Moments
+from stages.images.raw.image import Problem
 from stages.tasks.faces.raw import layouts
 from stages.tasks.faces.raw.examining import examine_all, first_side
-from stages.tasks.faces.raw.image import Problem
 from stages.tasks.faces.raw.layout import Item, Layout, Pair
 from stages.tasks.faces.settings import Settings
 
@@ -70,7 +70,6 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     submissions = _submissions(found, writers)
     pairs = _write_pairs(out, found, writers, archives)
     stats = {
-        "task": "faces",
         "classes": found.classes,
         "known": found.known,
         "num": {split: len(writers[split].items) if split in writers else 0 for split in SPLITS},

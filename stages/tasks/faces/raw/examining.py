@@ -1,28 +1,21 @@
 """Every image read in the order of its split and decoded once: by several threads, with little of it in memory."""
 
 import heapq
-import itertools
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.rejected import Rejected
-from stages.images import storage
 from stages.images.raw.channel_statistics import sums
-from stages.tasks.faces.raw.image import Problem, check_whole, header
+from stages.images.raw.image import Problem, decode, header
+from stages.images.raw.threads import in_order
 from stages.tasks.faces.raw.layout import Item, Layout
-
-AHEAD = 2  # groups of images in work for each thread, so that none of them waits
-GROUP = 8  # images that change threads together: one by one, the changing takes a tenth of the time
 
 
 @dataclass(frozen=True)
@@ -36,14 +29,9 @@ class Examined:
 def examine(content: bytes, side: int, *, add_up: bool) -> Examined | Problem:
     """What is in an image, or what is wrong with it."""
     try:
-        about = header(content)
-        about.check_size(side)
-        pixels = storage.decode(np.frombuffer(content, np.uint8), side)
-        check_whole(content, pixels)
+        about, pixels = decode(content, side)
     except Problem as problem:
         return problem
-    except ValueError as error:
-        return Problem(str(error))
     return Examined(about.converted, sums(pixels) if add_up else None)
 
 
@@ -60,27 +48,14 @@ def examine_all(
 ) -> Iterator[tuple[Entry, bytes, Examined | Problem]]:
     """(entry, content, what is found in it), each split in its order, by as many threads as OpenCV may use.
 
-    folder: for what has to wait on disk. They run at the same time, as OpenCV lets go of Python's lock; what waits is
-    bounded, and so is the memory.
+    folder: for what has to wait on disk.
     """
 
-    def examine_group(group: list[tuple[Entry, bytes]]) -> list[tuple[Entry, bytes, Examined | Problem]]:
-        return [(entry, content, examine(content, side, add_up=entry.split == "train")) for entry, content in group]
+    def examine_entry(given: tuple[Entry, bytes]) -> tuple[Entry, bytes, Examined | Problem]:
+        entry, content = given
+        return entry, content, examine(content, side, add_up=entry.split == "train")
 
-    members = _read(archives, found, folder)
-    groups = iter(lambda: list(itertools.islice(members, GROUP)), [])
-    threads = cv2.getNumThreads()
-    if threads <= 1:  # another would only wait for this one
-        yield from itertools.chain.from_iterable(map(examine_group, groups))
-        return
-    waiting: deque[Future[list[tuple[Entry, bytes, Examined | Problem]]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for group in groups:
-            waiting.append(pool.submit(examine_group, group))
-            if len(waiting) > AHEAD * threads:
-                yield from waiting.popleft().result()
-        for future in waiting:
-            yield from future.result()
+    return in_order(examine_entry, _read(archives, found, folder))
 
 
 def _read(archives: list[Archive], found: Layout, folder: Path) -> Iterator[tuple[Entry, bytes]]:

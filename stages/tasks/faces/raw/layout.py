@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from stages.tasks.faces.raw.listing import File
+from stages.images.raw.listing import File
 
 NOTHING = re.compile(r"$^")
 

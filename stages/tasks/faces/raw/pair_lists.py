@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from stages.core.errors import InputError
 from stages.data.tables import Row, read_rows
+from stages.images.raw.listing import File, Listing
 from stages.tasks.faces.raw.layout import Missing, Pair
-from stages.tasks.faces.raw.listing import File, Listing
 
 KINDS = {"0": False, "1": True}
 

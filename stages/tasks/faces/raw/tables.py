@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from stages.config.check import nearest
 from stages.core.errors import InputError
 from stages.data.tables import Row, Table, read_rows
+from stages.images.raw.listing import File, Listing
 from stages.tasks.faces import UNKNOWN
 from stages.tasks.faces.raw.layout import Missing
-from stages.tasks.faces.raw.listing import File, Listing
 
 LABELS, IDENTITIES = "verification_dev.csv", "dev_identities.csv"  # the latter in fall 2022
 CLASSIFICATION, VERIFICATION = "classification_sample_submission.csv", "verification_sample_submission.csv"

@@ -79,7 +79,6 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     )
     check_all_read(archives, layout.module.PASSED_OVER)
     stats = {
-        "task": "speech",
         "submission": {"header": header, "characters": form.characters, "left_out": left_out},
         "symbols": list(SYMBOLS),
         "rejected": rejected.items,

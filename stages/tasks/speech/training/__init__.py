@@ -34,7 +34,7 @@ def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
     wanted = run.model.features
     if stats["num_features"] == MEL_BANDS and wanted not in (None, MEL_BANDS):
         raise InputError(f"model.features: the first {wanted} of {MEL_BANDS} mel bands are low pitches alone; give null")
-    module = import_module(f"stages.tasks.speech.models.{run.model.name}")
+    module = import_module(f"stages.sequences.models.{run.model.name}")
     model: nn.Module = module.Model(stats["num_features"], NUM_CLASSES, **run.model.arguments)
     return model
 

@@ -9,10 +9,10 @@ from random import Random
 import cv2
 import numpy as np
 
+from stages.images.raw.image import MARKER, PNG
 from stages.tasks.cifar10.raw import png
 from stages.tasks.faces import prediction
 from stages.tasks.faces.raw import examining
-from stages.tasks.faces.raw.image import MARKER, PNG
 from tests.soak.fuzz.mutate import EDGES, change
 from tests.tasks.faces.test_raw import BIG, CMYK, THUMBNAIL
 

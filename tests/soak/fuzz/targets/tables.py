@@ -8,6 +8,7 @@ from random import Random
 
 from stages.core.errors import InputError
 from stages.data.archive import Archive
+from stages.images.raw.listing import Listing
 from stages.tasks.cifar10 import submission as cifar10
 from stages.tasks.cifar10.raw import kaggle
 from stages.tasks.faces import submission as faces
@@ -15,7 +16,6 @@ from stages.tasks.faces.raw import pair_lists
 from stages.tasks.faces.raw import tables as faces_tables
 from stages.tasks.faces.raw.layouts.pairs import parse_labels
 from stages.tasks.faces.raw.layouts.plain import parse_lfw
-from stages.tasks.faces.raw.listing import Listing
 from stages.tasks.speech import submission as speech
 from stages.tasks.speech.raw.layouts import hw3p2
 

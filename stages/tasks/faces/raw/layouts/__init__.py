@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from stages.core.errors import InputError
 from stages.data.archive import Archive
+from stages.images.raw.listing import SUFFIXES, Listing
 from stages.tasks.faces.raw.layout import Layout, Missing
 from stages.tasks.faces.raw.layouts import gallery, pairs, plain, spring2022, trials
-from stages.tasks.faces.raw.listing import SUFFIXES, Listing
 from stages.tasks.faces.settings import Settings
 
 

@@ -10,10 +10,11 @@ Whatever lies above these folders is not looked at, and neither is a file that i
 import re
 
 from stages.core.errors import InputError
+from stages.images.raw.folders import check_filled, class_of
+from stages.images.raw.listing import File, Listing, Splits
 from stages.tasks.faces.raw import tables
-from stages.tasks.faces.raw.identities import check_filled, identify, identity
+from stages.tasks.faces.raw.identities import identify
 from stages.tasks.faces.raw.layout import Item, Layout, Missing, Submission
-from stages.tasks.faces.raw.listing import File, Listing, Splits
 from stages.tasks.faces.settings import Settings
 
 BY_IDENTITY = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "known": "known"}  # folder -> split
@@ -27,14 +28,14 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     splits, problems = sort(listing, listing.images)
     check_complete(listing, splits)
     people = identify(listing, splits["train"], splits["dev"])
-    known = sorted({identity(name) for name in splits["known"]})
+    known = sorted({class_of(name) for name in splits["known"]})
     of_known = {name: label for label, name in enumerate(known)}
     unknown_dev = tables.verification_labels(listing, list(splits["unknown_dev"]), of_known)
     items = {
         "train": people.train,
         "dev": people.dev,
         "test": [Item(file, name) for name, file in splits["test"].items()],
-        "known": [Item(file, name, of_known[identity(name)]) for name, file in splits["known"].items()],
+        "known": [Item(file, name, of_known[class_of(name)]) for name, file in splits["known"].items()],
         "unknown_dev": [Item(file, name, unknown_dev[name]) for name, file in splits["unknown_dev"].items()],
         "unknown_test": [Item(file, name, is_needed=True) for name, file in splits["unknown_test"].items()],
     }
@@ -65,8 +66,8 @@ def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, 
         elif {*BY_IDENTITY, *FLAT} & set(parts[:-1]):
             reason = "lies in no <split>/<identity>/, nor in test/, unknown_dev/ or unknown_test/"
             problems.append((listing.where(file), reason))
-    filled = {(split, identity(name)) for split in ("train", "dev", "known") for name in splits[split]}
-    check_filled(listing, BY_IDENTITY, filled)
+    filled = {(split, class_of(name)) for split in ("train", "dev", "known") for name in splits[split]}
+    check_filled(listing, _place, filled)
     return splits, problems
 
 
@@ -86,7 +87,7 @@ def check_complete(listing: Listing, splits: Splits) -> None:
     if "dev" not in splits:
         test = splits["test"]
         is_by_identity = test and all("/" in name for name in test)
-        if is_by_identity and {*map(identity, test)}.isdisjoint(map(identity, splits["train"])):
+        if is_by_identity and {*map(class_of, test)}.isdisjoint(map(class_of, splits["train"])):
             raise InputError(
                 f"{listing.source}: this looks like VGGFace2, whose train/ and test/ hold different people, without dev; "
                 "give the folder train alone, and a share of each person's images is held out as dev"

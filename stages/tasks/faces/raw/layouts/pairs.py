@@ -11,10 +11,11 @@ The submission has each test pair's cosine similarity. There is none for the cla
 from collections.abc import Mapping
 
 from stages.core.errors import InputError
+from stages.images.raw.folders import class_of
+from stages.images.raw.listing import Listing, Splits
 from stages.tasks.faces.raw import pair_lists, tables
-from stages.tasks.faces.raw.identities import Identified, identify, identity
+from stages.tasks.faces.raw.identities import Identified, identify
 from stages.tasks.faces.raw.layout import Item, Layout, Missing, Submission
-from stages.tasks.faces.raw.listing import Listing, Splits
 from stages.tasks.faces.raw.pair_lists import Lists
 from stages.tasks.faces.settings import Settings
 
@@ -123,7 +124,7 @@ def _by_number(listing: Listing, splits: Splits, train: Mapping[str, int], dev: 
         for name, file in splits[split].items():
             if name not in labels:
                 continue
-            number, folder = labels[name], identity(name)
+            number, folder = labels[name], class_of(name)
             if "/" in name and of_folder.setdefault(folder, number) != number:
                 raise InputError(f"{listing.where(file)}: has the label {number}, but another image of its folder has not")
             if number in places:

@@ -7,16 +7,13 @@ pairs.txt             LFW's pairs, if they are there: they are the verification'
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping
 
-import numpy as np
-
 from stages.core.errors import InputError
-from stages.tasks.faces.raw.identities import check_identities, identity
+from stages.images.raw.folders import check_classes, class_of, hold_out
+from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
 from stages.tasks.faces.raw.layout import Item, Layout, Pair, Submission
 from stages.tasks.faces.raw.layouts.gallery import HEADER
-from stages.tasks.faces.raw.listing import SUFFIXES, File, Listing, Splits
 from stages.tasks.faces.raw.pair_lists import named_in, text_lines
 from stages.tasks.faces.settings import Settings
 
@@ -29,7 +26,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     persons = splits["persons"]
     if not persons:
         raise InputError(f"{listing.source}: there are images in test/ and in no person's folder")
-    check_identities(listing, sorted({identity(name) for name in persons}), next(iter(persons.values())))
+    check_classes(listing, {class_of(name) for name in persons}, next(iter(persons.values())), "an identity")
     pairs = _lfw_pairs(listing, persons)
     if pairs and len({pair.same for pair in pairs}) < 2:
         raise InputError(
@@ -37,11 +34,11 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
         )
     named = named_in(pairs)
     free = {name: file for name, file in persons.items() if name not in named}
-    classes = sorted({identity(name) for name in free})
-    labels, dev = {name: label for label, name in enumerate(classes)}, _hold_out(free, settings.dev_fraction, seed)
+    classes = sorted({class_of(name) for name in free})
+    labels, dev = {name: label for label, name in enumerate(classes)}, hold_out(free, settings.dev_fraction, seed)
     items: dict[str, list[Item]] = {"train": [], "dev": []}
     for name, file in free.items():
-        items["dev" if name in dev else "train"].append(Item(file, name, labels[identity(name)]))
+        items["dev" if name in dev else "train"].append(Item(file, name, labels[class_of(name)]))
     if not items["dev"]:
         raise InputError(f"{listing.source}: nobody has two images, so that one could be held out as dev")
     held_out = f"; {settings.dev_fraction:.3g} of each person's images, at least one, held out as dev"
@@ -70,19 +67,6 @@ def _sort(listing: Listing) -> Splits:
         else:
             raise InputError(f"{listing.where(file)}: lies in no person's folder; move it into one")
     return splits
-
-
-def _hold_out(names: Mapping[str, File], fraction: float, seed: int) -> set[str]:
-    """The images of dev: the same share of each identity, drawn by the seed and the identity alone."""
-    by_identity: defaultdict[str, list[str]] = defaultdict(list)
-    for name in names:
-        by_identity[identity(name)].append(name)
-    held_out: set[str] = set()
-    for who, images in by_identity.items():
-        num = min(max(1, round(fraction * len(images))), len(images) - 1)
-        random = np.random.default_rng([seed, *who.encode()])
-        held_out.update(images[index] for index in random.permutation(len(images))[:num])
-    return held_out
 
 
 def _lfw_pairs(listing: Listing, names: Mapping[str, File]) -> list[Pair]:

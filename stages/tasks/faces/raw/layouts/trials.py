@@ -10,10 +10,10 @@ The classification's submission has the folder's name, and the verification's id
 """
 
 from stages.core.errors import InputError
+from stages.images.raw.listing import File, Listing, Splits
 from stages.tasks.faces.raw import pair_lists, tables
 from stages.tasks.faces.raw.identities import identify
 from stages.tasks.faces.raw.layout import Item, Layout, Missing, Submission
-from stages.tasks.faces.raw.listing import File, Listing, Splits
 from stages.tasks.faces.raw.pair_lists import Lists
 from stages.tasks.faces.settings import Settings
 

@@ -11,9 +11,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from stages.compute.device import seed_torch
 from stages.core.errors import InputError
 from stages.results.summary import num_parameters
+from stages.sequences.models import bilstm, conv_bilstm, convnext1d, pblstm
 from stages.sequences.training.batch_norm import MaskedBatchNorm
 from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout, mask
-from stages.tasks.speech.models import bilstm, conv_bilstm, convnext1d, pblstm
 
 SMALL: dict[str, Callable[..., nn.Module]] = {
     "pblstm": lambda num_features, **more: pblstm.Model(num_features, 41, hidden=8, decoder=16, **more),

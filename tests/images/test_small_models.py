@@ -6,8 +6,8 @@ import torchinfo
 from torch import nn
 
 from stages.compute.device import seed_torch
+from stages.images.models import custom_resnet, dilated_net
 from stages.results.summary import num_parameters, receptive_field, summarize
-from stages.tasks.cifar10.models import custom_resnet, dilated_net
 
 EXAMPLE = [torch.zeros(1, 3, 32, 32)]
 

@@ -16,7 +16,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class File(NamedTuple):
-    """A member of an archive, which is given by its place among them."""
+    """A member of an archive, which is given by its place among them; or a folder in it."""
 
     archive: int
     member: str
@@ -65,6 +65,11 @@ class Listing:
         """The files beside the images whose names match."""
         return (file for file in self.others if re.fullmatch(pattern, file.member.rpartition("/")[2]))
 
+    def folders(self) -> Iterator[File]:
+        """Every folder that the archives list, as they do the empty ones, or that holds other files than images."""
+        yield from (File(index, name) for index, archive in enumerate(self.archives) for name in archive.folders)
+        yield from dict.fromkeys(file._replace(member=file.member.rpartition("/")[0]) for file in self.others)
+
     def paths(self) -> Iterator[str]:
         """Every folder of images once, with a slash at its end, and the path of every other file."""
         yield from dict.fromkeys(file.member.rpartition("/")[0] + "/" for file in self.images)
@@ -96,6 +101,10 @@ class Splits:
 
     def _folder(self, file: File, parts: tuple[str, ...]) -> str:
         return f"{self._listing.archives[file.archive].path}: {'/'.join(parts)}"
+
+    def above(self, split: str) -> tuple[str, ...]:
+        """The path above the names of a split that has images."""
+        return self._first[split][0]
 
     def __getitem__(self, split: str) -> dict[str, File]:
         """The files of a split by name, sorted; perhaps none."""

@@ -1,23 +1,29 @@
 """The networks: counted, equal to torchvision's where those are the same, and able to learn."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from stages.compute.device import seed_torch
+from stages.core.errors import InputError
+from stages.images.models import convnext, custom_resnet, dilated_net, resnet50
+from stages.images.settings import Model
+from stages.images.training import classifier
 from stages.results.summary import num_parameters
-from stages.tasks.faces.models import convnext, resnet50
-from stages.tasks.faces.training.cosine_head import CosineHead
+from stages.tasks import load_params
+from tests.conftest import ROOT
 
 SMALL: dict[str, Callable[..., Any]] = {
     "resnet50": lambda num_classes=4: resnet50.Model(num_classes, width=8),
     "resnet50 with a small stem": lambda num_classes=4: resnet50.Model(num_classes, width=8, small_stem=True),
     "convnext": lambda num_classes=4: convnext.Model(num_classes, width=8, path_dropout=0.0),
+    "custom_resnet": lambda num_classes=4: custom_resnet.Model(num_classes, width=8, dropout=0.0),
+    "dilated_net": lambda num_classes=4: dilated_net.Model(num_classes),
 }
 each_network = pytest.mark.parametrize("name", SMALL)
 
@@ -137,8 +143,30 @@ def test_the_logits_are_the_heads_of_the_embedding(name: str, side: int) -> None
         embedding = model.embed(x)
         assert embedding.shape == (2, model.num_features)
         assert torch.equal(model(x), model.head(embedding))
-        model.head = CosineHead(model.num_features, 7)
+        model.head = nn.Linear(model.num_features, 7)
         assert torch.equal(model(x), model.head(embedding))
+
+
+@each_network
+def test_the_smallest_image_is_the_smallest_that_can_be_computed(name: str) -> None:
+    model = SMALL[name]().eval()
+
+    def computes(side: int) -> bool:
+        try:
+            return bool(model(torch.zeros(1, 3, side, side)).isfinite().all())
+        except RuntimeError:
+            return False
+
+    by_name = {get_args(get_type_hints(block)["name"])[0]: block for block in get_args(Model)}
+    assert by_name[name.split()[0]].smallest == next(side for side in range(1, 65) if computes(side))
+
+
+def test_images_too_small_for_a_network_are_refused() -> None:
+    run = load_params(ROOT / "params.yaml").run("convnext")
+    with pytest.raises(
+        InputError, match="convnext: needs images of at least 32 pixels a side, but those of the task faces have 31"
+    ):
+        classifier.build_model(run, {"classes": ["a", "b"], "side": 31})
 
 
 @each_network
@@ -205,17 +233,3 @@ def test_convnexts_memory_is_channels_last_throughout() -> None:
             )
     model(torch.randn(2, 3, 96, 96))
     assert len(strided) == 18 + 18 + 4 and not any(strided)
-
-
-def test_a_cosine_head_gives_float32_cosines_whatever_the_precision() -> None:
-    seed_torch(0)
-    head, x = CosineHead(16, 5), torch.randn(7, 16)
-    expected = torch.stack([F.cosine_similarity(x, centre.expand(7, -1)) for centre in head.weight], 1)
-    torch.testing.assert_close(head(x), expected)
-    torch.testing.assert_close(head(1000 * x), expected)
-    head.scale = 64.0
-    torch.testing.assert_close(head(x), 64 * expected)
-    for dtype in (torch.bfloat16, torch.float16):
-        with torch.autocast("cpu", dtype):
-            cosines: Tensor = head(x)
-        assert torch.equal(cosines, head(x)) and cosines.dtype == torch.float32

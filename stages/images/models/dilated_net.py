@@ -38,7 +38,7 @@ class Model(nn.Module):
     """185,306 parameters at width 32 and ten classes; the receptive field before the average pooling is 83 pixels.
 
     width: channels of the first convolution, an even number; the others have 1.5, 2, 4 and 6 times as many.
-    Four blocks of three convolutions. The first two end in a stride of 2; from 8x8 on the field grows by dilation alone.
+    Four blocks of three convolutions. The first two end in a stride of 2; from then on the field grows by dilation alone.
     """
 
     def __init__(self, num_classes: int, *, width: int = 32) -> None:
@@ -50,8 +50,12 @@ class Model(nn.Module):
             separable(w3, w4), Residual(separable(w4, w4, dilation=2)), Residual(separable(w4, w4, dilation=2))
         )
         self.c4 = nn.Sequential(Residual(separable(w4, w4)), Residual(separable(w4, w4)), separable(w4, w5))
-        self.head = nn.Linear(w5, num_classes)
+        self.num_features = w5
+        self.head: nn.Module = nn.Linear(self.num_features, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 3, 32, 32)
+    def embed(self, x: Tensor) -> Tensor:  # (N, 3, 32, 32)
         x = self.c4(self.c3(self.c2(self.c1(x))))  # (N, 6 width, 8, 8)
-        return self.head(x.mean((2, 3)))  # (N, K)
+        return x.mean((2, 3))  # (N, 6 width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.embed(x))  # (N, K)

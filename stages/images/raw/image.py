@@ -53,6 +53,18 @@ def header(content: bytes) -> Header:
     return found
 
 
+def decode(content: bytes, side: int) -> tuple[Header, np.ndarray]:
+    """What a file says about itself, and its middle square as RGB (side, side, 3) uint8. Raises Problem."""
+    about = header(content)
+    about.check_size(side)
+    try:
+        pixels = storage.decode(np.frombuffer(content, np.uint8), side)
+    except ValueError as error:
+        raise Problem(str(error)) from None
+    check_whole(content, pixels)
+    return about, pixels
+
+
 def check_whole(content: bytes, pixels: np.ndarray) -> None:
     """Raises Problem if a JPEG's data end before its last pixels, though its end is marked, as where a disk has zeros.
 

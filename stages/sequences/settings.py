@@ -1,0 +1,49 @@
+"""The keys of params.yaml that tasks of sequences share: their networks'. Torch-free."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from stages.config.check import PositiveInt, Share
+from stages.config.schema import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceNetwork(Network):
+    features: PositiveInt | None = None  # how many of each frame's features it takes, from the first; null takes all
+
+
+@dataclass(frozen=True)
+class PBLSTM(SequenceNetwork):
+    name: Literal["pblstm"]
+    hidden: PositiveInt
+    decoder: PositiveInt
+    dropout: Annotated[float, Share]
+    kaiming: bool = False
+
+
+@dataclass(frozen=True)
+class BiLSTM(SequenceNetwork):
+    name: Literal["bilstm"]
+    hidden: PositiveInt
+    num_layers: PositiveInt
+    dropout: Annotated[float, Share]
+    kaiming: bool = True
+
+
+@dataclass(frozen=True)
+class ConvBiLSTM(SequenceNetwork):
+    name: Literal["conv_bilstm"]
+    hidden: PositiveInt
+    num_layers: PositiveInt
+    dropout: Annotated[float, Share]
+    conv_dropout: Annotated[float, Share]
+    kaiming: bool = False
+
+
+@dataclass(frozen=True)
+class ConvNeXt1d(SequenceNetwork):
+    name: Literal["convnext1d"]
+    width: PositiveInt
+
+
+Model = PBLSTM | BiLSTM | ConvBiLSTM | ConvNeXt1d

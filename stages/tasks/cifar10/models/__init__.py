@@ -1,1 +1,0 @@
-"""A file a network; each exports `Model`. settings.py has a class with the keyword-only arguments of each."""

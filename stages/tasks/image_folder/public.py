@@ -1,0 +1,3 @@
+"""What everybody can download: nothing. The images are the user's own."""
+
+PUBLIC: dict[str, tuple[str, str]] = {}

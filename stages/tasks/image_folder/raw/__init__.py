@@ -1,0 +1,55 @@
+"""A folder for each class -> data/features/<task>/: images.npy (N, side, side, 3) uint8, labels.npy, names; stats.json.
+
+Each image is decoded and scaled here, once: one's own are often a hundred times as large as what a network sees.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stages.data.archive import Archive
+from stages.images.raw import packing
+from stages.images.raw.image import Problem, decode
+from stages.images.raw.listing import Listing
+from stages.images.raw.packing import Item
+from stages.images.raw.threads import in_order
+from stages.tasks.image_folder import HEADER
+from stages.tasks.image_folder.raw import layout
+from stages.tasks.image_folder.raw.layout import Layout, Place
+from stages.tasks.image_folder.settings import Settings
+
+
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
+    """Decode and check every image once and write the splits below `out`.
+
+    Returns the statistics, also in out/stats.json: counts, the training split's channel mean and standard deviation in
+    units of 0 to 255, what was understood, what was rejected and why.
+    Raises InputError for a bad image (unless settings.on_bad is skip), and for folders that were not understood.
+    """
+    listing = Listing(archives)
+    found = layout.read(listing, settings.dev_fraction, seed)
+    items = _items(listing, found, settings.side)
+    return packing.pack(
+        items, archives, out, settings, layout=found.name, classes=found.classes, side=settings.side, header=HEADER
+    )
+
+
+def _items(listing: Listing, found: Layout, side: int) -> Iterator[Item]:
+    """What has no place in the layout, and then every image, in the archives' order."""
+    for where, reason in found.problems:
+        yield Item("train", "", where, None, None, reason)
+
+    def members() -> Iterator[tuple[str, Place, bytes]]:
+        for index, archive in enumerate(listing.archives):
+            places = {file.member: place for file, place in found.places.items() if file.archive == index}
+            for member, content in archive.members(places):
+                yield f"{archive.path}: {member}", places[member], content
+
+    def item(given: tuple[str, Place, bytes]) -> Item:
+        where, (split, name, label), content = given
+        try:
+            return Item(split, name, where, decode(content, side)[1], label, None)
+        except Problem as problem:
+            return Item(split, name, where, None, label, str(problem))
+
+    yield from in_order(item, members())

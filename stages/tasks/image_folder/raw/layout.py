@@ -1,0 +1,104 @@
+"""A folder for each class, by split or not, and what each of its files is.
+
+<class>/*.jpg, test/**                        `dev_fraction` of each class's images is dev; test/ is there or not
+train/<class>/*.jpg, dev/<class>/*, test/**   dev may be val, valid or validation, or be held out of train as above
+
+Whatever lies above these folders is not looked at. The images of test/ have no labels, whatever folders they lie in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from stages.core.errors import InputError
+from stages.data.understood import check_labels
+from stages.images.raw.folders import check_classes, check_filled, class_of, hold_out
+from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
+
+SPLITS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev"}  # folder -> split
+WANTED = ", ".join(SUFFIXES)
+
+
+class Place(NamedTuple):
+    """An image's split, its name there, its class; None in test."""
+
+    split: str
+    name: str
+    label: int | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """name: in words. classes: sorted; the index is the label. problems: (where, what is wrong) of what has no place."""
+
+    name: str
+    classes: list[str]
+    places: Mapping[File, Place]
+    problems: list[tuple[str, str]]
+
+
+def read(listing: Listing, dev_fraction: float, seed: int) -> Layout:
+    """Raises InputError, naming a file or folder, for what was not understood."""
+    if not listing.images:
+        first = listing.others[0].member
+        raise InputError(f"{listing.source}: found no image ({WANTED}); the first file is {first}")
+    by_split = any(not SPLITS.keys().isdisjoint(file.parts[:-1]) for file in listing.images)
+    splits, problems = _sort(listing, by_split)
+    train, dev, test = splits["train"], splits["dev"], splits["test"]
+    classes = sorted({class_of(name) for name in train})
+    check_classes(listing, classes, next(iter(train.values())), "a class")
+    check_labels(listing.source, classes, {})
+    remark = ""
+    if not dev:
+        remark = f"; {dev_fraction:.3g} of each class's images, at least one, held out as dev"
+        held_out = hold_out(train, dev_fraction, seed)
+        dev = {name: train.pop(name) for name in sorted(held_out)}
+    if any(class_of(name) in classes for name in test if "/" in name):
+        remark += "; the folders in test/ are not read as labels, as those in dev/ would be"
+    labels = {name: label for label, name in enumerate(classes)}
+    places = {file: Place("test", name, None) for name, file in test.items()}
+    places |= {file: Place("train", name, labels[class_of(name)]) for name, file in train.items()}
+    for name, file in dev.items():
+        if class_of(name) in labels:
+            places[file] = Place("dev", name, labels[class_of(name)])
+        else:
+            problems.append((listing.where(file), f"train has no images of {class_of(name)}"))
+    return Layout(f"a folder for each class{', by split' if by_split else ''}{remark}", classes, places, problems)
+
+
+def _sort(listing: Listing, by_split: bool) -> tuple[Splits, list[tuple[str, str]]]:
+    """The images by split, and what else lies among them: (where, what is wrong)."""
+    splits, problems, place = Splits(listing), list[tuple[str, str]](), _by_split if by_split else _by_class
+    for file in listing.images:
+        if (found := place(file.parts)) is not None:
+            splits.add(found[0], file, found[1])
+        else:
+            problems.append((listing.where(file), "lies in no class's folder, nor in test/"))
+    if "train" not in splits:
+        missing = "train/<class>/ is missing" if by_split else "no image lies in a class's folder"
+        raise InputError(f"{listing.source}: {missing}; see docs/DATA.md for the layouts")
+    if not by_split:
+        place = partial(_by_class, above=splits.above("train"))
+    check_filled(listing, place, {(split, class_of(name)) for split in ("train", "dev") for name in splits[split]})
+    problems += [
+        (listing.where(file), f"is no image ({WANTED})") for file in listing.others if place(file.parts) is not None
+    ]
+    return splits, problems
+
+
+def _by_split(parts: tuple[str, ...]) -> tuple[str, int] | None:
+    if len(parts) > 2 and parts[-3] in SPLITS:
+        return SPLITS[parts[-3]], len(parts) - 2
+    return _of_test(parts)
+
+
+def _by_class(parts: tuple[str, ...], above: tuple[str, ...] | None = None) -> tuple[str, int] | None:
+    """above: the folder that the classes lie in, once it is known."""
+    if "test" in parts[:-1]:
+        return _of_test(parts)
+    return ("train", len(parts) - 2) if len(parts) > 1 and above in (None, parts[:-2]) else None
+
+
+def _of_test(parts: tuple[str, ...]) -> tuple[str, int] | None:
+    return ("test", parts.index("test") + 1) if "test" in parts[:-1] else None

@@ -1,0 +1,14 @@
+"""What training on a folder of images needs: what every image classifier does."""
+
+from stages.images.training.classifier import (
+    SCORE,
+    TRAIN_METRIC,
+    build_model,
+    eval_batches,
+    example,
+    forward,
+    loss,
+    score,
+    train_batches,
+    train_metric,
+)

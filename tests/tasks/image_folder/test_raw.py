@@ -1,0 +1,225 @@
+"""Folders and archives of images -> arrays: what is understood, what is refused, and that nothing is dropped in silence."""
+
+import io
+import json
+import shutil
+import tarfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from stages.config.check import build
+from stages.core.errors import InputError
+from stages.data.archive import open_all
+from stages.data.packed import read_texts
+from stages.data.understood import lines
+from stages.sources import path as sources
+from stages.tasks.image_folder import raw
+from stages.tasks.image_folder.settings import Settings
+
+SIDE = 16
+BLOCK: dict[str, Any] = {
+    "kind": "image_folder",
+    "inputs": "images",
+    "source": "pets",
+    "side": SIDE,
+    "on_bad": "error",
+    "max_unpacked_gb": 1,
+    "public": [],
+    "competitions": {},
+    "sample": {},
+}
+
+
+def picture(seed: int, height: int = 20, width: int = 30, suffix: str = ".png") -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return bytes(cv2.imencode(suffix, pixels)[1])
+
+
+def pictures(*names: str) -> dict[str, bytes]:
+    return {name: picture(seed, suffix=Path(name).suffix.lower()) for seed, name in enumerate(names)}
+
+
+PLAIN = pictures(*[f"{label}/{number}.png" for label in ("cat", "dog") for number in range(10)])
+SPLIT = pictures(*[f"{split}/{label}/{number}.jpg" for split in ("train", "dev") for label in "ab" for number in range(3)])
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    """The files in a folder; a name that ends in a slash is an empty folder."""
+    for name, content in files.items():
+        file = folder / name
+        (file if name.endswith("/") else file.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            file.write_bytes(content)
+    return folder
+
+
+def pack(tmp_path: Path, *given: Path, **changes: Any) -> dict[str, Any]:
+    """The statistics of sources, through the stages download and normalize; the arrays are in tmp_path/features."""
+    shutil.rmtree(tmp_path / "archives", ignore_errors=True)
+    shutil.rmtree(tmp_path / "features", ignore_errors=True)
+    for name in ("archives", "features"):
+        (tmp_path / name).mkdir()
+    settings = build(Settings, BLOCK | changes, "tasks.pets")
+    sources.fetch([str(path) for path in given], tmp_path / "archives", "tasks.pets.source")
+    return raw.pack(open_all(tmp_path / "archives"), tmp_path / "features", settings, seed=1)
+
+
+def split(tmp_path: Path, name: str) -> dict[str, tuple[np.ndarray, int]]:
+    """Image and label by name."""
+    folder = tmp_path / "features" / name
+    images, labels, names = np.load(folder / "images.npy"), np.load(folder / "labels.npy"), read_texts(folder / "names")
+    return {name: (image, int(label)) for name, image, label in zip(names, images, labels, strict=True)}
+
+
+def test_a_share_of_each_class_is_held_out(tmp_path: Path) -> None:
+    files = pictures(*[f"{label}/{n}.png" for label, num in (("a", 20), ("b", 5), ("c", 2)) for n in range(num)])
+    stats = pack(tmp_path, write(tmp_path / "pets", files), dev_fraction=0.2)
+    train, dev = split(tmp_path, "train"), split(tmp_path, "dev")
+    assert train.keys() | dev.keys() == files.keys() and not train.keys() & dev.keys()
+    assert Counter(name[0] for name in dev) == {"a": 4, "b": 1, "c": 1}
+    assert all(label == "abc".index(name[0]) for name, (_, label) in (train | dev).items())
+    assert stats["classes"] == ["a", "b", "c"] and stats["num"] == {"train": 21, "dev": 6, "test": 0}
+    assert lines(stats) == [
+        "layout: a folder for each class; 0.2 of each class's images, at least one, held out as dev",
+        "classes: 3: a, b, c",
+        "items: 21 train, 6 dev",
+        "submission: none, as there are no test items",
+    ]
+
+
+def test_an_image_is_its_middle_square_scaled(tmp_path: Path) -> None:
+    wide, high = np.zeros((16, 40, 3), np.uint8), np.zeros((64, 32, 3), np.uint8)
+    wide[:, 12:28], high[16:48] = (10, 20, 30), (40, 50, 60)  # BGR
+    extreme = {f"a/{name}.png": bytes(cv2.imencode(".png", image)[1]) for name, image in (("wide", wide), ("high", high))}
+    pack(tmp_path, write(tmp_path / "pets", PLAIN | extreme))
+    images = split(tmp_path, "train") | split(tmp_path, "dev")
+    assert (images["a/wide.png"][0] == (30, 20, 10)).all() and (images["a/high.png"][0] == (60, 50, 40)).all()
+
+
+def test_the_statistics_are_those_of_the_training_pixels(tmp_path: Path) -> None:
+    stats = pack(tmp_path, write(tmp_path / "pets", PLAIN))
+    pixels = np.stack([image for image, _ in split(tmp_path, "train").values()]).reshape(-1, 3) / 1.0
+    np.testing.assert_allclose(stats["mean"], pixels.mean(0))
+    np.testing.assert_allclose(stats["std"], pixels.std(0))
+    assert json.loads((tmp_path / "features/stats.json").read_text()) == stats
+
+
+@pytest.mark.parametrize("name", ["dev", "val", "valid", "validation"])
+@pytest.mark.parametrize("above", ["", "data/pets/"])
+def test_folders_by_split(tmp_path: Path, above: str, name: str) -> None:
+    files = {f"{above}{file.replace('dev', name)}": content for file, content in SPLIT.items()}
+    files |= pictures(f"{above}test/2.png", f"{above}test/10.JPEG", f"{above}test/more/1.png")
+    stats = pack(tmp_path, write(tmp_path / "pets", files | {f"{above}readme.txt": b"of pets"}))
+    assert stats["num"] == {"train": 6, "dev": 6, "test": 3}
+    assert split(tmp_path, "dev").keys() == {f"{label}/{n}.jpg" for label in "ab" for n in range(3)}
+    assert {name: label for name, (_, label) in split(tmp_path, "test").items()} == dict.fromkeys(
+        ["2.png", "10.JPEG", "more/1.png"], -1
+    )
+    assert stats["understood"]["layout"] == "a folder for each class, by split"
+    assert "submission: submission.csv (id,label)" in lines(stats)
+
+
+def test_dev_is_held_out_of_train_where_there_is_no_dev_folder(tmp_path: Path) -> None:
+    stats = pack(tmp_path, write(tmp_path / "pets", {f"train/{name}": content for name, content in PLAIN.items()}))
+    assert stats["num"] == {"train": 18, "dev": 2, "test": 0}
+    assert "by split; 0.1 of each class's images" in stats["understood"]["layout"]
+
+
+def test_the_folders_of_test_are_no_labels_and_it_says_so(tmp_path: Path) -> None:
+    stats = pack(tmp_path, write(tmp_path / "pets", SPLIT | pictures("test/a/1.png", "test/b/2.png")))
+    assert {label for _, label in split(tmp_path, "test").values()} == {-1}
+    assert "the folders in test/ are not read as labels" in lines(stats)[0]
+
+
+def test_a_folder_a_zip_and_a_tar_give_the_same(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pets", PLAIN)
+    zipped = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path, "pets"))
+    with tarfile.open(tmp_path / "tarred.tar.gz", "w:gz") as archive:
+        for name, content in PLAIN.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    found = []
+    for source in (folder, zipped, tmp_path / "tarred.tar.gz"):
+        pack(tmp_path, source)
+        found.append({name: split(tmp_path, name) for name in ("train", "dev")})
+    for other in found[1:]:
+        for name, items in found[0].items():
+            assert items.keys() == other[name].keys()
+            assert all(np.array_equal(items[key][0], other[name][key][0]) for key in items)
+
+
+def test_the_parts_of_a_folder_may_be_several_archives(tmp_path: Path) -> None:
+    cats, dogs = ({name: PLAIN[name] for name in PLAIN if name.startswith(label)} for label in ("cat", "dog"))
+    assert pack(tmp_path, write(tmp_path / "one", cats), write(tmp_path / "two", dogs))["num"]["train"] == 18
+
+
+GOOD = picture(0)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"cat/1.png": GOOD, "cat/2.png": GOOD}, "there is only one class, 'cat'"),
+        (PLAIN | {"bird/": b""}, "bird: holds no image (.jpg, .jpeg, .png); remove the folder or fill it"),
+        (PLAIN | {"bird/notes.txt": b""}, "bird: holds no image"),
+        (SPLIT | {"train/c/": b""}, "train/c: holds no image"),
+        (SPLIT | {"dev/c/": b""}, "dev/c: holds no image"),
+        (PLAIN | {"cat/x.webp": b""}, "cat/x.webp: is no image (.jpg, .jpeg, .png)"),
+        (SPLIT | {"test/1.png": GOOD, "test/2.gif": b""}, "test/2.gif: is no image"),
+        (PLAIN | {"cat/x.png": GOOD[:-20]}, "cat/x.png: is cut short"),
+        (PLAIN | {"cat/x.jpg": b"nothing"}, "cat/x.jpg: is not a readable image"),
+        (PLAIN | {"1.png": GOOD}, "1.png: lies in no class's folder"),
+        (SPLIT | {"train/1.png": GOOD}, "train/1.png: lies in no class's folder"),
+        (PLAIN | {"cat/more/1.png": GOOD}, "both hold the train images; give one of them"),
+        (SPLIT | {"val/a/1.png": GOOD}, "both hold the dev images"),
+        (SPLIT | {"dev/c/1.png": GOOD}, "dev/c/1.png: train has no images of c"),
+        ({"train/a/1.png": GOOD, "train/b/1.png": GOOD, "dev/c/1.png": GOOD}, "train has no images of c"),
+        ({"pets/images/1.png": GOOD, "pets/other/1.png": GOOD}, "a folder images is in the place of a class"),
+        ({"test/1.png": GOOD}, "no image lies in a class's folder"),
+        ({"dev/a/1.png": GOOD}, "train/<class>/ is missing"),
+        ({"a/1.png": GOOD, "b/1.png": GOOD}, "no image for the dev split"),
+        ({"a/1.bmp": b"", "b/1.bmp": b""}, "found no image (.jpg, .jpeg, .png); the first file is a/1.bmp"),
+        (PLAIN | {"labels.csv": b"id,label\n"}, "labels.csv is there and was not used"),
+        (SPLIT | {"dev/b/0.jpg": b""}, "dev/b/0.jpg: is not a readable image"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+def test_what_is_not_understood_is_refused_in_a_sentence(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        pack(tmp_path, write(tmp_path / "pets", files))
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_bad_images_are_left_out_and_listed_where_that_is_wanted(tmp_path: Path) -> None:
+    bad = {"train/a/x.jpg": b"nothing", "train/a/y.webp": b"", "train/z.jpg": GOOD, "dev/c/1.png": GOOD}
+    stats = pack(tmp_path, write(tmp_path / "pets", SPLIT | bad), on_bad="skip")
+    assert stats["classes"] == ["a", "b"] and stats["num"] == {"train": 6, "dev": 6, "test": 0}
+    archive = tmp_path / "archives/pets.zip"
+    assert sorted((entry["item"], entry["reason"]) for entry in stats["rejected"]) == [
+        (f"{archive}: dev/c/1.png", "train has no images of c"),
+        (f"{archive}: train/a/x.jpg", "is not a readable image"),
+        (f"{archive}: train/a/y.webp", "is no image (.jpg, .jpeg, .png)"),
+        (f"{archive}: train/z.jpg", "lies in no class's folder, nor in test/"),
+    ]
+
+
+def test_a_class_whose_images_were_all_left_out_is_refused(tmp_path: Path) -> None:
+    bad = {f"bird/{number}.jpg": b"nothing" for number in range(5)}
+    with pytest.raises(InputError, match="no training image of the class bird"):
+        pack(tmp_path, write(tmp_path / "pets", PLAIN | bad), on_bad="skip")
+
+
+def test_many_classes_are_named_by_the_first_and_the_last(tmp_path: Path) -> None:
+    files = pictures(*[f"{label:03}/{number}.png" for label in range(1, 31) for number in range(2)])
+    assert lines(pack(tmp_path, write(tmp_path / "pets", files)))[1] == "classes: 30: 001 to 030"
+
+
+def test_there_is_no_sample(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^tasks\.pets\.source: nothing is drawn for this kind of task; give the path"):
+        build(Settings, BLOCK | {"source": "sample"}, "tasks.pets")
