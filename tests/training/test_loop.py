@@ -1,6 +1,7 @@
 """The training loop on a tiny network: it learns, repeats itself bit for bit, resumes, stops, and tells what went wrong."""
 
 import json
+import math
 import os
 import signal
 from collections.abc import Iterator
@@ -217,7 +218,7 @@ def test_the_handlers_of_signals_are_given_back(tmp_path: Path) -> None:
 
 def test_a_second_trainer_of_the_same_run_waits_and_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "WAIT", 0.1)
-    with resuming(tmp_path / "resume"), pytest.raises(ValueError, match=f"process {os.getpid()} is training"):
+    with resuming(tmp_path / "resume"), pytest.raises(ValueError, match=f"process {os.getpid()} on .* is training"):
         train(tmp_path)
 
 
@@ -422,3 +423,14 @@ def test_the_time_that_compiling_took_is_told_apart(tmp_path: Path, seconds: flo
     timing = json.loads((tmp_path / "timing.json").read_text())
     assert (timing["train_seconds"], timing["epoch_seconds"], timing["items_per_second"]) == (6.0, 2.0, 20.0)
     assert timing.get("compile_seconds") == (None if seconds is None else 12.3)
+
+
+@pytest.mark.parametrize(("before", "after"), [("fp32", "fp16"), ("fp16", "fp32")])
+def test_a_state_of_another_precision_is_continued(tmp_path: Path, before: str, after: str) -> None:
+    """As from a CPU or an H100 to a T4, and back: with `precision: auto` the parameters are the same."""
+    run = replace(RUN, epochs=2)
+    with pytest.raises(Interrupted):
+        train(tmp_path, run, Compute(CPU.device, before), batches=Data(before_step=interrupt_at(0, 2)))
+    state = train(tmp_path, run, Compute(CPU.device, after))
+    assert [row["epoch"] for row in state.history] == [1.0, 2.0]
+    assert math.isfinite(state.history[-1]["train/loss"])
