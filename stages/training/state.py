@@ -79,6 +79,9 @@ class TrainState:
         for name, value in state.items():
             if name == "scaler" and not value:
                 continue  # saved where nothing needed a scale, such as on a CPU
+            if name == "optimizer":  # whether it is a fused one is a matter of the device
+                groups = zip(value["param_groups"], self.optimizer.param_groups, strict=True)
+                value = value | {"param_groups": [saved | {"fused": own["fused"]} for saved, own in groups]}
             if name in ("model", "optimizer", "scaler", "average"):
                 getattr(self, name).load_state_dict(value)
             else:
