@@ -19,14 +19,15 @@ def first_batch(run: Run, stats: dict[str, Any], folder: Path, device: torch.dev
     """Random pixels (with `loading: device`), or utterances of 20 to 40 frames."""
     random, num = np.random.default_rng(0), run.batch_size
     names = [str(item) for item in range(num)]
-    settings = dict(batch_size=num, device=device, seed=1, augment=augment)
+    settings: dict[str, Any] = dict(batch_size=num, device=device, seed=1, augment=augment)
     if run.inputs == "sequences":
         stems = folder / "inputs", folder / "targets"
         with Ragged(stems[0], (FEATURES,), np.float32) as inputs, Ragged(stems[1], (), np.uint8) as targets:
             for length in random.integers(20, FRAMES + 1, num).tolist():
                 inputs.append(random.standard_normal((length, FEATURES), np.float32))
                 targets.append(random.integers(1, 41, PHONEMES).astype(np.uint8))
-        return next(SequenceBatches(*map(RaggedArray, stems), names, **settings).epoch(0))
+        utterances, transcripts = map(RaggedArray, stems)
+        return next(SequenceBatches(utterances, transcripts, names, **settings).epoch(0))
     side, classes = stats["side"], len(stats["classes"])
     pixels = random.integers(0, 256, (num, side, side, 3), np.uint8)
     settings |= dict(mean=[127.5] * 3, std=[73.9] * 3)

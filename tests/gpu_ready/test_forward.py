@@ -54,9 +54,9 @@ def on_cuda(model: nn.Module) -> nn.Module:
             if old is not None:
                 layout = torch.channels_last if old.ndim == 4 else torch.contiguous_format
                 module._parameters[name] = nn.Parameter(torch.empty(old.shape, device=CUDA, memory_format=layout))
-        for name, old in module._buffers.items():
-            if old is not None:
-                module._buffers[name] = torch.empty(old.shape, dtype=old.dtype, device=CUDA)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device=CUDA)
     return model
 
 
