@@ -36,12 +36,12 @@ def main(name: str) -> None:
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     made_up = params.task(run.task).source == "sample"
     settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data, "made_up": made_up}
-    computed = [params.deterministic, params.compile, compute.name, compute.precision, torch.__version__]
-    fingerprint = _fingerprint(name, settings, computed)
+    machine = f"{compute.name}, {compute.precision}, PyTorch {torch.__version__}"
+    fingerprint = _fingerprint(name, settings, [params.device, params.precision, params.deterministic, params.compile])
     with distributed.processes(compute.device):
         if distributed.rank() == 0:
             folder = paths.resume(name) / f"{fingerprint}-{distributed.size()}"
-            with resuming(folder, params.checkpoint_minutes) as resume:
+            with resuming(folder, params.checkpoint_minutes, machine) as resume:
                 params.tell_hidden(name)
                 _train(name, run, params, compute, settings, resume, snapshot)
         else:  # it computes its part of each batch, and writes nothing
@@ -97,10 +97,10 @@ def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
         checkpoint.save(paths.model(name) / "best.pt", settings | vars(state.best))
 
 
-def _fingerprint(name: str, settings: dict[str, Any], computed: list[Any]) -> str:
-    """Of all that decides the result: settings, data, device and versions, and the code that dvc.yaml lists."""
+def _fingerprint(name: str, settings: dict[str, Any], asked: list[Any]) -> str:
+    """Of what decides the result on one kind of machine: settings, data, what `asked` of the device, dvc.yaml's code."""
     code = [dependencies.ROOT / file for file in dependencies.listed("train", name).code]
-    return checkpoint.fingerprint([settings, computed], dependencies.ROOT, code)
+    return checkpoint.fingerprint([settings, asked], dependencies.ROOT, code)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,22 @@ def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pyt
     assert not list(Path(".resume").rglob("*.pt")) and not list(Path().rglob("*.partial"))
 
 
+def test_two_processes_that_take_their_shares_in_parts_train_as_one_does(project: Project) -> None:
+    """A network without batch norm, whose statistics would be those of other parts. 21 faces make batches of 8 and 13."""
+    sample = {"model": {"width": 2, "path_dropout": 0.0}, "optimizer": plain(0.01), "epochs": 2, "batch_size": 8}
+    project.set(**SETTINGS, runs__convnext__sample=sample, runs__convnext__augment={})
+    download.main("faces")
+    normalize.main("faces")
+    find_lr.main("convnext")
+    train.main("convnext")
+    weights, _, _ = outcome("convnext")
+    project.set(runs__convnext__train__accumulate=3)
+    process = torchrun("-m", "stages.train", "convnext")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    torch.testing.assert_close(outcome("convnext")[0], weights, rtol=2e-4, atol=2e-5)
+
+
 RESTARTED = """
 import os, sys, time
 import torch

@@ -46,7 +46,8 @@ class Compute:
     def name(self) -> str:
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return f"{self.device.type}, {torch.get_num_threads()} threads"
+        instructions = f" with {torch.backends.cpu.get_cpu_capability()}" if self.device.type == "cpu" else ""
+        return f"{self.device.type}{instructions}, {torch.get_num_threads()} threads"
 
 
 def choose(device: str, precision: str, deterministic: bool, compile: bool = False) -> Compute:

@@ -9,7 +9,7 @@ Without torchrun these functions leave everything as it is, except `batch_ends`.
 import inspect
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -117,11 +117,25 @@ def mean(values: Tensor) -> float:
     return float(summed / count)
 
 
-def mean_loss(losses: Tensor) -> Tensor:
-    """(N,) -> (): the loss for `backward`. After `wrap_model` its gradient is that of the mean over the whole batch."""
+def fewest(number: int) -> int:
+    """The least of the numbers that the processes have."""
+    return int(all_reduce_min(torch.tensor(number)))
+
+
+def mean_loss(losses: Tensor, num_items: int | None = None) -> Tensor:
+    """(N,) -> (): the loss for `backward`. After `wrap_model` its gradient is that of the mean over the whole batch.
+
+    num_items: of this process's share of the batch, where `losses` are those of a part of it; the gradients then add up.
+    """
     if size() == 1:
-        return losses.mean()
-    return losses.sum() * size() / all_reduce_sum(torch.full((), float(len(losses)), device=losses.device))
+        return losses.mean() if num_items is None else losses.sum() / num_items
+    count = torch.full((), float(num_items or len(losses)), device=losses.device)
+    return losses.sum() * size() / all_reduce_sum(count)
+
+
+def averaging(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+    """Whether backward passes in the block average the gradients over all processes, where `wrap_model` made `model`."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) and not wanted else nullcontext()
 
 
 def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:

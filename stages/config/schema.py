@@ -127,6 +127,7 @@ class Training:
     ema: Annotated[float, InsideUnit] | None = None  # decay of an exponential moving average of the weights
     clip_norm: PositiveFloat | None = None  # the largest norm of all gradients together
     early_stopping: EarlyStopping | None = None
+    accumulate: PositiveInt = 1  # parts in which a batch goes through the network, where the whole does not fit the memory
 
 
 Loading = Literal["auto", "device", "workers"]  # of images

@@ -2,17 +2,20 @@
 
 import fcntl
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from stages.core.errors import InputError
+
 POLL = 0.5  # seconds
 
 
 class Locked(Exception):
-    """Another process holds the lock; the message is its number."""
+    """Another process holds the lock; the message is its number and its machine."""
 
 
 @contextmanager
@@ -26,13 +29,16 @@ def locked(path: Path, seconds: float = 0.0) -> Iterator[None]:
         time.sleep(min(POLL, seconds))
     with file:
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} on {platform.node()}")
         file.flush()
         yield
 
 
 def _acquire(path: Path) -> IO[str] | None:
-    """The locked file; None if another process holds it, or removed it after it was opened here."""
+    """The locked file; None if another process holds it, or removed it after it was opened here.
+
+    Raises InputError on a file system without locks.
+    """
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,5 +46,9 @@ def _acquire(path: Path) -> IO[str] | None:
             return file
     except (BlockingIOError, FileNotFoundError):
         pass
+    except OSError as error:  # some network file systems have none
+        file.close()
+        where = f"{path}: cannot be locked here ({error.strerror})"
+        raise InputError(f"{where}; choose a folder on another file system") from None
     file.close()
     return None

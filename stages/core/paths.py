@@ -106,8 +106,16 @@ def root() -> Path:
 
 
 def resume(run: str) -> Path:
-    """State of runs in progress, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage."""
-    return root() / ".resume" / run
+    """State of runs in progress, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage.
+
+    $RESUME_DIR, where it is set, is a folder that outlives this machine: a mounted drive, a cluster's shared disk. Raises
+    InputError if it is not there, for what is written in place of a drive that is not mounted is lost with the machine.
+    """
+    chosen = os.environ.get("RESUME_DIR")
+    folder = root() / (chosen or ".resume")
+    if chosen and not folder.is_dir():
+        raise InputError(f"RESUME_DIR: {folder}: no such folder; mount it, or make it")
+    return folder / run
 
 
 def downloads(task: str) -> Path:

@@ -12,6 +12,7 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.training.protocol import Batches
+from stages.training.step import micro_batches
 
 
 def compiled(
@@ -26,7 +27,7 @@ def compiled(
     if not compute.compile:
         return model, None
     # By the first batch of all, wherever training is resumed: the code may depend on the batch that it is compiled with.
-    batch = next(iter(batches.epoch(0)))
+    batch = micro_batches(next(iter(batches.epoch(0))), run.train.accumulate)[0]
     if hasattr(batch, "lengths"):
         print(f"{run.model.name} is not compiled, for its batches are of many lengths", flush=True)
         return model, None

@@ -21,5 +21,7 @@ def build_optimizer(settings: Optimizer, model: nn.Module, lr: float) -> torch.o
             {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
         ]
     arguments = {key: value for key, value in vars(settings).items() if key not in SHARED}
+    if weights[0].is_cuda:
+        arguments["fused"] = True  # or the host would wait, at every step, for what the loss scaler found on the device
     optimizer: torch.optim.Optimizer = getattr(torch.optim, type(settings).__name__)(groups, lr=lr, **arguments)
     return optimizer

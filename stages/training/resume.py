@@ -1,8 +1,8 @@
 """The saved state of a run in progress.
 
 It lives in $DVC_ROOT/.resume/<run>/<fingerprint>/, because DVC deletes a stage's outputs before it runs, and shares a
-persisted output with the next experiment. The fingerprint covers parameters, code and data: a training that differs in any
-of them never continues from an old state.
+persisted output with the next experiment; or in $RESUME_DIR/<run>/<fingerprint>/. The fingerprint covers parameters, code
+and data: a training that differs in any of them never continues from an old state. One on another machine does.
 """
 
 import shutil
@@ -21,13 +21,19 @@ WAIT = 60.0  # seconds; a trainer whose DVC was killed notices it and stops afte
 
 
 class Resume:
-    """Saves the state of one run, at most once in `minutes`. Without a folder it keeps nothing."""
+    """Saves the state of one run, at most once in `minutes`. Without a folder it keeps nothing.
 
-    def __init__(self, folder: Path | None, minutes: float = 0.0) -> None:
-        self._folder, self._seconds, self._saved = folder, 60 * minutes, time.monotonic()
+    machine: all that may change bits and is no part of the fingerprint, in words.
+    """
+
+    def __init__(self, folder: Path | None, minutes: float = 0.0, machine: str = "") -> None:
+        self._folder, self._seconds, self._machine, self._saved = folder, 60 * minutes, machine, time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The last saved state; None if there is none. A damaged or foreign one is reported and counts as none."""
+        """The last saved state; None if there is none. A damaged or foreign one is reported and counts as none.
+
+        One of another kind of machine is reported, too.
+        """
         if self._folder is None or not (file := self._folder / STATE).is_file():
             return None
         try:
@@ -37,6 +43,8 @@ class Resume:
         except InputError as error:
             print(f"{error.args[0].split(';')[0]}: training starts from the beginning")
             return None
+        if (other := found["machine"]) != self._machine:
+            print(f"the saved state is of {other}; this is {self._machine}: bits may differ from those of one machine")
         state: dict[str, Any] = found["state"]
         return state
 
@@ -47,7 +55,8 @@ class Resume:
 
     def save(self, state: dict[str, Any]) -> None:
         if self._folder is not None:
-            checkpoint.save(self._folder / STATE, {"training": self._folder.name, "state": state})
+            about = {"training": self._folder.name, "machine": self._machine}
+            checkpoint.save(self._folder / STATE, about | {"state": state})
         self._saved = time.monotonic()
 
     def discard(self) -> None:
@@ -57,11 +66,11 @@ class Resume:
 
 
 @contextmanager
-def resuming(folder: Path, minutes: float = 0.0) -> Iterator[Resume]:
+def resuming(folder: Path, minutes: float = 0.0, machine: str = "") -> Iterator[Resume]:
     """The state in `folder`, for this process alone. Raises InputError if another one trains this run for a minute more."""
     try:
         with locked(folder.parent / f"{folder.name}.lock", WAIT):
             folder.mkdir(exist_ok=True)
-            yield Resume(folder, minutes)
+            yield Resume(folder, minutes, machine)
     except Locked as holder:
         raise InputError(f"{folder}: process {holder} is training this very run; wait for it or stop it") from None

@@ -15,7 +15,7 @@ class RunningMeans:
         """sums: those of the steps before an interruption."""
         dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
         # Of losses, scores and items.
-        self.sums = torch.zeros(3, device=device, dtype=dtype) if sums is None else sums.clone().to(device)
+        self.sums = torch.zeros(3, device=device, dtype=dtype) if sums is None else sums.to(device, dtype, copy=True)
         self._bad_step = torch.tensor(NEVER, device=device)
 
     def add(self, losses: Tensor, scores: Tensor, step: int = 0) -> None:

@@ -24,26 +24,44 @@ def take_step(
 ) -> tuple[Tensor, Tensor]:
     """One step of gradient descent at the rate `lr`: the items' losses and training metrics, (N,) each.
 
+    With run.train.accumulate the batch goes through the network in parts, and the gradient is that of the whole batch's mean
+    loss all the same. Batch norm takes its statistics over a part, and dropout draws differently.
     Raises InputError where the batch is too small for batch norm.
     """
     for group in optimizer.param_groups:
         group["lr"] = lr
-    try:
-        with compute.autocast():
-            output = task.forward(model, batch)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise InputError(
-            "batch_size: batch norm needs two values of each channel, which one small item does not leave; give another size"
-        ) from None
-    losses: Tensor = task.loss(output, batch, run.loss)
     optimizer.zero_grad(set_to_none=True)
-    scaler.scale(distributed.mean_loss(losses)).backward()
+    parts, results = micro_batches(batch, run.train.accumulate), []
+    num_items = len(batch.inputs) if len(parts) > 1 else None
+    for part in parts:
+        with distributed.averaging(model, part is parts[-1]):
+            try:
+                with compute.autocast():
+                    output = task.forward(model, part)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise InputError(
+                    "batch_size: batch norm needs two values of each channel, which one small item does not leave; give "
+                    "another size"
+                ) from None
+            losses: Tensor = task.loss(output, part, run.loss)
+            scaler.scale(distributed.mean_loss(losses, num_items)).backward()
+        with torch.no_grad():
+            results.append((losses.detach(), task.train_metric(output, part)))
     if run.train.clip_norm is not None:
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), run.train.clip_norm)
     scaler.step(optimizer)
     scaler.update()
-    with torch.no_grad():
-        return losses.detach(), task.train_metric(output, batch)
+    all_losses, all_metrics = map(torch.cat, zip(*results, strict=True))
+    return all_losses, all_metrics
+
+
+def micro_batches(batch: Any, num: int) -> list[Any]:
+    """A batch in `num` parts, whose sizes differ by one item at most; in fewer where a process has fewer items."""
+    if num == 1:
+        return [batch]
+    num = distributed.fewest(min(num, len(batch.inputs)))
+    fields = [field.tensor_split(num) if isinstance(field, Tensor) and field.ndim else [field] * num for field in batch]
+    return [type(batch)(*part) for part in zip(*fields, strict=True)]

@@ -1,13 +1,16 @@
 """The training loop on a tiny network: it learns, repeats itself bit for bit, resumes, stops, and tells what went wrong."""
 
+import copy
 import json
+import math
 import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,15 +22,19 @@ from stages.compute.device import Compute, choose, seed_torch
 from stages.config.schema import SGD, Adam, Constant, Cutout, EarlyStopping, Flip, Plateau, RangeTest, Run, Training
 from stages.core.errors import InputError, Interrupted
 from stages.data import checkpoint
+from stages.images.models import convnext, resnet50
 from stages.images.settings import Augment, CustomResnet, Evaluate, Loss
 from stages.images.training.batches import DeviceBatches, ImageBatch
+from stages.sequences.models import pblstm
+from stages.sequences.training.batches import SequenceBatch
 from stages.tasks.cifar10 import training
+from stages.tasks.speech import training as speech
 from stages.training import compiling, loop, optimizers, resume
 from stages.training.loop import Trainer
 from stages.training.recorder import Recorder, write_timing
 from stages.training.resume import resuming
 from stages.training.state import TrainState
-from stages.training.step import take_step
+from stages.training.step import micro_batches, take_step
 from stages.tuning import range_test
 
 AUGMENT = Augment(flip=Flip(0.5), cutout=Cutout(4))
@@ -126,6 +133,54 @@ def test_one_step_is_that_of_a_plain_loop() -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("network", ["convnext", "resnet50", "pblstm"])
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+def test_a_batch_in_parts_takes_the_step_of_the_whole(network: str, clip_norm: float | None) -> None:
+    """In float64, of ten items in four parts. Batch norm and dropout, which depend on the parts, are in evaluation mode."""
+    torch.manual_seed(0)
+    inputs: Any
+    if network == "pblstm":
+        model: nn.Module = pblstm.Model(13, 41, hidden=4, decoder=8)
+        lengths, target_lengths = torch.randint(24, 41, (10,)), torch.randint(1, 4, (10,))
+        inputs = torch.randn(10, 40, 13, dtype=torch.float64)
+        batch: Any = SequenceBatch(inputs, lengths, torch.randint(1, 41, (10, 3)), target_lengths, torch.arange(10))
+    else:
+        model = convnext.Model(7, width=4, path_dropout=0.0) if network == "convnext" else resnet50.Model(7, width=2)
+        inputs = torch.randn(10, 3, 32, 32, dtype=torch.float64)
+        targets = torch.randint(7, (10,))
+        batch = ImageBatch(inputs, targets, torch.arange(10), targets.roll(1, 0), torch.tensor(0.3, dtype=torch.float64))
+    task = speech if network == "pblstm" else training
+    double = SimpleNamespace(forward=partial(in_double, network), loss=task.loss, train_metric=task.train_metric)
+    results, before = [], copy.deepcopy(model.double().eval())
+    for accumulate in (1, 4):
+        run: Any = replace(RUN, train=Training(clip_norm=clip_norm, accumulate=accumulate), loss=Loss(label_smoothing=0.1))
+        model = copy.deepcopy(before)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        losses = take_step(model, optimizer, CPU.grad_scaler(model), batch, cast(ModuleType, double), run, CPU, 0.1)
+        results.append((losses, dict(model.named_parameters())))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-10, atol=1e-12)
+    (moved, *_), (old, *_) = results[0][1].values(), before.parameters()
+    assert not torch.equal(moved, old)
+
+
+def in_double(network: str, model: nn.Module, batch: Any) -> Any:
+    """The tasks' `forward`, without the cast to float32."""
+    if network != "pblstm":
+        return model(batch.inputs)
+    logits, lengths = model(batch.inputs, batch.lengths)
+    return speech.Output(logits.log_softmax(2), lengths)
+
+
+def test_parts_are_no_more_than_items_and_hold_each_once() -> None:
+    batch = next(Data(augment=None).epoch(0))
+    parts = micro_batches(batch, 64)
+    assert [len(part.inputs) for part in parts] == [1] * 10
+    assert [len(part.targets) for part in micro_batches(batch, 4)] == [3, 3, 2, 2]
+    for field in ("inputs", "targets", "indices"):
+        assert torch.equal(torch.cat([getattr(part, field) for part in parts]), getattr(batch, field))
+    assert parts[0].inputs.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_one_item_where_batch_norm_needs_two_values_is_a_sentence() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4), nn.BatchNorm1d(4))
     optimizer, data = torch.optim.SGD(model.parameters(), lr=0.1), Data(augment=None)
@@ -220,7 +275,7 @@ def test_the_handlers_of_signals_are_given_back(tmp_path: Path) -> None:
 
 def test_a_second_trainer_of_the_same_run_waits_and_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "WAIT", 0.1)
-    with resuming(tmp_path / "resume"), pytest.raises(ValueError, match=f"process {os.getpid()} is training"):
+    with resuming(tmp_path / "resume"), pytest.raises(ValueError, match=f"process {os.getpid()} on .* is training"):
         train(tmp_path)
 
 
@@ -425,3 +480,14 @@ def test_the_time_that_compiling_took_is_told_apart(tmp_path: Path, seconds: flo
     timing = json.loads((tmp_path / "timing.json").read_text())
     assert (timing["train_seconds"], timing["epoch_seconds"], timing["items_per_second"]) == (6.0, 2.0, 20.0)
     assert timing.get("compile_seconds") == (None if seconds is None else 12.3)
+
+
+@pytest.mark.parametrize(("before", "after"), [("fp32", "fp16"), ("fp16", "fp32")])
+def test_a_state_of_another_precision_is_continued(tmp_path: Path, before: str, after: str) -> None:
+    """As from a CPU or an H100 to a T4, and back: with `precision: auto` the parameters are the same."""
+    run = replace(RUN, epochs=2)
+    with pytest.raises(Interrupted):
+        train(tmp_path, run, Compute(CPU.device, before), batches=Data(before_step=interrupt_at(0, 2)))
+    state = train(tmp_path, run, Compute(CPU.device, after))
+    assert [row["epoch"] for row in state.history] == [1.0, 2.0]
+    assert math.isfinite(state.history[-1]["train/loss"])

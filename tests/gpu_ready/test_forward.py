@@ -1,0 +1,118 @@
+"""What a GPU would refuse or wait for, found without one: each network at its full size, on a CUDA device that is fake.
+
+FakeTensorMode computes shapes, types and devices alone. An operation on two devices is an error there, and so is one whose
+outcome the host has to read from the device (.item, .tolist, nonzero, a mask as an index), for which a GPU would stop.
+Without a device it has no backward pass, no cuDNN and no CTC: LSTMs go PyTorch's other way, and a stand-in for CTC only
+looks at the devices of its arguments. tests/gpu_ready/test_steps.py looks at whole steps.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+
+from benchmarks.gpu.sizes import full_params
+from stages.compute.device import Compute
+from stages.config.schema import CutMix, MixUp
+from stages.images.training.batches import ImageBatch
+from stages.tasks import load_params, part
+from stages.tasks.faces.settings import ArcFace
+from stages.training.running_means import RunningMeans
+from tests.conftest import ROOT, Project
+from tests.gpu_ready.batches import first_batch
+
+CUDA = torch.device("cuda:0")
+RUNS = {name: run.task for name, run in load_params(ROOT / "params.yaml").runs.items()}
+STATS: dict[str, dict[str, Any]] = {
+    "cifar10": {"classes": range(10), "side": 32},
+    "faces": {"classes": range(7000), "side": 224},
+    "speech": {"num_features": 27},
+}
+
+
+@pytest.fixture(autouse=True)
+def without_a_driver(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)  # which asks the driver
+    monkeypatch.setattr(torch.nn.functional, "ctc_loss", stand_in_for_ctc)
+
+
+def stand_in_for_ctc(log_probs: Tensor, targets: Tensor, lengths: Tensor, target_lengths: Tensor, **_: Any) -> Tensor:
+    """(N,) where the arguments are. One device must hold them all, or PyTorch copies some of them."""
+    [device] = {tensor.device for tensor in (log_probs, targets, lengths, target_lengths)}
+    assert log_probs.dtype == torch.float32
+    return torch.empty(log_probs.shape[1], device=device)
+
+
+def on_cuda(model: nn.Module) -> nn.Module:
+    """A network of the meta device with fake tensors in place of its own, as Compute.to_device lays them."""
+    for module in model.modules():
+        for name, old in module._parameters.items():
+            if old is not None:
+                layout = torch.channels_last if old.ndim == 4 else torch.contiguous_format
+                module._parameters[name] = nn.Parameter(torch.empty(old.shape, device=CUDA, memory_format=layout))
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device=CUDA)
+    return model
+
+
+def computed(run: Any, folder: Path, precision: str, *, training: bool) -> RunningMeans:
+    """Forward pass, loss and metric of a batch, added up as the training loop adds them."""
+    task = part(run.task, "training")
+    with torch.device("meta"):
+        model = task.build_model(run, STATS[run.task])
+    with FakeTensorMode(), torch.backends.cudnn.flags(enabled=False), torch.set_grad_enabled(training):
+        model, means = on_cuda(model).train(training), RunningMeans(CUDA)
+        batch = first_batch(run, STATS[run.task], folder, CUDA, run.augment if training else None)
+        assert all(tensor.device == CUDA for tensor in (batch.inputs, batch.targets))
+        with Compute(CUDA, precision).autocast():
+            output = task.forward(model, batch)
+        losses, metrics = task.loss(output, batch, run.loss), task.train_metric(output, batch)
+        assert losses.device == metrics.device == CUDA and losses.dtype == torch.float32
+        means.add(losses.detach(), metrics, 3)
+    return means
+
+
+@pytest.mark.filterwarnings("ignore")  # of the driver that is not there
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(("precision", "training"), [("bf16", True), ("fp16", True), ("bf16", False), ("fp16", False)])
+def test_every_operation_is_the_devices_own(name: str, precision: str, training: bool, tmp_path: Path) -> None:
+    means = computed(full_params().run(name), tmp_path, precision, training=training)
+    assert means.sums.device == CUDA
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mixed_images_and_arcface_are_the_devices_own(tmp_path: Path) -> None:
+    run = full_params().run("resnet50")
+    for mix in (MixUp("mixup", alpha=0.2, p=1.0), CutMix("cutmix", alpha=1.0, p=1.0)):
+        loss = replace(run.loss, arcface=ArcFace(margin=0.5, scale=64.0))
+        changed = replace(run, augment=replace(run.augment, mix=mix), loss=loss)
+        computed(changed, tmp_path, "bf16", training=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_ctc_finds_its_arguments_on_one_device(deterministic: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: deterministic)
+    computed(full_params().run("convnext1d"), tmp_path, "bf16", training=True)
+
+
+@pytest.mark.parametrize(
+    ("wait", "error"),
+    [
+        (lambda batch: batch.targets.tolist(), DataDependentOutputException),
+        (lambda batch: batch.inputs.sum().item(), DataDependentOutputException),
+        (lambda batch: batch.targets[batch.targets > 0], DynamicOutputShapeException),
+        (lambda batch: batch.inputs + torch.zeros(3, 1, 1), RuntimeError),
+    ],
+    ids=["tolist", "item", "mask", "another device"],
+)
+def test_what_would_stop_a_gpu_is_an_error_here(wait: Any, error: type[Exception], tmp_path: Path) -> None:
+    with FakeTensorMode():
+        batch: ImageBatch = first_batch(full_params().run("custom_resnet"), STATS["cifar10"], tmp_path, CUDA, None)
+        with pytest.raises(error):
+            wait(batch)
