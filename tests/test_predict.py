@@ -176,8 +176,8 @@ def test_a_phoneme_is_timed_where_it_is_heard_and_not_where_it_was_first_thought
     frames[[43, 47, 83, 91, 159]] = np.array([5, 5, 7, 7, 5])[:, None]
     run = load_params(ROOT / "params.yaml").run("pblstm")
     [answer] = prediction.predict(Peaks(), [frames], run, {"num_features": 3}, Compute(torch.device("cpu"), "fp32"))
-    assert answer["predicted"] == "".join(CHARACTERS[place] for place in (5, 7, 7, 5))
-    assert [phoneme["time"] for phoneme in answer["phonemes"]] == [0.4, 0.8, 0.88, 1.56]
+    assert answer.predicted == "".join(CHARACTERS[place] for place in (5, 7, 7, 5))
+    assert [phoneme.time for phoneme in answer.phonemes] == [0.4, 0.8, 0.88, 1.56]
 
 
 @pytest.mark.parametrize("num_frames", [1, 4, 9])

@@ -11,8 +11,8 @@
                             say that an epoch was in vain                                              (find_lr, train)
     <task>/evaluation/      evaluate(...): metrics, plots, predictions; HEADLINES: the metrics that    (stage evaluate)
                             `dvc metrics show` lists
-    <task>/prediction.py    read(...), predict(...), describe(...): of a user's own files; and compare(...) where there is
-                            something to compare                                                       (stages.predict)
+    <task>/prediction.py    read(...), predict(...), describe(...): of a user's own files, answers as dataclasses; and
+                            compare(...) where there is something to compare             (stages.predict, stages.demo)
     <task>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card; and as_evaluated(...)
                             where evaluation adds to it                                                (stages.export)
     <task>/submission.py    write(...), check(...): the competition's CSV, torch-free                  (stage submit)
