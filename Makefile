@@ -62,7 +62,7 @@ ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=1]: compare the values of ablation
 demo: setup $(VENV)/.demo-installed-from-lock ## [PORT=7860]: a web page of this machine's own to try the trained networks on
 	python -m stages.demo $(if $(PORT),--port $(PORT))
 
-# Without dependencies: the lock has all that requirements.lock lacks, and must not move what that has.
+# Without dependencies: the lock has all that requirements.lock lacks, and nothing of that may move.
 $(VENV)/.demo-installed-from-lock: requirements-demo.lock | setup
 	@echo "installing requirements-demo.lock into $(VENV): SIZE MB more, about TIME seconds with a fast network"
 	$(VENV)/bin/pip install --quiet --require-hashes --no-deps -r requirements-demo.lock

@@ -28,8 +28,11 @@ from stages.tasks.speech.raw import audio
 
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 CSS = """
-.gradio-container { max-width: 60rem !important; margin: 0 auto !important }
+.gradio-container { max-width: 60rem !important; margin: 0 auto !important; width: 100% }
 .picture img { width: 100%; height: 100%; object-fit: contain }
+.along { overflow-x: auto !important }
+.along .layout { align-items: flex-start }
+.along img { width: 100%; min-width: 40rem }
 """
 
 
@@ -100,7 +103,7 @@ def _telling(answer: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return answer(*arguments)
         except InputError as error:
-            raise gr.Error(str(error), title="", duration=None, print_exception=False) from None
+            raise gr.Error(str(error), duration=None, print_exception=False) from None
 
     return answer_or_tell
 
@@ -138,7 +141,6 @@ def _a_picture(task: str, run: Any, folder: Path) -> None:
         with gr.Column():
             with gr.Tab("a picture"):
                 picture = _picture(show_label=False)
-                _examples([[file] for file in examples.pictures(task, folder)], [picture])
             with gr.Tab("a drawing"):
                 brush = gr.Brush(default_size=16)
                 drawing = gr.ImageEditor(
@@ -152,6 +154,7 @@ def _a_picture(task: str, run: Any, folder: Path) -> None:
                     show_label=False,
                 )
         answer = gr.Label(label="classes")
+    _examples([[file] for file in examples.pictures(task, folder)], [picture])
     gr.on([picture.change, run.change], _telling(_classes), [run, picture], answer, trigger_mode="always_last")
     drawing.change(lambda drawn: drawn["composite"], drawing, picture, trigger_mode="always_last")
 
@@ -188,7 +191,8 @@ def _a_sound(task: str, run: Any, folder: Path) -> None:
     gr.Markdown("Which phonemes are heard, and when?")
     sound = _as_it_came(gr.Audio(type="filepath", sources=["upload", "microphone"], buttons=[], show_label=False))
     _examples([[file] for file in examples.recordings(task, folder)], [sound])
-    arpabet, plot = gr.Textbox(label="ARPAbet", buttons=["copy"]), gr.Plot(show_label=False)
+    arpabet = gr.Textbox(label="ARPAbet", buttons=["copy"])
+    plot = gr.Plot(show_label=False, elem_classes="along")
     gr.on([sound.change, run.change], _telling(_phonemes), [run, sound], [arpabet, plot], trigger_mode="always_last")
 
 
