@@ -39,15 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     trained = load(options.run)
     files, failed = _expand(options.files, trained.room.SUFFIXES), list[str]()
-    answers = iter([_compare(trained, files)]) if options.same else _predict(trained, files, failed)
+    told = iter([_compare(trained, files)]) if options.same else _predict(trained, files, failed)
     is_table = options.out is not None or any(path.is_dir() for path in options.files)
     form = "json" if options.json else "csv" if is_table else "text"
     if trained.made_up:
-        note = f"{trained.name} was trained on made-up data, so what it says of other files means nothing"
-        print(note, file=sys.stdout if form == "text" else sys.stderr)
+        print(caution(trained), file=sys.stdout if form == "text" else sys.stderr)
     with nullcontext() if options.out is None else paths.replacing(options.out) as partial:
         with nullcontext(sys.stdout) if partial is None else partial.open("w", newline="", encoding="utf-8") as out:
-            _write(out, answers, form, trained.room)
+            _write(out, told, form, trained.room)
         if options.out is not None and len(failed) == len(files):
             raise InputError(f"{options.out}: is not written, as none of the files could be read")
     return 1 if failed else 0
@@ -80,7 +79,7 @@ def load(name: str) -> Trained:
     """Raises InputError: no such run, no checkpoint of it, or one that does not fit the code any more."""
     params = load_params()
     today = params.run(name)
-    file = paths.model(name) / f"{today.evaluate.weights}.pt"
+    file = weights_file(name, today)
     saved = checkpoint.load_trained(file)
     block = saved["run"]
     kinds = typing.get_type_hints(part(today.kind, "settings").Run, include_extras=True)
@@ -96,6 +95,45 @@ def load(name: str) -> Trained:
     return Trained(name, run, saved["stats"], saved["weights"], saved["made_up"], model, compute, room)
 
 
+def weights_file(name: str, run: Run) -> Path:
+    """The checkpoint that answers for a run."""
+    return paths.model(name) / f"{run.evaluate.weights}.pt"
+
+
+def caution(trained: Trained) -> str:
+    """What there is to say first of a run that was trained on a sample."""
+    return f"{trained.name} was trained on made-up data, so what it says of other files means nothing"
+
+
+def read(trained: Trained, file: Path, called: str) -> Any:
+    """An item that `answers` and `compare` take. called: what the person calls the file, with which an InputError begins."""
+    try:
+        return trained.room.read(file.read_bytes(), trained.stats)
+    except InputError as error:
+        raise InputError(f"{called}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{called}: {error.strerror}") from None
+
+
+def answers(trained: Trained, items: Sequence[Any]) -> list[Any]:
+    """What the run says of each item: dataclasses of the room."""
+    found: list[Any] = trained.room.predict(trained.model, items, trained.run, trained.stats, trained.compute)
+    return found
+
+
+def compare(trained: Trained, items: Sequence[Any]) -> Any:
+    """What a run says of two items, a dataclass of the room. Raises InputError: no threshold for these very weights."""
+    report = paths.evaluation(trained.name)
+    again = f"`dvc repro evaluate@{trained.name}` makes it again"
+    if not report.is_file():
+        raise InputError(f"{report}: is not there, and holds the threshold; {again}")
+    content = json.loads(report.read_text())
+    if content["weights_sha256"] != checkpoint.weights_hash(trained.weights):
+        raise InputError(f"{report}: its threshold is of other weights than the checkpoint's; {again}")
+    predictions = paths.predictions(trained.name)
+    return trained.room.compare(trained.model, items, trained.run, trained.stats, trained.compute, content, predictions)
+
+
 def _expand(given: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
     """Files as they are; of a folder, all below it with these suffixes, sorted."""
     files = []
@@ -109,47 +147,37 @@ def _expand(given: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
     return files
 
 
-def _read(trained: Trained, file: Path) -> Any:
-    try:
-        return trained.room.read(file.read_bytes(), trained.stats)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror}") from None
+class Told(NamedTuple):
+    """An answer, and the names of the files that it is about: `file`, and `other` where two were compared."""
+
+    names: dict[str, str]
+    answer: Any
 
 
-def _predict(trained: Trained, files: Sequence[Path], failed: list[str]) -> Iterator[dict[str, Any]]:
+def _predict(trained: Trained, files: Sequence[Path], failed: list[str]) -> Iterator[Told]:
     """An answer a file, in order. Files of which there is none are named on stderr and added to `failed`."""
     for begin in range(0, len(files), TOGETHER):
         names, items = [], []
         for file in files[begin : begin + TOGETHER]:
             try:
-                items.append(_read(trained, file))
+                items.append(read(trained, file, str(file)))
                 names.append(_name(file))
             except InputError as error:
                 print(f"error: {error}", file=sys.stderr)
                 failed.append(_name(file))
         if items:
-            answers = trained.room.predict(trained.model, items, trained.run, trained.stats, trained.compute)
-            yield from ({"file": name} | answer for name, answer in zip(names, answers, strict=True))
+            told = zip(names, answers(trained, items), strict=True)
+            yield from (Told({"file": name}, answer) for name, answer in told)
 
 
-def _compare(trained: Trained, files: Sequence[Path]) -> dict[str, Any]:
-    """Raises InputError: not two files, a task that compares nothing, or no threshold for these very weights."""
+def _compare(trained: Trained, files: Sequence[Path]) -> Told:
+    """Raises InputError: not two files, a task that compares nothing, or what `read` and `compare` raise."""
     if not hasattr(trained.room, "compare"):
         raise InputError(f"--same: {trained.name} does not compare anything; a run of the task faces does")
     if len(files) != 2:
         raise InputError(f"--same: takes two files, and not {len(files)}")
-    report = paths.evaluation(trained.name)
-    again = f"`dvc repro evaluate@{trained.name}` makes it again"
-    if not report.is_file():
-        raise InputError(f"{report}: is not there, and holds the threshold; {again}")
-    content = json.loads(report.read_text())
-    if content["weights_sha256"] != checkpoint.weights_hash(trained.weights):
-        raise InputError(f"{report}: its threshold is of other weights than the checkpoint's; {again}")
-    items, predictions = [_read(trained, file) for file in files], paths.predictions(trained.name)
-    answer = trained.room.compare(trained.model, items, trained.run, trained.stats, trained.compute, content, predictions)
-    return {"file": _name(files[0]), "other": _name(files[1])} | answer
+    answer = compare(trained, [read(trained, file, str(file)) for file in files])
+    return Told({"file": _name(files[0]), "other": _name(files[1])}, answer)
 
 
 def _name(file: Path) -> str:
@@ -157,15 +185,17 @@ def _name(file: Path) -> str:
     return str(file).encode(errors="backslashreplace").decode()
 
 
-def _write(out: TextIO, answers: Iterator[dict[str, Any]], form: str, room: ModuleType) -> None:
+def _write(out: TextIO, told: Iterator[Told], form: str, room: ModuleType) -> None:
     """As lines of text, of JSON, or of CSV: there all that is a single value."""
-    for number, answer in enumerate(answers):
+    for number, (names, answer) in enumerate(told):
+        fields = names | dataclasses.asdict(answer)
         if form == "json":
-            print(json.dumps(answer), file=out)
+            print(json.dumps(fields), file=out)
         elif form == "text":
-            print(f"{answer['file']}: {room.describe(answer)}", file=out)
+            other = f"same person as {names['other']}: " if "other" in names else ""
+            print(f"{names['file']}: {other}{room.describe(answer)}", file=out)
         else:
-            single = {key: value for key, value in answer.items() if not isinstance(value, list | dict)}
+            single = {key: value for key, value in fields.items() if not isinstance(value, list | dict)}
             if number == 0:
                 out.write(row(single))
             out.write(row(_cell(key, value) for key, value in single.items()))

@@ -1,5 +1,6 @@
 """What several tests need: a scratch project to run stages in, a whole one that DVC has reproduced, and tiny archives."""
 
+import json
 import os
 import pickle
 import re
@@ -8,7 +9,8 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,67 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     return Project(tmp_path)
+
+
+# Of a learning rate so small that the networks stay as they were drawn: after an epoch of CTC they would say blank alone.
+TRAINED = {"custom_resnet": ("cifar10", 1e-3), "resnet50": ("faces", 1e-3), "bilstm": ("speech", 1e-6)}
+SMALL = {
+    "tasks__cifar10__sample": {"train": 60, "test": 5},
+    "runs__custom_resnet__sample": {"model": {"width": 2}, "epochs": 1, "batch_size": 30},
+    "runs__custom_resnet__evaluate__flip_average": True,
+    "tasks__faces__sample": {"identities": 4, "train": 4, "dev": 2, "test": 2, "known": 4, "unknown": 6},
+    "runs__resnet50__sample": {"model": {"width": 2}, "epochs": 1, "batch_size": 8},
+    "tasks__speech__sample": {"train": 8, "dev": 4, "test": 4},
+    "runs__bilstm__sample": {"model": {"hidden": 8, "num_layers": 1}, "epochs": 1, "batch_size": 4},
+    "precision": "fp32",
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with a run of each task, trained in this process, whose params.yaml has since become another."""
+    import torch
+
+    from stages import download, evaluate, normalize, train
+    from stages.core import paths
+
+    folder = tmp_path_factory.mktemp("trained")
+    project, deterministic = Project(folder), torch.are_deterministic_algorithms_enabled()
+    project.set(**SMALL)
+    with chdir(folder):
+        for run, (task, lr) in TRAINED.items():
+            download.main(task)
+            normalize.main(task)
+            paths.lr(run).parent.mkdir(parents=True)
+            paths.lr(run).write_text(json.dumps({"lr": lr}))
+            train.main(run)
+            evaluate.main(run)
+        for file in paths.raw("cifar10").parent.rglob("*.zip"):
+            zipfile.ZipFile(file).extractall("items")
+    project.set(
+        runs__custom_resnet__sample={"model": {"width": 4}},
+        runs__resnet50__sample={"loss": {"arcface": {"scale": 16}}},
+        runs__bilstm__model__features=5,
+        tasks__faces__side=99,
+    )
+    (folder / "data/features").rename(folder / "data/gone")
+    yield folder
+    torch.use_deterministic_algorithms(deterministic)
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here: apt install chromium")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root may not have a sandbox
+        yield chromium
+        chromium.close()
 
 
 class Checkout:

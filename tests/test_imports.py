@@ -41,7 +41,7 @@ ROWS = (
     ("images", "sequences"),
     ("tasks",),
     ("sources",),
-    ("reporting",),
+    ("reporting", "demonstration"),
     ("ablating",),
 )
 ROOMS = {room: row for row, rooms in enumerate(ROWS) for room in rooms}

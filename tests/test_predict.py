@@ -5,9 +5,6 @@ import io
 import json
 import subprocess
 import sys
-import zipfile
-from collections.abc import Iterator
-from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -17,62 +14,21 @@ import pytest
 import soundfile
 import torch
 
-from stages import download, evaluate, normalize, predict, train
+from stages import predict
 from stages.compute.device import Compute
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.data import checkpoint
 from stages.tasks import load_params, part
 from stages.tasks.speech import CHARACTERS, NUM_CLASSES, SYMBOLS, prediction, raw
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT
 from tests.tasks.test_contract import KINDS
-
-# Of a learning rate so small that the networks stay as they were drawn: after an epoch of CTC they would say blank alone.
-RUNS = {"custom_resnet": ("cifar10", 1e-3), "resnet50": ("faces", 1e-3), "bilstm": ("speech", 1e-6)}
-SMALL = {
-    "tasks__cifar10__sample": {"train": 60, "test": 5},
-    "runs__custom_resnet__sample": {"model": {"width": 2}, "epochs": 1, "batch_size": 30},
-    "runs__custom_resnet__evaluate__flip_average": True,
-    "tasks__faces__sample": {"identities": 4, "train": 4, "dev": 2, "test": 2, "known": 4, "unknown": 6},
-    "runs__resnet50__sample": {"model": {"width": 2}, "epochs": 1, "batch_size": 8},
-    "tasks__speech__sample": {"train": 8, "dev": 4, "test": 4},
-    "runs__bilstm__sample": {"model": {"hidden": 8, "num_layers": 1}, "epochs": 1, "batch_size": 4},
-    "precision": "fp32",
-    "device": "cpu",
-}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with a run of each task, trained in this process, whose params.yaml has since become another."""
-    folder = tmp_path_factory.mktemp("trained")
-    project, deterministic = Project(folder), torch.are_deterministic_algorithms_enabled()
-    project.set(**SMALL)
-    with chdir(folder):
-        for run, (task, lr) in RUNS.items():
-            download.main(task)
-            normalize.main(task)
-            paths.lr(run).parent.mkdir(parents=True)
-            paths.lr(run).write_text(json.dumps({"lr": lr}))
-            train.main(run)
-            evaluate.main(run)
-        for file in paths.raw("cifar10").parent.rglob("*.zip"):
-            zipfile.ZipFile(file).extractall("items")
-    project.set(
-        runs__custom_resnet__sample={"model": {"width": 4}},
-        runs__resnet50__sample={"loss": {"arcface": {"scale": 16}}},
-        runs__bilstm__model__features=5,
-        tasks__faces__side=99,
-    )
-    (folder / "data/features").rename(folder / "data/gone")
-    yield folder
-    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture
-def ask(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def ask(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """ask(*arguments) -> what it prints in the trained project, and on stderr, below the line about made-up data."""
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(trained)
 
     def ask(*arguments: object, code: int = 0) -> tuple[str, str]:
         capsys.readouterr()
@@ -177,8 +133,8 @@ def test_a_phoneme_is_timed_where_it_is_heard_and_not_where_it_was_first_thought
     frames[[43, 47, 83, 91, 159]] = np.array([5, 5, 7, 7, 5])[:, None]
     run = load_params(ROOT / "params.yaml").run("pblstm")
     [answer] = prediction.predict(Peaks(), [frames], run, {"num_features": 3}, Compute(torch.device("cpu"), "fp32"))
-    assert answer["predicted"] == "".join(CHARACTERS[place] for place in (5, 7, 7, 5))
-    assert [phoneme["time"] for phoneme in answer["phonemes"]] == [0.4, 0.8, 0.88, 1.56]
+    assert answer.predicted == "".join(CHARACTERS[place] for place in (5, 7, 7, 5))
+    assert [phoneme.time for phoneme in answer.phonemes] == [0.4, 0.8, 0.88, 1.56]
 
 
 @pytest.mark.parametrize("num_frames", [1, 4, 9])
@@ -224,9 +180,9 @@ def test_a_table_keeps_names_of_any_characters(ask: Any, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("options", "is_clean"), [((), False), (("--json",), True), (("--out", "t.csv"), True)])
 def test_a_network_of_made_up_data_says_so_first_and_tables_stay_clean(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: tuple[str], is_clean: bool
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: tuple[str], is_clean: bool
 ) -> None:
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(trained)
     predict.main(["custom_resnet", str(find("test/2.png")[0]), *options])
     said = capsys.readouterr()
     assert (said.err if is_clean else said.out).splitlines()[0].startswith("custom_resnet was trained on made-up data")

@@ -6,10 +6,8 @@ import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -328,8 +326,6 @@ def test_dvc_takes_the_template_that_carries_the_scripts() -> None:
 
 # In a real browser.
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
 
 class Opened:
     """A page in a browser without network, what it said on the console, and what it asked for."""
@@ -357,17 +353,6 @@ class Opened:
         """Requests for anything but a file of the page's own folder, or for what the page itself holds."""
         own = self.page.url.rpartition("/")[0]
         return [address for address in self.asked if not address.startswith((own, "data:"))]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: apt install chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root may not have a sandbox
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -3,51 +3,67 @@
 import ast
 import re
 import tomllib
+from collections.abc import Iterable
 
 import pytest
 
 from tests.conftest import ROOT
 
-LOCK = (ROOT / "requirements.lock").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+INSTALLED = ("dev", "export")  # extras that requirements.lock has; any other has a lock of its own, which goes on top
+LOCKS = {extra: f"requirements-{extra}.lock" for extra in PROJECT["optional-dependencies"] if extra not in INSTALLED}
 
 
-def requirements() -> dict[str, str]:
+def requirements(lock: str) -> dict[str, str]:
     """The lines of each requirement, joined, by its first word."""
-    joined = LOCK.replace("\\\n", " ")
+    joined = (ROOT / lock).read_text().replace("\\\n", " ")
     return {line.split()[0]: line for line in joined.splitlines() if line and not line.lstrip().startswith("#")}
 
 
-def test_every_requirement_is_one_version_with_hashes() -> None:
-    found = requirements()
-    assert len(found) > 100
+@pytest.mark.parametrize("lock", ["requirements.lock", *LOCKS.values()])
+def test_every_requirement_is_one_version_with_hashes(lock: str) -> None:
+    found = requirements(lock)
+    assert len(found) > (100 if lock == "requirements.lock" else 2)
     for name, line in found.items():
         assert re.fullmatch(r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==[^=\s]+", name), line
         assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", line), f"{name} has no hash"
         assert not re.search(r"--hash=(?!sha256:[0-9a-f]{64}(\s|$))", line), line
 
 
-def test_the_lock_takes_nothing_from_elsewhere_than_the_index() -> None:
+@pytest.mark.parametrize("lock", ["requirements.lock", *LOCKS.values()])
+def test_a_lock_takes_nothing_from_elsewhere_than_the_index(lock: str) -> None:
     """No address, file, editable project or other index, none of which a hash would be asked of."""
-    for line in requirements().values():
+    for line in requirements(lock).values():
         assert not line.lstrip().startswith("-") and " @ " not in line and "://" not in line, line
 
 
+def names(requirements: Iterable[str]) -> set[str]:
+    """Of packages, as an index spells them."""
+    return {re.sub(r"[-_.]+", "-", re.split(r"[^A-Za-z0-9._-]", requirement)[0]).lower() for requirement in requirements}
+
+
 def test_everything_that_the_project_asks_for_is_locked() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
-    locked = {re.split(r"[=\[]", name)[0] for name in requirements()}
-    for requirement in asked:
-        match = re.match(r"[A-Za-z0-9._-]+", requirement)
-        assert match is not None and re.sub(r"[-_.]+", "-", match[0]).lower() in locked, requirement
+    extras = PROJECT["optional-dependencies"]
+    asked = [*PROJECT["dependencies"], *(name for extra in INSTALLED for name in extras[extra])]
+    assert names(asked) <= names(requirements("requirements.lock"))
+    for extra, lock in LOCKS.items():
+        parts = [f"dvc-{extra}" if requirement == f"dvc[{extra}]" else requirement for requirement in extras[extra]]
+        assert names(parts) <= names(requirements(lock))
+
+
+@pytest.mark.parametrize("lock", LOCKS.values())
+def test_an_extra_moves_nothing_that_is_installed(lock: str) -> None:
+    assert names(requirements(lock)) & names(requirements("requirements.lock")) == set()
 
 
 def test_the_environment_is_installed_with_its_hashes_asked_for() -> None:
     installs = re.findall(r"^\t.*pip install.*$", MAKEFILE, flags=re.MULTILINE)
-    from_lock = [line for line in installs if "requirements.lock" in line]
-    assert len(from_lock) == 1 and "--require-hashes" in from_lock[0]
-    others = [line for line in installs if line not in from_lock]
-    assert others == ["\t$(VENV)/bin/pip install --quiet uv"], "only `make lock`, which writes the lock, installs without"
+    assert installs == [
+        "\t$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock",
+        "\t$(VENV)/bin/pip install --quiet --require-hashes --no-deps -r requirements-demo.lock",
+        "\t$(VENV)/bin/pip install --quiet uv",
+    ], "only `make lock`, which writes the locks, installs without"
 
 
 @pytest.mark.skipif(not (ROOT / ".ci" / "run").is_file(), reason="this copy has no .ci/run")

@@ -1,6 +1,7 @@
 """What a trained classifier says of a user's own images: the most probable classes and their probabilities."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,15 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 NUM_TOLD = 10  # classes of an answer: all of CIFAR-10's, and the ones that count of thousands of identities
 
 
+@dataclass(frozen=True)
+class Classes:
+    """The most probable class of an image, its probability, and the most probable classes with theirs, falling."""
+
+    predicted: str
+    probability: float
+    probabilities: dict[str, float]
+
+
 def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
     """RGB (side, side, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
     try:
@@ -29,21 +39,21 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
 @torch.no_grad()
 def predict(
     model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
-) -> list[dict[str, Any]]:
-    """Of each item the most probable class, its probability, and the most probable classes with theirs."""
+) -> list[Classes]:
+    """What each item shows."""
     model.eval()
     log_probs = log_probabilities(model, as_batch(items, stats, compute), compute, flip_average=run.evaluate.flip_average)
     best = log_probs.exp().sort(descending=True, stable=True)
     answers = []
     for values, places in zip(best.values[:, :NUM_TOLD].tolist(), best.indices[:, :NUM_TOLD].tolist(), strict=True):
         told = {stats["classes"][place]: value for place, value in zip(places, values, strict=True)}
-        answers.append({"predicted": next(iter(told)), "probability": values[0], "probabilities": told})
+        answers.append(Classes(next(iter(told)), values[0], told))
     return answers
 
 
-def describe(answer: dict[str, Any]) -> str:
+def describe(answer: Classes) -> str:
     """The three most probable classes in words."""
-    return ", ".join(f"{name} {value:.1%}" for name, value in list(answer["probabilities"].items())[:3])
+    return ", ".join(f"{name} {value:.1%}" for name, value in list(answer.probabilities.items())[:3])
 
 
 def as_batch(images: Sequence[np.ndarray], stats: Mapping[str, Any], compute: Compute) -> ImageBatch:

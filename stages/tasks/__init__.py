@@ -12,8 +12,8 @@ Each task of params.yaml names its `kind`; a kind may have several tasks, each w
                             say that an epoch was in vain                                              (find_lr, train)
     <kind>/evaluation/      evaluate(...): metrics, plots, predictions; HEADLINES: the metrics that    (stage evaluate)
                             `dvc metrics show` lists
-    <kind>/prediction.py    read(...), predict(...), describe(...): of a user's own files; and compare(...) where there is
-                            something to compare                                                       (stages.predict)
+    <kind>/prediction.py    read(...), predict(...), describe(...): of a user's own files, answers as dataclasses; and
+                            compare(...) where there is something to compare             (stages.predict, stages.demo)
     <kind>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card; and as_evaluated(...)
                             where evaluation adds to it                                                (stages.export)
     <kind>/submission.py    write(...), check(...): the competition's CSV, torch-free                  (stage submit)

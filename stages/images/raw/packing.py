@@ -62,7 +62,7 @@ def pack(
     counts = {split: Counter[int]() for split in ("train", "dev", "test")}
     with ExitStack() as stack:
         writers = {split: _Writer(stack, out / split, side) for split in counts}
-        for item in track(items, f"reading {task}"):
+        for item in track(items, "reading images"):
             if item.problem is not None:
                 rejected.add(item.where, item.problem)
                 continue

@@ -1,6 +1,7 @@
 """What a trained run says of a user's own images: who it is, or whether two faces are the same person's."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,17 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images import prediction
-from stages.images.prediction import SUFFIXES, predict
+from stages.images.prediction import SUFFIXES, Classes, predict
 from stages.images.raw.image import Problem, header
+
+
+@dataclass(frozen=True)
+class SamePerson:
+    """Whether two faces are the same person's: their score, from -1 to 1, reaches the threshold."""
+
+    same: bool
+    score: float
+    threshold: float
 
 
 def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
@@ -32,8 +42,8 @@ def compare(
     compute: Compute,
     report: dict[str, Any],
     predictions: Path,
-) -> dict[str, Any]:
-    """Whether two faces are the same person's: their score reaches the threshold that verification chose on dev.
+) -> SamePerson:
+    """Whether two faces are the same person's, by the threshold that verification chose on dev.
 
     report: what evaluate wrote of these weights; predictions: its folder. Raises InputError where the source had no
     verification, or where embeddings are to be whitened and the folder does not hold what that needs.
@@ -50,12 +60,11 @@ def compare(
         embeddings = whiten.apply(embeddings)
     score = verification.most_similar(embeddings[:1], embeddings[1:])[0].item()
     threshold = report["dev"]["verification"]["threshold"]
-    return {"same": score >= threshold, "score": score, "threshold": threshold}
+    return SamePerson(score >= threshold, score, threshold)
 
 
-def describe(answer: dict[str, Any]) -> str:
+def describe(answer: Classes | SamePerson) -> str:
     """The three most probable identities, or whether two faces are the same person's, in words."""
-    if "same" in answer:
-        numbers = f"score {answer['score']:.4f}, threshold {answer['threshold']:.4f}"
-        return f"same person as {answer['other']}: {'yes' if answer['same'] else 'no'}, {numbers}"
+    if isinstance(answer, SamePerson):
+        return f"{'yes' if answer.same else 'no'}, score {answer.score:.4f}, threshold {answer.threshold:.4f}"
     return prediction.describe(answer)

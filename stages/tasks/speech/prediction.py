@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,24 @@ from stages.tasks.speech.training import decode
 
 SUFFIXES = (".wav", ".flac", ".npy")
 SECONDS_PER_FRAME = HOP / RATE  # of the competitions' MFCCs as well
+
+
+@dataclass(frozen=True)
+class Phoneme:
+    """time: the second at which it was heard. character: what stands for it in a string."""
+
+    time: float
+    arpabet: str
+    character: str
+
+
+@dataclass(frozen=True)
+class Phonemes:
+    """What was heard in a recording: as a string, as ARPAbet, and one by one."""
+
+    predicted: str
+    arpabet: str
+    phonemes: list[Phoneme]
 
 
 def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
@@ -46,8 +65,8 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
 @torch.no_grad()
 def predict(
     model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
-) -> list[dict[str, Any]]:
-    """Of each item its phonemes, as a string, as ARPAbet, and one by one with the second at which each was heard.
+) -> list[Phonemes]:
+    """What was heard in each item.
 
     The string is that of beam search as in the test split: nobody knows these recordings' transcripts either.
     """
@@ -69,16 +88,12 @@ def _log_probs(model: nn.Module, frames: Tensor, compute: Compute) -> Tensor:
     return output.log_probs[0, : int(output.lengths[0])].cpu()
 
 
-def _answer(log_probs: Tensor, text: str, seconds: float) -> dict[str, Any]:
+def _answer(log_probs: Tensor, text: str, seconds: float) -> Phonemes:
     classes = [CHARACTERS.index(character) for character in text]
     symbols = [SYMBOLS[index] for index in classes]
     times = [round(frame * seconds, 2) for frame in first_frames(log_probs, classes)]
     heard = zip(times, symbols, text, strict=True)
-    return {
-        "predicted": text,
-        "arpabet": " ".join(symbols),
-        "phonemes": [{"time": time, "arpabet": symbol, "character": character} for time, symbol, character in heard],
-    }
+    return Phonemes(text, " ".join(symbols), [Phoneme(*each) for each in heard])
 
 
 def first_frames(log_probs: Tensor, classes: Sequence[int]) -> list[int]:
@@ -96,8 +111,8 @@ def first_frames(log_probs: Tensor, classes: Sequence[int]) -> list[int]:
     return [frame for frame, (before, here) in enumerate(pairwise([BLANK, *path])) if here not in (BLANK, before)]
 
 
-def describe(answer: dict[str, Any]) -> str:
+def describe(answer: Phonemes) -> str:
     """The string, and below it each phoneme after its second."""
-    heard = "  ".join(f"{phoneme['time']:.2f}\N{NO-BREAK SPACE}{phoneme['arpabet']}" for phoneme in answer["phonemes"])
+    heard = "  ".join(f"{phoneme.time:.2f}\N{NO-BREAK SPACE}{phoneme.arpabet}" for phoneme in answer.phonemes)
     lines = textwrap.wrap(heard, 100, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join([answer["predicted"] or "no phonemes", *lines]).replace("\N{NO-BREAK SPACE}", " ")
+    return "\n".join([answer.predicted or "no phonemes", *lines]).replace("\N{NO-BREAK SPACE}", " ")

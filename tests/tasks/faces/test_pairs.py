@@ -161,5 +161,5 @@ def test_two_images_get_the_score_of_evaluation(evaluated: Evaluated) -> None:
         items = [images[one : one + 1][0], images[other : other + 1][0]]
         arguments = (evaluated.run, evaluated.stats, PLACE, report, evaluated.predictions)
         answer = prediction.compare(evaluated.model, items, *arguments)
-        assert answer["score"] == pytest.approx(float(row["score"]), abs=1e-4)
-        assert answer["threshold"] == evaluated.metrics["verification"]["threshold"]
+        assert answer.score == pytest.approx(float(row["score"]), abs=1e-4)
+        assert answer.threshold == evaluated.metrics["verification"]["threshold"]

@@ -277,8 +277,8 @@ def test_two_images_get_the_score_of_evaluation(faces: Faces, evaluated: Any, fl
     for query, row in zip(queries, table(out, "dev"), strict=True):
         items = [query, known[labels.index(identities.index(row["best"]))]]
         answer = prediction.compare(faces.model, items, run, faces.stats, PLACE, report, out)
-        assert answer["score"] == pytest.approx(float(row["score"]), abs=6e-5)
-        assert answer["same"] == (row["predicted"] == row["best"])
+        assert answer.score == pytest.approx(float(row["score"]), abs=6e-5)
+        assert answer.same == (row["predicted"] == row["best"])
     with pytest.raises(InputError, match="other weights"):
         prediction.compare(faces.model, items, run, faces.stats, PLACE, report | {"weights_sha256": "ab"}, out)
 

@@ -20,12 +20,12 @@ BLOCK = 1 << 16  # frames of a recording of unknown length that are read at a ti
 
 def read_frames(content: bytes) -> tuple[np.ndarray, list[str]]:
     """The MFCCs of a wav or flac file (T, 27) float32, and what was changed to get them. Raises Problem."""
-    wave, changes = _decode(content)
+    wave, changes = read_wave(content)
     return _mfcc(wave), changes
 
 
-def _decode(content: bytes) -> tuple[np.ndarray, list[str]]:
-    """One channel (samples,) float32 at 16 kHz, and what was changed."""
+def read_wave(content: bytes) -> tuple[np.ndarray, list[str]]:
+    """One channel (samples,) float32 at 16 kHz, and what was changed to get it. Raises Problem."""
     content = with_length(content)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:

@@ -53,12 +53,12 @@ def make(out: Path, settings: Settings, seed: int) -> None:
         paths.replacing(out / f"{TOP}.zip") as partial,
         zipfile.ZipFile(partial, "w") as archive,
     ):
-        espeak = _Espeak(Path(folder))
+        espeak = Espeak(Path(folder))
         for split, count in counts.items():
             for index in range(count):
                 voice, words = str(random.choice(VOICES[split])), _sentence(random)
                 name = f"{index:05d}-{voice}.npy"
-                write_member(archive, f"{TOP}/{split}/mfcc/{name}", _npy(mfcc(_record(espeak, voice, words, random))))
+                write_member(archive, f"{TOP}/{split}/mfcc/{name}", _npy(mfcc(record(espeak, voice, words, random))))
                 if split != "test-clean":
                     phones = [phone.rstrip("012") for word in words for phone in dictionary[word][0]]
                     transcript = np.array(["[SOS]", "[SIL]", *phones, "[SIL]", "[EOS]"])
@@ -93,7 +93,7 @@ def _sentence(random: np.random.Generator) -> list[str]:
     return [str(random.choice(WORDS[part].split())) for part in str(random.choice(SENTENCES)).split()]
 
 
-def _record(espeak: "_Espeak", voice: str, words: list[str], random: np.random.Generator) -> np.ndarray:
+def record(espeak: "Espeak", voice: str, words: list[str], random: np.random.Generator) -> np.ndarray:
     """The sentence at 16 kHz between two pauses, over noise 20 to 35 dB below it: (samples,)."""
     spoken = espeak.say(" ".join(words), voice, rate=int(random.integers(130, 200)), pitch=int(random.integers(35, 65)))
     step = espeak.rate // math.gcd(espeak.rate, RATE)  # 441 of its samples are 320 of ours
@@ -119,7 +119,7 @@ def _npy(array: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-class _Espeak:
+class Espeak:
     """espeak-ng, which keeps phase and noise from one sentence to the next, even through espeak_Terminate.
 
     So this is a copy of the library, in `folder`, with a state of its own: what it says depends on what this one said.

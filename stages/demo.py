@@ -1,0 +1,208 @@
+"""A page of this machine's own to try the trained networks on: `make demo`. What it says is what `stages.predict` says.
+
+Nothing leaves the machine: no telemetry, no fonts or scripts from elsewhere. What people give it is deleted at its end.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import wraps
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+if find_spec("gradio") is None:
+    sys.exit("error: Gradio is not installed; `make demo` installs it and starts the page")
+# Read where gradio is imported. It asks its own server whether it is there, which no proxy could tell.
+os.environ |= {"GRADIO_ANALYTICS_ENABLED": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "no_proxy": "127.0.0.1"}
+
+import gradio as gr
+
+from stages import predict
+from stages.core.errors import InputError, run_command
+from stages.demonstration import examples, pictures
+from stages.tasks import load_params, part
+from stages.tasks.speech.raw import audio
+
+THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+CSS = """
+.gradio-container { max-width: 60rem !important; margin: 0 auto !important; width: 100% }
+.picture img { width: 100%; height: 100%; object-fit: contain }
+.along { overflow-x: auto !important }
+.along .layout { align-items: flex-start }
+.along img { width: 100%; min-width: 40rem }
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve the page until Ctrl-C. Raises InputError where nothing is trained."""
+    parser = argparse.ArgumentParser("python -m stages.demo", description="A web page to try the trained networks on.")
+    parser.add_argument("--port", type=int, help="of 127.0.0.1; otherwise the first free one from 7860")
+    options = parser.parse_args(arguments)
+    runs = trained_runs()
+    if not runs:
+        raise InputError("models: holds no trained run; `dvc repro` trains them, `dvc pull` fetches them")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["GRADIO_TEMP_DIR"] = f"{folder}/given"
+        page = build(runs, Path(folder))
+        page.launch(
+            server_name="127.0.0.1",
+            server_port=options.port,
+            share=False,
+            theme=THEME,
+            css=CSS,
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+        print(
+            f"{page.local_url}: {', '.join(name for names in runs.values() for name in names)}; Ctrl-C ends it", flush=True
+        )
+        page.block_thread()
+
+
+def trained_runs() -> dict[str, list[str]]:
+    """The runs that have a checkpoint, by task, in the order of params.yaml."""
+    params, found = load_params(), dict[str, list[str]]()
+    for name in params.runs:
+        run = params.run(name)
+        if predict.weights_file(name, run).is_file():
+            found.setdefault(run.task, []).append(name)
+    return found
+
+
+def build(runs: dict[str, list[str]], folder: Path) -> gr.Blocks:
+    """The page: a tab for each task. folder: for the examples' files."""
+    with gr.Blocks(title="Trained networks", analytics_enabled=False) as page:
+        gr.Markdown("# Trained networks\nThey answer as `python -m stages.predict` does. Nothing leaves this machine.")
+        for task, names in runs.items():
+            with gr.Tab(task):
+                run = gr.Dropdown(names, label="run", interactive=True)
+                gr.on([page.load, run.change], _telling(_caution), run, gr.Markdown())
+                _kind(task)(task, run, folder)
+    return page
+
+
+def _kind(task: str) -> Callable[[str, Any, Path], None]:
+    """What makes a task's tab, by what its room can do."""
+    room = part(task, "prediction")
+    if hasattr(room, "compare"):
+        return _two_pictures
+    return _a_picture if ".png" in room.SUFFIXES else _a_sound
+
+
+def _telling(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """`answer`, whose InputError becomes a message on the page."""
+
+    @wraps(answer)
+    def answer_or_tell(*arguments: Any) -> Any:
+        try:
+            return answer(*arguments)
+        except InputError as error:
+            raise gr.Error(str(error), duration=None, print_exception=False) from None
+
+    return answer_or_tell
+
+
+def _as_it_came(component: Any) -> Any:
+    """It gives the path of the very file. Gradio would open a picture first, and refuse it in words of its own."""
+    component.preprocess = lambda given: given and given.path
+    return component
+
+
+def _picture(**settings: Any) -> Any:
+    return _as_it_came(
+        gr.Image(type="filepath", format="png", height=320, buttons=["fullscreen"], elem_classes="picture", **settings)
+    )
+
+
+def _caution(name: str) -> str:
+    trained = predict.load(name)
+    return predict.caution(trained) if trained.made_up else ""
+
+
+def _read(trained: predict.Trained, file: str) -> Any:
+    return predict.read(trained, Path(file), Path(file).name)
+
+
+def _examples(files: Sequence[Sequence[Path]], components: Sequence[Any]) -> None:
+    """Nothing where there are none."""
+    if files:
+        gr.Examples([[str(file) for file in each] for each in files], components, label="to try", cache_examples=False)
+
+
+def _a_picture(task: str, run: Any, folder: Path) -> None:
+    gr.Markdown("What does the picture show?")
+    with gr.Row():
+        with gr.Column():
+            with gr.Tab("a picture"):
+                picture = _picture(show_label=False)
+            with gr.Tab("a drawing"):
+                brush = gr.Brush(default_size=16)
+                drawing = gr.ImageEditor(
+                    type="pil",
+                    sources=(),
+                    transforms=(),
+                    layers=False,
+                    brush=brush,
+                    canvas_size=(320, 320),
+                    buttons=[],
+                    show_label=False,
+                )
+        answer = gr.Label(label="classes")
+    _examples([[file] for file in examples.pictures(task, folder)], [picture])
+    gr.on([picture.change, run.change], _telling(_classes), [run, picture], answer, trigger_mode="always_last")
+    drawing.change(lambda drawn: drawn["composite"], drawing, picture, trigger_mode="always_last")
+
+
+def _classes(name: str, file: str | None) -> dict[str, float] | None:
+    if file is None:
+        return None
+    trained = predict.load(name)
+    [answer] = predict.answers(trained, [_read(trained, file)])
+    return answer.probabilities
+
+
+def _two_pictures(task: str, run: Any, folder: Path) -> None:
+    gr.Markdown("Are two faces the same person's?")
+    with gr.Row():
+        faces = [_picture(label=label) for label in ("a face", "another face")]
+    answer, plot = gr.Markdown(), gr.Plot(show_label=False)
+    _examples(examples.pairs(task, folder), faces)
+    triggers = [run.change, *(face.change for face in faces)]
+    gr.on(triggers, _telling(_same), [run, *faces], [answer, plot], trigger_mode="always_last")
+
+
+def _same(name: str, one: str | None, other: str | None) -> tuple[str, Any]:
+    if one is None or other is None:
+        return "", None
+    trained = predict.load(name)
+    answer = predict.compare(trained, [_read(trained, one), _read(trained, other)])
+    title, verb = ("The same person", "reaches") if answer.same else ("Two different people", "is below")
+    text = f"## {title}\nThe score, {answer.score:.4f}, {verb} the threshold, {answer.threshold:.4f}."
+    return text, pictures.score(answer)
+
+
+def _a_sound(task: str, run: Any, folder: Path) -> None:
+    gr.Markdown("Which phonemes are heard, and when?")
+    sound = _as_it_came(gr.Audio(type="filepath", sources=["upload", "microphone"], buttons=[], show_label=False))
+    _examples([[file] for file in examples.recordings(task, folder)], [sound])
+    arpabet = gr.Textbox(label="ARPAbet", buttons=["copy"])
+    plot = gr.Plot(show_label=False, elem_classes="along")
+    gr.on([sound.change, run.change], _telling(_phonemes), [run, sound], [arpabet, plot], trigger_mode="always_last")
+
+
+def _phonemes(name: str, file: str | None) -> tuple[str, Any]:
+    if file is None:
+        return "", None
+    trained = predict.load(name)
+    [answer] = predict.answers(trained, [_read(trained, file)])
+    return answer.arpabet, pictures.sound(audio.read_wave(Path(file).read_bytes())[0], answer.phonemes)
+
+
+if __name__ == "__main__":
+    run_command(main)
