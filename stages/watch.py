@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         raise InputError(f"port {port} is taken; choose another one, as in `make watch PORT={port + 1}`") from None
     with server:
-        print(f"http://{live.ADDRESS}:{server.server_port}/ follows metrics/; Ctrl-C ends it", flush=True)
         try:
+            print(f"http://{live.ADDRESS}:{server.server_port}/ follows metrics/; Ctrl-C ends it", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nended")

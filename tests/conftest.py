@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from hypothesis import settings
 from ruamel.yaml import YAML
 
 from stages.tasks import load_params
+from tests.browser import launch
 
 ROOT = Path(__file__).parent.parent
 
@@ -180,6 +181,12 @@ def _extend(folder: Path) -> None:
 def checkout(extended: Path, tmp_path: Path) -> Checkout:
     """A copy of the extended project with its outputs and its cache, to do anything with."""
     return Checkout(Path(shutil.copytree(extended, tmp_path / "project", symlinks=True)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with launch() as chromium:
+        yield chromium
 
 
 def cifar_batch(num: int, seed: int = 0, **changes: Any) -> bytes:

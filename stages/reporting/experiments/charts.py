@@ -84,10 +84,10 @@ def scatter(run: str, parameter: Axis, score: Axis, colours: Mapping[str, str], 
     """A point for each experiment that has a score: the parameter's value against it."""
     rows = [{"experiment": name, "value": parameter.values[name], "score": value} for name, value in score.values.items()]
     numbers = parameter.numbers
-    x: dict[str, Any] = {"field": "value", "type": "nominal", "sort": None, "axis": {"labelAngle": 0}}
+    x: dict[str, Any] = {"field": "value", "type": "nominal", "sort": parameter.ticks(), "axis": {"labelAngle": 0}}
     if numbers:
         marks = {"values": sorted(set(numbers)), "format": "~g"} if len(set(numbers)) <= FEW_VALUES else {}
-        scale = {"type": "log" if parameter.is_log else "linear", "zero": False, "nice": False, "padding": 20}
+        scale = ({"type": "log"} if parameter.is_log else {"zero": False}) | {"nice": False, "padding": 20}
         x = {"field": "value", "type": "quantitative", "scale": scale, "axis": {"grid": False, "labelOverlap": True} | marks}
     return frame(f"{run}: {score.name} against {parameter.name}.", rows) | {
         "params": [_chosen(chosen)],
