@@ -21,6 +21,19 @@ ZOOM = {
     "bind": "scales",
     "select": {"type": "interval", "zoom": "wheel![event.ctrlKey || event.metaKey]"},
 }
+# There are no half epochs. Vega's tickMinStep alone puts some between three.
+WHOLE = {"condition": {"test": "datum.value % 1", "value": 0}, "value": 1}
+EPOCH = {
+    "field": "epoch",
+    "type": "quantitative",
+    "scale": {"nice": False},
+    "axis": {
+        "tickMinStep": 1,
+        "labelExpr": "datum.value % 1 ? '' : datum.value",
+        "gridOpacity": WHOLE,
+        "tickOpacity": WHOLE,
+    },
+}
 WEBP_QUALITY = 90  # a third of the PNG's bytes, text still sharp
 
 
@@ -41,7 +54,7 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
         "params": [ZOOM],
         "mark": {"type": "line", "point": {"size": 30} if few else False, "clip": True, "tooltip": True},
         "encoding": {
-            "x": {"field": "epoch", "type": "quantitative", "scale": {"nice": False}, "axis": {"tickMinStep": 1}},
+            "x": EPOCH,
             # A constant has no range of its own, and would stand at a label that is rounded to nothing.
             "y": {"field": "value", "type": "quantitative", "scale": {"zero": len(values) == 1}, "title": title},
             "color": {"field": "split", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": legend},

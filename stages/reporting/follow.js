@@ -1,6 +1,6 @@
 // The server's state every two seconds: rows that have changed go into their chart, which keeps its zoom and its place.
 const said = document.querySelector("#live"), last = new Map();
-let results;
+let measured;
 
 async function follow() {
   const state = await (await fetch("state")).json();
@@ -16,8 +16,9 @@ async function follow() {
     }
     last.set(key, text);
   }
-  results ??= state.results;
-  if (state.results !== results) document.querySelector("#anew").hidden = false;
+  for (const note of document.querySelectorAll("[data-outdated]")) note.hidden = !state.outdated.includes(note.dataset.outdated);
+  measured ??= state.measured;
+  if (state.measured !== measured) document.querySelector("#anew").hidden = false;
 }
 
 async function again() {

@@ -19,6 +19,7 @@ from stages.reporting.environment import environment
 from stages.tasks import load_params
 
 ADDRESS = "127.0.0.1"
+CHECKOUT_SECONDS = 5
 
 
 def server(port: int) -> ThreadingHTTPServer:
@@ -27,12 +28,15 @@ def server(port: int) -> ThreadingHTTPServer:
 
 
 def state() -> dict[str, Any]:
-    """What may have changed: the rows of each curve by the key of its chart, and when results were last written."""
+    """What may have changed: rows by the chart they belong to, the runs with old numbers, and when any was last measured."""
     rows: dict[str, Any] = {}
+    outdated = []
     for folder in sorted(Path("metrics").glob("*/train")):
         run = folder.parent.name
         try:
             found = curves(paths.history(run))
+            if _is_outdated(run):
+                outdated.append(run)
         except (
             OSError,
             KeyError,
@@ -41,7 +45,15 @@ def state() -> dict[str, Any]:
         ):  # DVC takes it away, or a line is half written: the next time, then
             continue
         rows |= {f"{run} {metric}": charts.curve(run, metric, splits)["data"]["values"] for metric, splits in found.items()}
-    return {"rows": rows, "results": max((file.stat().st_mtime for file in Path("metrics").glob("*.json")), default=0)}
+    measured = max((file.stat().st_mtime for file in Path("metrics").glob("*.json")), default=0)
+    return {"rows": rows, "outdated": outdated, "measured": measured}
+
+
+def _is_outdated(run: str) -> bool:
+    """Whether the run's numbers are older than its curves, and not only by the seconds that a checkout takes."""
+    tables = [file.stat().st_mtime for file in paths.history(run).rglob("*.tsv")]
+    numbers = paths.headlines(run)
+    return numbers.is_file() and bool(tables) and numbers.stat().st_mtime + CHECKOUT_SECONDS < max(tables)
 
 
 def _report() -> str:

@@ -41,6 +41,7 @@ def write(folder: Path, accuracy: float, epochs: int = 3, run: str = RUN) -> Non
         rows = "".join(f"{epoch}\t{last * epoch / epochs}\n" for epoch in range(1, epochs + 1))
         file.write_text(f"step\t{file.stem}\n{rows}")
     (metrics / f"{run}.json").write_text(json.dumps({"dev": {"accuracy": accuracy, "loss": 1 - accuracy}}))
+    (metrics / run / "evaluate.json").write_text(json.dumps({"weights_sha256": f"{accuracy} after {epochs}"}))
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +119,14 @@ def test_a_run_that_no_experiment_changed_has_no_charts(here: Path) -> None:
     assert sorted(found.score.values.values()) == [0.5, 0.55, 0.6, 0.7, 0.8, 0.9]
 
 
-def test_the_workspace_is_a_row_as_soon_as_it_differs_and_a_training_has_no_score_yet(here: Path) -> None:
+def test_the_workspace_is_a_row_as_soon_as_it_differs_and_a_training_has_no_score_yet(
+    here: Path, checkout: Checkout
+) -> None:
     assert collect()[0].name == "main"
     change_params(here / "params.yaml", **{f"runs__{RUN}__optimizer__lr": 0.5})
     write(here, 0.95, epochs=2)
     assert page.results(collect()[0]) == [(RUN, [("accuracy", "95.00\xa0%", "+40.00\xa0points"), ("loss", "0.05", "−0.4")])]
-    (here / f"metrics/{RUN}.json").write_text(json.dumps({"dev": {"accuracy": 0.55, "loss": 1 - 0.55}}))  # of HEAD still
+    checkout.run(f"git checkout -q metrics/{RUN}.json metrics/{RUN}/evaluate.json")
     workspace = collect()[0]
     assert workspace.name == "workspace" and page.results(workspace) == []
     [found] = page.comparisons(collect())
@@ -168,10 +171,15 @@ def test_an_axis_is_logarithmic_where_values_are_far_apart_and_of_texts_where_on
 
 def test_many_parameters_are_told_and_not_drawn() -> None:
     base = Version(
-        "base", "done", "", "", Contents({}, {RUN: {"dev.accuracy": 0.5}}, {RUN: {"accuracy": {"dev": [(1, 0.5)]}}}), None
+        "base",
+        "done",
+        "",
+        "",
+        Contents({}, {RUN: {"dev.accuracy": 0.5}}, {RUN: {"accuracy": {"dev": [(1, 0.5)]}}}, {}),
+        None,
     )
     params = {f"runs.{RUN}.key{number}": number for number in range(9)}
-    other = Version("x", "done", "", "", Contents(params, {RUN: {"dev.accuracy": 0.6}}, {}), base, is_experiment=True)
+    other = Version("x", "done", "", "", Contents(params, {RUN: {"dev.accuracy": 0.6}}, {}, {}), base, is_experiment=True)
     text = page.render([base, other])
     assert "without key6, key7, key8." in text and text.count(f'data-key="{RUN} against key') == page.MOST_PARAMETERS
 

@@ -1,6 +1,7 @@
 """`make watch`: what the server answers, how a page follows a training in a browser, and how the command ends."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -98,6 +99,10 @@ def test_a_curve_grows_in_the_browser_and_keeps_its_place_and_its_zoom(address: 
     assert not page.locator("#anew").is_visible()
     Path("metrics/custom_resnet.json").write_text("{}")
     page.locator("#anew").wait_for(state="visible")
+    note = page.get_by_text("are of the training before").first
+    assert not note.is_visible()
+    os.utime("metrics/custom_resnet.json", (0, 0))
+    note.wait_for(state="visible")
     write_run("pblstm", "distance")
     page.wait_for_function("views.size > 3")  # the page was loaded again, with the new run's charts
     assert opened.said == [] and opened.elsewhere == []

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.reporting.charts import GREY, GRID, STYLES, ZOOM, frame
+from stages.reporting.charts import EPOCH, GREY, GRID, STYLES, ZOOM, frame
 from stages.reporting.collect import Curve
 
 # Each has at least 3.7:1 on the light page and on the dark one.
@@ -72,7 +72,7 @@ def curves(
         "transform": [{"filter": IS_CHOSEN}],
         "mark": {"type": "line", "point": {"size": 30} if longest < FEW_EPOCHS else False, "clip": True, "tooltip": True},
         "encoding": {
-            "x": {"field": "epoch", "type": "quantitative", "scale": {"nice": False}, "axis": {"tickMinStep": 1}},
+            "x": EPOCH,
             "y": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": metric},
             "color": {"field": "experiment", "type": "nominal", "scale": _scale(colours), "legend": None},
             "strokeDash": {"field": "split", "type": "nominal", "scale": dashes, "legend": None},
@@ -109,7 +109,7 @@ def parallel(run: str, axes: Sequence[Axis], colours: Mapping[str, str], chosen:
         for axis in axes
     ]
     ticks = [
-        {"axis": axis.name, "at": (at := axis.place(tick)), "text": f"{tick:.4g}" if axis.numbers else tick, "low": at < 0.5}
+        {"axis": axis.name, "at": (at := axis.place(tick)), "text": f"{tick:.6g}" if axis.numbers else tick, "low": at < 0.5}
         for axis in axes
         for tick in axis.ticks()
     ]

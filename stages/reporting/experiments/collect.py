@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,13 @@ class Contents:
     params: dict[str, Any]  # by dotted key
     metrics: dict[str, dict[str, Any]]  # by run, then by dotted name: the headline numbers
     curves: dict[str, dict[str, dict[str, Curve]]]  # by run, then as collect.curves has them
+    weights: dict[str, str]  # by run: the hash of the weights that were measured
+
+    def measured(self, base: "Contents") -> "Contents":
+        """Without the numbers of the base's weights where the run was trained since and not evaluated yet."""
+        old = {run for run, hash in self.weights.items() if hash == base.weights.get(run)}
+        stale = {run for run in old if self.curves.get(run) != base.curves.get(run)}
+        return replace(self, metrics={run: found for run, found in self.metrics.items() if run not in stale})
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,14 @@ class Version:
 
     def has_own(self, run: str) -> bool:
         """Whether it came to something else than its base."""
-        own, other = self.contents, self.base.contents if self.base else Contents({}, {}, {})
+        own, other = self.contents, self.base.contents if self.base else NOTHING
         return any(
             run in mine and mine[run] != theirs.get(run)
             for mine, theirs in ((own.metrics, other.metrics), (own.curves, other.curves))
         )
+
+
+NOTHING = Contents({}, {}, {}, {})
 
 
 class Task(NamedTuple):
@@ -93,14 +103,16 @@ def collect() -> list[Version]:
     for rev in [rev for rev in reversed(log) if rev in bases]:
         name = branch if branch and rev == head else log[rev].short
         before = commits[rev] = Version(name, "done", log[rev].created, log[rev].subject, _at(rev), before)
-    here = Version("workspace", "done", "", "the files as they are here", _here(commits[head].contents), commits[head])
-    found = [here] if here.contents != commits[head].contents else []
+    here = _read(Path()).measured(commits[head].contents)
+    workspace = Version("workspace", "done", "", "the files as they are here", here, commits[head])
+    found = [] if here == commits[head].contents else [workspace]
     names = [task.name for task in tasks]
     for base, commit in reversed(commits.items()):
         found.append(commit)
         for task in [task for rev in log for task in tasks if task.rev == rev and task.base == base]:
             name = task.name if names.count(task.name) == 1 else f"{task.name} ({log[task.rev].short})"
-            found.append(Version(name, task.state, log[task.rev].created, "", _of_task(task), commit, is_experiment=True))
+            contents = (_read(task.folder) if task.folder else _at(task.rev)).measured(commit.contents)
+            found.append(Version(name, task.state, log[task.rev].created, "", contents, commit, is_experiment=True))
     return found
 
 
@@ -124,27 +136,18 @@ def _tasks() -> list[Task]:
 
 def _log(revs: Collection[str]) -> dict[str, Commit]:
     """Each of these commits, newest first."""
-    lines = git("log", "--no-walk=sorted", "--date=format:%Y-%m-%d %H:%M", "--format=%H%x09%h%x09%cd%x09%s", *revs) or ""
+    lines = (
+        git(
+            "log",
+            "--ignore-missing",
+            "--no-walk=sorted",
+            "--date=format:%Y-%m-%d %H:%M",
+            "--format=%H%x09%h%x09%cd%x09%s",
+            *revs,
+        )
+        or ""
+    )
     return {rev: Commit(*rest) for rev, *rest in (line.split("\t", 3) for line in lines.splitlines())}
-
-
-def _here(head: Contents) -> Contents:
-    """The workspace. As long as a run is in training, its old numbers lie beside its new curves: these are left out."""
-    here = _read(Path())
-    stale = {
-        run
-        for run in here.curves
-        if here.curves[run] != head.curves.get(run) and here.metrics.get(run) == head.metrics.get(run)
-    }
-    return Contents(here.params, {run: here.metrics[run] for run in here.metrics if run not in stale}, here.curves)
-
-
-def _of_task(task: Task) -> Contents:
-    """What has not ended holds the results of its base yet, but for the curves of what it trains."""
-    contents = _read(task.folder) if task.folder else _at(task.rev)
-    if task.state == "done":
-        return contents
-    return Contents(contents.params, {}, contents.curves if task.state == "running" else {})
 
 
 def _at(rev: str) -> Contents:
@@ -163,8 +166,10 @@ def _read(folder: Path) -> Contents:
     """What the project in a folder holds."""
     params = folder / paths.PARAMS
     runs = [file.name for file in (folder / "metrics").glob("*") if file.is_dir()]
+    evaluated = {run: file for run in runs if (file := folder / paths.evaluation(run)).is_file()}
     return Contents(
         flatten(YAML(typ="safe").load(params) or {}) if params.is_file() else {},
         {file.stem: flatten(json.loads(file.read_text())) for file in (folder / "metrics").glob("*.json")},
         {run: found for run in runs if (found := curves(folder / paths.history(run)))},
+        {run: hash for run, file in evaluated.items() if (hash := json.loads(file.read_text()).get("weights_sha256"))},
     )
