@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help check setup repro test soak lint bench bench-gpu ablate demo lock clean
+.PHONY: help check setup repro test soak lint bench bench-gpu ablate compare watch demo lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ bench-gpu: setup ## what one GPU makes of it, in ten minutes: writes benchmarks/
 
 ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=1]: compare the values of ablations.yaml, as a table in metrics/
 	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") --jobs $(or $(JOBS),1)
+
+compare: setup ## data/experiments/index.html: DVC's experiments laid over one another
+	@python -m stages.compare
+
+watch: setup ## [PORT=8000]: the report in a browser, with the curves of a training as it goes on
+	@python -m stages.watch --port $(or $(PORT),8000)
 
 demo: setup $(VENV)/.demo-installed-from-lock ## [PORT=7860]: a web page of this machine's own to try the trained networks on
 	python -m stages.demo $(if $(PORT),--port $(PORT))

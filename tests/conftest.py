@@ -22,6 +22,7 @@ from hypothesis import settings
 from ruamel.yaml import YAML
 
 from stages.tasks import load_params
+from tests.browser import launch
 
 ROOT = Path(__file__).parent.parent
 
@@ -119,20 +120,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "data/features").rename(folder / "data/gone")
     yield folder
     torch.use_deterministic_algorithms(deterministic)
-
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: apt install chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root may not have a sandbox
-        yield chromium
-        chromium.close()
 
 
 class Checkout:
@@ -243,6 +230,12 @@ def _extend(folder: Path) -> None:
 def checkout(extended: Path, tmp_path: Path) -> Checkout:
     """A copy of the extended project with its outputs and its cache, to do anything with."""
     return Checkout(Path(shutil.copytree(extended, tmp_path / "project", symlinks=True)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with launch() as chromium:
+        yield chromium
 
 
 def cifar_batch(num: int, seed: int = 0, **changes: Any) -> bytes:

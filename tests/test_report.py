@@ -26,6 +26,7 @@ from stages.data.tables import write_table
 from stages.data.understood import Understood
 from stages.reporting import ablations, charts, collect, page, vega
 from stages.tasks import load_params
+from tests.browser import Opened
 from tests.conftest import ROOT, Project
 
 EPOCHS = 12
@@ -325,34 +326,6 @@ def test_dvc_takes_the_template_that_carries_the_scripts() -> None:
 
 
 # In a real browser.
-
-
-class Opened:
-    """A page in a browser without network, what it said on the console, and what it asked for."""
-
-    def __init__(self, browser: Any, file: Path, width: int) -> None:
-        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
-        self.page = context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(file.as_uri())
-        self.page.wait_for_load_state("networkidle")
-        self.page.wait_for_function("document.querySelector('.vega-embed .marks')")
-
-    def count(self, selector: str) -> int:
-        return self.page.locator(selector).count()
-
-    def run(self, script: str) -> Any:
-        return self.page.evaluate(script)
-
-    @property
-    def elsewhere(self) -> list[str]:
-        """Requests for anything but a file of the page's own folder, or for what the page itself holds."""
-        own = self.page.url.rpartition("/")[0]
-        return [address for address in self.asked if not address.startswith((own, "data:"))]
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -15,6 +15,25 @@ from stages.reporting.collect import AUDIO, Curve
 STYLES = {"train": ("#2b6cb0", [1, 0]), "dev": ("#bd1f01", [6, 3])}
 GREY = "#4a4a4a"  # 8.9:1 on white
 GRID = "#d5d5da"
+# Ctrl and wheel is what a trackpad's pinch is; a plain wheel scrolls the page.
+ZOOM = {
+    "name": "zoom",
+    "bind": "scales",
+    "select": {"type": "interval", "zoom": "wheel![event.ctrlKey || event.metaKey]"},
+}
+# There are no half epochs. Vega's tickMinStep alone puts some between three.
+WHOLE = {"condition": {"test": "datum.value % 1", "value": 0}, "value": 1}
+EPOCH = {
+    "field": "epoch",
+    "type": "quantitative",
+    "scale": {"nice": False},
+    "axis": {
+        "tickMinStep": 1,
+        "labelExpr": "datum.value % 1 ? '' : datum.value",
+        "gridOpacity": WHOLE,
+        "tickOpacity": WHOLE,
+    },
+}
 WEBP_QUALITY = 90  # a third of the PNG's bytes, text still sharp
 
 
@@ -31,18 +50,11 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
     legend = {"title": None, "orient": "top", "symbolType": "stroke", "symbolSize": 400} if splits.keys() != {""} else None
     values = {row["value"] for row in rows if row["value"] is not None}
     few = max(len(points) for points in splits.values()) < 40
-    return _frame(f"{run}: {title} by epoch.", rows) | {
-        # Ctrl and wheel is what a trackpad's pinch is; a plain wheel scrolls the page.
-        "params": [
-            {
-                "name": "zoom",
-                "bind": "scales",
-                "select": {"type": "interval", "zoom": "wheel![event.ctrlKey || event.metaKey]"},
-            }
-        ],
+    return frame(f"{run}: {title} by epoch. The table below it has the numbers.", rows) | {
+        "params": [ZOOM],
         "mark": {"type": "line", "point": {"size": 30} if few else False, "clip": True, "tooltip": True},
         "encoding": {
-            "x": {"field": "epoch", "type": "quantitative", "scale": {"nice": False}, "axis": {"tickMinStep": 1}},
+            "x": EPOCH,
             # A constant has no range of its own, and would stand at a label that is rounded to nothing.
             "y": {"field": "value", "type": "quantitative", "scale": {"zero": len(values) == 1}, "title": title},
             "color": {"field": "split", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": legend},
@@ -61,7 +73,7 @@ def comparison(run: str, rows: Sequence[Row]) -> dict[str, Any]:
     metric, grid = rows[0].metric, rows[0].grid
     points = [{"value": row.value, "score": row.score} for row in rows if row.score is not None]
     axis = {"field": "value", "type": "nominal", "sort": None, "title": rows[0].key, "axis": {"labelAngle": 0}}
-    return _frame(f"{run}: {metric} of each value of {grid}.", points) | {
+    return frame(f"{run}: {metric} of each value of {grid}. The table below it has the numbers.", points) | {
         "encoding": {
             "x": axis,
             "y": {"field": "score", "type": "quantitative", "scale": {"zero": False, "padding": 20}, "title": metric},
@@ -85,16 +97,16 @@ def comparison(run: str, rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What all charts of the page have in common."""
+def frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all charts have in common."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",  # a name; nothing fetches it
-        "description": f"{description} The table below it has the numbers.",
+        "description": description,
         "width": "container",
         "height": 220,
         "background": "transparent",
         "autosize": {"type": "fit", "contains": "padding"},
-        "data": {"values": rows},
+        "data": {"name": "rows", "values": rows},
         "config": {
             "font": "system-ui, sans-serif",
             "axis": {
@@ -105,6 +117,7 @@ def _frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "titleFontWeight": 500,
                 "gridColor": GRID,
             },
+            "view": {"stroke": GRID},
             "legend": {"labelFontSize": 12, "labelColor": GREY},
         },
     }

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ def collect(params: Params) -> list[Results]:
 def _results(name: str, params: Params) -> Results:
     task = params.run(name).task
     evaluation = _read_json(paths.evaluation(name))
-    curves = _curves(paths.history(name) / "plots" / "metrics")
+    by_metric = curves(paths.history(name))
     aligned = paths.predictions(name) / "aligned.txt"
     pictures = sorted(paths.plots(name).glob("*.png"))
     if paths.lr_plot(name).is_file():
@@ -79,10 +80,12 @@ def _results(name: str, params: Params) -> Results:
         lr=_read_json(paths.lr(name)),
         evaluation=evaluation,
         submission=_read_json(paths.submission(name)),
-        score=_score(curves, evaluation),
+        score=_score(by_metric, evaluation),
         num_parameters=evaluation.get("num_parameters") if evaluation else None,
-        epochs=max((point[0] for splits in curves.values() for curve in splits.values() for point in curve), default=None),
-        curves=curves,
+        epochs=max(
+            (point[0] for splits in by_metric.values() for curve in splits.values() for point in curve), default=None
+        ),
+        curves=by_metric,
         pictures=pictures,
         aligned=aligned.read_text(encoding="utf-8") if aligned.is_file() else None,
         audio=sorted(file for file in aligned.with_name("audio").glob("[0-9][0-9]-*") if file.suffix in AUDIO),
@@ -94,9 +97,9 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def _curves(folder: Path) -> dict[str, dict[str, Curve]]:
-    """DVCLive's tables, train/loss.tsv and dev/loss.tsv together; loss first, the learning rate last."""
-    found: dict[str, dict[str, Curve]] = defaultdict(dict)
+def curves(history: Path) -> dict[str, dict[str, Curve]]:
+    """The tables in DVCLive's folder, train/loss.tsv and dev/loss.tsv together; loss first, the learning rate last."""
+    folder, found = history / "plots" / "metrics", defaultdict[str, dict[str, Curve]](dict)
     for file in sorted(folder.rglob("*.tsv"), reverse=True):  # train before dev
         split = "" if file.parent == folder else file.parent.relative_to(folder).as_posix()
         with file.open(newline="") as lines:
@@ -106,6 +109,11 @@ def _curves(folder: Path) -> dict[str, dict[str, Curve]]:
 
 
 def _score(curves: dict[str, dict[str, Curve]], evaluation: dict[str, Any] | None) -> Score | None:
-    """The evaluation's value of what training measured on dev beside the loss: the task's SCORE, which lives with torch."""
-    names = [metric for metric, splits in curves.items() if "dev" in splits and metric != "loss"]
-    return Score(names[0], evaluation["dev"][names[0]]) if names and evaluation else None
+    """The evaluation's value of the score."""
+    name = score_name(curves)
+    return Score(name, evaluation["dev"][name]) if name and evaluation else None
+
+
+def score_name(curves: Mapping[str, Mapping[str, Curve]]) -> str | None:
+    """What training measured on dev beside the loss: the name of the task's SCORE, which lives with torch."""
+    return next((metric for metric, splits in curves.items() if "dev" in splits and metric != "loss"), None)

@@ -42,8 +42,8 @@ WIDE = 1000  # pixels, from which on a picture has a row of its own
 DRAWN_ANEW = {"curves"}  # as curves that can be zoomed
 
 
-def render(runs: Sequence[Results], environment: Mapping[str, str]) -> str:
-    """The page's text. Equal arguments give equal bytes."""
+def fill(template: str, **values: Any) -> str:
+    """A template of this folder with these values. Equal values give equal bytes."""
     jinja = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -54,6 +54,11 @@ def render(runs: Sequence[Results], environment: Mapping[str, str]) -> str:
     )
     jinja.filters |= {"duration": duration, "unbroken": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")}
     jinja.globals |= {"shown": shown, "label": label}
+    return jinja.get_template(template).render(vega=vega.script(), **values)
+
+
+def render(runs: Sequence[Results], environment: Mapping[str, str], live: bool = False) -> str:
+    """The page's text. live: it follows the server that it came from (reporting/live.py)."""
     sections = [
         {
             "results": results,
@@ -76,13 +81,14 @@ def render(runs: Sequence[Results], environment: Mapping[str, str]) -> str:
         for results in runs
     ]
     drawn = [results.source == "sample" for results in runs]
-    return jinja.get_template("page.html").render(
+    return fill(
+        "page.html",
         sections=sections,
         environment=environment,
-        vega=vega.script(),
         wide=WIDE,
         title="Results on sample data" if all(drawn) else "Results",
         any_real=not all(drawn),
+        live=live,
     )
 
 

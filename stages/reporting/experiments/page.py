@@ -1,0 +1,155 @@
+"""The page: a table of all experiments, and for each run that they trained or evaluated anew, charts of chosen ones."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stages.reporting.collect import score_name
+from stages.reporting.experiments import charts
+from stages.reporting.experiments.charts import Axis
+from stages.reporting.experiments.collect import Version
+from stages.reporting.page import fill, label, shown
+
+CHOSEN = 6  # versions of a run are ticked at first
+MOST_PARAMETERS = 6  # have charts
+ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One run in several versions of the project: those that changed what it came to, and their bases."""
+
+    run: str
+    versions: Sequence[Version]
+    score: Axis
+    parameters: Sequence[Axis]  # that differ between the versions that have a score
+
+    @property
+    def colours(self) -> dict[str, str]:
+        return {version.name: charts.COLOURS[i % len(charts.COLOURS)] for i, version in enumerate(self.versions)}
+
+    @property
+    def chosen(self) -> list[str]:
+        return [version.name for version in self.versions[:CHOSEN]]
+
+
+def render(versions: Sequence[Version], live: bool = False) -> str:
+    """The page's text. live: it comes from the server of reporting/live.py."""
+    sections = [
+        {
+            "run": found.run,
+            "boxes": [
+                (version.name, colour, came_to(found, version), version.name in found.chosen)
+                for version, colour in zip(found.versions, found.colours.values(), strict=True)
+            ],
+            "curves": curves(found),
+            "scatters": [
+                (axis.name, charts.scatter(found.run, axis, found.score, found.colours, found.chosen))
+                for axis in found.parameters[:MOST_PARAMETERS]
+            ],
+            "parallel": charts.parallel(
+                found.run, [*found.parameters[:MOST_PARAMETERS], found.score], found.colours, found.chosen
+            )
+            if len(found.parameters) > 1
+            else None,
+            "left_out": [axis.name for axis in found.parameters[MOST_PARAMETERS:]],
+        }
+        for found in comparisons(versions)
+    ]
+    return fill(
+        "experiments/page.html",
+        title="Experiments",
+        rows=[(version, changes(version), results(version)) for version in versions],
+        sections=sections,
+        any_experiment=any(version.is_experiment for version in versions),
+        live=live,
+    )
+
+
+def comparisons(versions: Sequence[Version]) -> list[Comparison]:
+    """Of each run that changed anywhere, in alphabetical order."""
+    runs = {run for version in versions for run in (*version.contents.metrics, *version.contents.curves)}
+    return [found for run in sorted(runs) if (found := _compare(run, versions)).versions]
+
+
+def _compare(run: str, versions: Sequence[Version]) -> Comparison:
+    changed = [version for version in versions if version.base and version.base.has(run) and version.has_own(run)]
+    bases = [version.base for version in changed]
+    kept = [version for version in versions if version in changed or version in bases]
+    name = next(filter(None, (score_name(version.contents.curves.get(run, {})) for version in kept)), "loss")
+    values = {version.name: version.contents.metrics.get(run, {}).get(f"dev.{name}") for version in kept}
+    score = Axis(name, {version: value for version, value in values.items() if value is not None})
+    return Comparison(run, kept, score, _differing(run, [version for version in kept if version.name in score.values]))
+
+
+def _differing(run: str, versions: Sequence[Version]) -> list[Axis]:
+    """The parameters that differ and that the run may depend on."""
+    params = {version.name: version.contents.params for version in versions}
+    tasks = {str(values.get(f"runs.{run}.task")) for values in params.values()}
+    found = []
+    for key in dict.fromkeys(key for values in params.values() for key in values):
+        block, name = (*key.split("."), "")[:2]
+        values = {version: of_version.get(key, ABSENT) for version, of_version in params.items()}
+        if block == "reached_before" or (block == "runs" and name != run) or (block == "tasks" and name not in tasks):
+            continue
+        if any(value != next(iter(values.values())) for value in values.values()):
+            are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.values())
+            axis = values if are_numbers else {version: text(value) for version, value in values.items()}
+            found.append(Axis(key.removeprefix(f"runs.{run}."), axis))
+    return found
+
+
+def came_to(found: Comparison, version: Version) -> str:
+    """The score, or how far a version without one has come."""
+    if version.name in found.score.values:
+        return shown(found.score.name, found.score.values[version.name])
+    epochs = [
+        point[0] for splits in version.contents.curves.get(found.run, {}).values() for c in splits.values() for point in c
+    ]
+    return f"epoch {max(epochs)}" if epochs else version.state
+
+
+def curves(found: Comparison) -> list[tuple[str, dict[str, Any]]]:
+    """Metric and chart, in the order of the first version that has curves."""
+    by_version = {version.name: version.contents.curves.get(found.run, {}) for version in found.versions}
+    return [
+        (metric, charts.curves(found.run, metric, {name: has[metric] for name, has in by_version.items() if metric in has},
+                               found.colours, found.chosen))
+        for metric in dict.fromkeys(metric for has in by_version.values() for metric in has)
+    ]  # fmt: skip
+
+
+def changes(version: Version) -> list[tuple[str, str, str]]:
+    """Key, old and new value of each parameter that is not as in the base."""
+    if version.base is None:
+        return []
+    old, new = version.base.contents.params, version.contents.params
+    keys = [key for key in {**old, **new} if old.get(key, ABSENT) != new.get(key, ABSENT)]
+    return [(key, text(old.get(key, ABSENT)), text(new.get(key, ABSENT))) for key in keys]
+
+
+def results(version: Version) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Each run whose headline numbers are not as in the base, with these: name, value, difference."""
+    if version.base is None:
+        return []
+    found = []
+    for run, metrics in sorted(version.contents.metrics.items()):
+        before = version.base.contents.metrics.get(run, {})
+        numbers = [
+            (label(name.removeprefix("dev.")), shown(name, value), difference(name, value, before.get(name)))
+            for name, value in metrics.items()
+            if value != before.get(name)
+        ]
+        found += [(run, numbers)] if numbers else []
+    return found
+
+
+def difference(name: str, new: float, old: float | None) -> str:
+    """With its sign, of shares in percentage points; nothing without an old value."""
+    return "" if old is None else f"{'+' if new > old else '−'}{shown(name, abs(new - old))}".replace("%", "points")
+
+
+def text(value: Any) -> str:
+    """A parameter's value as it may stand in params.yaml."""
+    return value if isinstance(value, str) else json.dumps(value)
