@@ -164,7 +164,7 @@ def test_ctrl_c_saves_and_the_same_command_continues(project: Project) -> None:
     assert match, errors
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(8)]
+    lines = [process.stdout.readline() for _ in range(10)]
     process.terminate()
     process.wait(timeout=60)
     assert f"continuing {match[1]}\n" in lines

@@ -227,6 +227,9 @@ class TaskSettings:
     competitions: str | dict[str, str]  # Kaggle's name of the competition, or one for each of the task's submission files
 
 
+Depths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # blocks of each of a network's four stages
+
+
 @dataclass(frozen=True)
 class Network:
     """A network: `name` is its file in images/models/ or sequences/models/, the other fields its constructor's arguments."""

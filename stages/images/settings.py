@@ -10,6 +10,7 @@ from stages.config.schema import (
     Crop,
     CutMix,
     Cutout,
+    Depths,
     Erasing,
     Flip,
     Grayscale,
@@ -57,6 +58,7 @@ class DilatedNet(ImageNetwork):
 class ResNet50(ImageNetwork):
     name: Literal["resnet50"]
     width: PositiveInt
+    depths: Depths = (3, 4, 6, 3)
     small_stem: bool = False
 
 
@@ -65,6 +67,7 @@ class ConvNeXt(ImageNetwork):
     name: Literal["convnext"]
     width: PositiveInt
     path_dropout: Annotated[float, Share]
+    depths: Depths = (3, 3, 9, 3)
     smallest = 32
 
 

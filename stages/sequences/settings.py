@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from stages.config.check import PositiveInt, Share
-from stages.config.schema import Network
+from stages.config.schema import Depths, Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,7 @@ class ConvBiLSTM(SequenceNetwork):
 class ConvNeXt1d(SequenceNetwork):
     name: Literal["convnext1d"]
     width: PositiveInt
+    depths: Depths = (3, 3, 9, 3)
 
 
 Model = PBLSTM | BiLSTM | ConvBiLSTM | ConvNeXt1d

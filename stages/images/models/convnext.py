@@ -1,5 +1,7 @@
 """convnext: ConvNeXt-T (Liu et al. 2022, arXiv:2201.03545). N C H W between layers, channels last in memory."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,21 +49,24 @@ def downsample(width: int) -> tuple[nn.Module, nn.Module]:
 class Model(nn.Module):
     """33,203,128 parameters at 7000 classes and width 96; the embedding has 8 times `width` features.
 
-    path_dropout: the last block's; it grows linearly from 0 in the first.
+    depths: blocks of each stage. path_dropout: the last block's; it grows linearly from 0 in the first.
     """
 
-    def __init__(self, num_classes: int, *, width: int = 96, path_dropout: float = 0.1) -> None:
+    def __init__(
+        self, num_classes: int, *, width: int = 96, depths: Sequence[int] = (3, 3, 9, 3), path_dropout: float = 0.1
+    ) -> None:
         super().__init__()
-        w, num_blocks = width, 3 + 3 + 9 + 3
+        w, num = width, sum(depths)
+        rates = iter([path_dropout * number / (num - 1) for number in range(num)])
 
-        def blocks(w: int, first: int, depth: int) -> list[Block]:
-            return [Block(w, path_dropout * number / (num_blocks - 1)) for number in range(first, first + depth)]
+        def blocks(stage: int) -> list[Block]:
+            return [Block(w * 2**stage, next(rates)) for _ in range(depths[stage])]
 
         self.stem = nn.Sequential(nn.Conv2d(3, w, 4, stride=4), LayerNorm(w, eps=1e-6))
-        self.stage1 = nn.Sequential(*blocks(w, 0, 3))
-        self.stage2 = nn.Sequential(*downsample(w), *blocks(2 * w, 3, 3))
-        self.stage3 = nn.Sequential(*downsample(2 * w), *blocks(4 * w, 6, 9))
-        self.stage4 = nn.Sequential(*downsample(4 * w), *blocks(8 * w, 15, 3))
+        self.stage1 = nn.Sequential(*blocks(0))
+        self.stage2 = nn.Sequential(*downsample(w), *blocks(1))
+        self.stage3 = nn.Sequential(*downsample(2 * w), *blocks(2))
+        self.stage4 = nn.Sequential(*downsample(4 * w), *blocks(3))
         self.num_features = 8 * w
         self.norm = nn.LayerNorm(self.num_features, eps=1e-6)
         self.head: nn.Module = nn.Linear(self.num_features, num_classes)

@@ -1,5 +1,7 @@
 """resnet50: bottlenecks 3, 4, 6, 3 (He et al. 2015, arXiv:1512.03385), the stride in the 3x3. N C H W throughout."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,12 +42,15 @@ def stage(inputs: int, width: int, depth: int, stride: int) -> nn.Sequential:
 class Model(nn.Module):
     """37,877,528 parameters at 7000 classes and width 64; the embedding has 32 times `width` features.
 
+    depths: blocks of each stage; the published ones make fifty layers.
     small_stem: begin with a 3x3 convolution, without stride and pooling, for images of 32 to 64 pixels.
     """
 
-    def __init__(self, num_classes: int, *, width: int = 64, small_stem: bool = False) -> None:
+    def __init__(
+        self, num_classes: int, *, width: int = 64, depths: Sequence[int] = (3, 4, 6, 3), small_stem: bool = False
+    ) -> None:
         super().__init__()
-        w = width
+        w, (d1, d2, d3, d4) = width, depths
         if small_stem:
             self.stem = nn.Sequential(nn.Conv2d(3, w, 3, padding=1, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True))
         else:
@@ -55,10 +60,10 @@ class Model(nn.Module):
                 nn.ReLU(inplace=True),
                 nn.MaxPool2d(3, stride=2, padding=1),
             )
-        self.stage1 = stage(w, w, depth=3, stride=1)
-        self.stage2 = stage(4 * w, 2 * w, depth=4, stride=2)
-        self.stage3 = stage(8 * w, 4 * w, depth=6, stride=2)
-        self.stage4 = stage(16 * w, 8 * w, depth=3, stride=2)
+        self.stage1 = stage(w, w, depth=d1, stride=1)
+        self.stage2 = stage(4 * w, 2 * w, depth=d2, stride=2)
+        self.stage3 = stage(8 * w, 4 * w, depth=d3, stride=2)
+        self.stage4 = stage(16 * w, 8 * w, depth=d4, stride=2)
         self.num_features = 32 * w
         self.head: nn.Module = nn.Linear(self.num_features, num_classes)
         self._initialise()

@@ -1,5 +1,7 @@
 """convnext1d: ConvNeXt-T (arXiv:2201.03545) over time, with batch norm and ReLU. Shapes: N T F, N C T, N T K."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,15 +36,27 @@ class Block(nn.Module):
 
 
 class Model(nn.Module):
-    """26,080,937 parameters at 13 features and 41 classes. T frames become (T // 2 - 1) // 2 + 1."""
+    """26,080,937 parameters at 13 features and 41 classes. T frames become (T // 2 - 1) // 2 + 1.
 
-    def __init__(self, num_features: int, num_classes: int, *, features: int | None = None, width: int = 96) -> None:
+    depths: blocks of each stage.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        features: int | None = None,
+        width: int = 96,
+        depths: Sequence[int] = (3, 3, 9, 3),
+    ) -> None:
         super().__init__()
         self.features = layers.choose_features(features, num_features)
         self.stem = nn.Conv1d(self.features, width, 4, stride=2, padding=1)
         self.norm = MaskedBatchNorm(width)
         self.blocks, inputs = nn.ModuleList(), width
-        for outputs, depth, stride in ((width, 3, 1), (2 * width, 3, 1), (4 * width, 9, 2), (8 * width, 3, 1)):
+        for stage, (depth, stride) in enumerate(zip(depths, (1, 1, 2, 1), strict=True)):
+            outputs = width * 2**stage
             self.blocks.append(Block(inputs, outputs, stride))
             self.blocks.extend(Block(outputs, outputs, 1) for _ in range(depth - 1))
             inputs = outputs
