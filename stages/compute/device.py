@@ -52,6 +52,8 @@ class Compute:
 
 def choose(device: str, precision: str, deterministic: bool, compile: bool = False) -> Compute:
     """Resolve `auto` and set PyTorch's global switches. Raises InputError for a device that is not there."""
+    if deterministic:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # which cuBLAS reads when it starts
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if device == "cuda":
@@ -67,7 +69,6 @@ def choose(device: str, precision: str, deterministic: bool, compile: bool = Fal
         precision = _fastest(chosen)
     torch.backends.cudnn.allow_tf32 = precision != "fp32"  # convolutions of 10 bits are PyTorch's default on GPUs
     if deterministic:
-        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import inductor for a second
         # Nothing here reads memory that was not written; to fill it takes a tenth of pblstm's step on a CPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
+from benchmarks.fake_gpu import CUDA, STATS, fake_gpu, fake_network
 from benchmarks.gpu.sizes import full_params
-from stages.compute.device import Compute
+from stages.compute.device import DTYPES, Compute
 from stages.config.schema import CutMix, MixUp
 from stages.images.training.batches import ImageBatch
 from stages.tasks import load_params, part
@@ -25,13 +26,7 @@ from stages.training.running_means import RunningMeans
 from tests.conftest import ROOT, Project
 from tests.gpu_ready.batches import first_batch
 
-CUDA = torch.device("cuda:0")
 RUNS = {name: run.task for name, run in load_params(ROOT / "params.yaml").runs.items()}
-STATS: dict[str, dict[str, Any]] = {
-    "cifar10": {"classes": range(10), "side": 32},
-    "faces": {"classes": range(7000), "side": 224},
-    "speech": {"num_features": 27},
-}
 
 
 @pytest.fixture(autouse=True)
@@ -47,26 +42,11 @@ def stand_in_for_ctc(log_probs: Tensor, targets: Tensor, lengths: Tensor, target
     return torch.empty(log_probs.shape[1], device=device)
 
 
-def on_cuda(model: nn.Module) -> nn.Module:
-    """A network of the meta device with fake tensors in place of its own, as Compute.to_device lays them."""
-    for module in model.modules():
-        for name, old in module._parameters.items():
-            if old is not None:
-                layout = torch.channels_last if old.ndim == 4 else torch.contiguous_format
-                module._parameters[name] = nn.Parameter(torch.empty(old.shape, device=CUDA, memory_format=layout))
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device=CUDA)
-    return model
-
-
 def computed(run: Any, folder: Path, precision: str, *, training: bool) -> RunningMeans:
     """Forward pass, loss and metric of a batch, added up as the training loop adds them."""
     task = part(run.task, "training")
-    with torch.device("meta"):
-        model = task.build_model(run, STATS[run.task])
-    with FakeTensorMode(), torch.backends.cudnn.flags(enabled=False), torch.set_grad_enabled(training):
-        model, means = on_cuda(model).train(training), RunningMeans(CUDA)
+    with fake_gpu(), torch.set_grad_enabled(training):
+        model, means = fake_network(task, run, STATS[run.task]).train(training), RunningMeans(CUDA)
         batch = first_batch(run, STATS[run.task], folder, CUDA, run.augment if training else None)
         assert all(tensor.device == CUDA for tensor in (batch.inputs, batch.targets))
         with Compute(CUDA, precision).autocast():
@@ -77,7 +57,6 @@ def computed(run: Any, folder: Path, precision: str, *, training: bool) -> Runni
     return means
 
 
-@pytest.mark.filterwarnings("ignore")  # of the driver that is not there
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize(("precision", "training"), [("bf16", True), ("fp16", True), ("bf16", False), ("fp16", False)])
 def test_every_operation_is_the_devices_own(name: str, precision: str, training: bool, tmp_path: Path) -> None:
@@ -85,7 +64,6 @@ def test_every_operation_is_the_devices_own(name: str, precision: str, training:
     assert means.sums.device == CUDA
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_mixed_images_and_arcface_are_the_devices_own(tmp_path: Path) -> None:
     run = full_params().run("resnet50")
     for mix in (MixUp("mixup", alpha=0.2, p=1.0), CutMix("cutmix", alpha=1.0, p=1.0)):
@@ -94,7 +72,6 @@ def test_mixed_images_and_arcface_are_the_devices_own(tmp_path: Path) -> None:
         computed(changed, tmp_path, "bf16", training=True)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_ctc_finds_its_arguments_on_one_device(deterministic: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: deterministic)
@@ -112,7 +89,13 @@ def test_ctc_finds_its_arguments_on_one_device(deterministic: bool, tmp_path: Pa
     ids=["tolist", "item", "mask", "another device"],
 )
 def test_what_would_stop_a_gpu_is_an_error_here(wait: Any, error: type[Exception], tmp_path: Path) -> None:
-    with FakeTensorMode():
+    with fake_gpu():
         batch: ImageBatch = first_batch(full_params().run("custom_resnet"), STATS["cifar10"], tmp_path, CUDA, None)
         with pytest.raises(error):
             wait(batch)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_autocast_takes_effect_on_the_fake_device(precision: str) -> None:
+    with fake_gpu(), Compute(CUDA, precision).autocast():
+        assert torch.nn.functional.linear(*torch.ones(2, 3, 3, device=CUDA)).dtype == DTYPES[precision]

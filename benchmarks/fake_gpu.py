@@ -1,0 +1,50 @@
+"""A GPU that is not there: tensors with shapes, types and a device, and no numbers, by PyTorch's FakeTensorMode."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
+
+from stages.config.schema import Run
+
+CUDA = torch.device("cuda:0")
+# Of the real data, as build_model asks for them.
+STATS: dict[str, dict[str, Any]] = {
+    "cifar10": {"classes": range(10), "side": 32},
+    "faces": {"classes": range(7000), "side": 224},
+    "speech": {"num_features": 27},
+}
+
+
+@contextmanager
+def fake_gpu() -> Iterator[None]:
+    """Within the block tensors may be on CUDA and under its autocast; there is no backward pass, cuDNN or CTC."""
+    with (
+        warnings.catch_warnings(action="ignore"),  # of the driver that is not there
+        patch("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),  # or autocast would do nothing
+        patch("torch.cuda.is_bf16_supported", lambda: True),
+        torch.backends.cudnn.flags(enabled=False),
+        FakeTensorMode(),
+    ):
+        yield
+
+
+def fake_network(task: ModuleType, run: Run, stats: dict[str, Any]) -> nn.Module:
+    """The run's network on the fake GPU, its convolutions channels-last."""
+    with unset_fake_temporarily(), torch.device("meta"):  # so that no numbers are drawn
+        model: nn.Module = task.build_model(run, stats)
+    for module in model.modules():
+        for name, old in module._parameters.items():
+            if old is not None:
+                layout = torch.channels_last if old.ndim == 4 else torch.contiguous_format
+                module._parameters[name] = nn.Parameter(torch.empty(old.shape, device=CUDA, memory_format=layout))
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device=CUDA)
+    return model
