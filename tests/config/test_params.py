@@ -194,7 +194,7 @@ def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: 
         (f"{RUN}.evaluate.flip_average", 1, "must be true or false"),
         (f"{RUN}.sample", [1], "must be a block of keys"),
         (f"{RUN}.model", None, "must be a block of keys"),
-        (f"{RUN}.model", {}, ".name: missing; known: custom_resnet, "),
+        (f"{RUN}.model", {}, ".name: missing; known: convnext, "),
         (f"{RUN}.model.name", "custom_resent", "'custom_resent' is not a choice here; did you mean 'custom_resnet'?"),
         (f"{RUN}.model.name", "../task", "'../task' is not a choice here"),
         (f"{RUN}.model.width", "wide", "must be a whole number"),

@@ -38,7 +38,7 @@ from stages.training.step import micro_batches, take_step
 from stages.tuning import range_test
 
 AUGMENT = Augment(flip=Flip(0.5), cutout=Cutout(4))
-STATS = {"classes": range(10)}
+STATS = {"classes": range(10), "side": 32}
 CPU = Compute(torch.device("cpu"), "fp32")
 RUN = Run(
     task="cifar10",
