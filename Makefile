@@ -74,15 +74,15 @@ watch: setup ## [PORT=8000]: the report in a browser, with the curves of a train
 demo: setup $(VENV)/.demo-installed-from-lock ## [PORT=7860]: a web page of this machine's own to try the trained networks on
 	python -m stages.demo $(if $(PORT),--port $(PORT))
 
-# Without dependencies: the lock has all that requirements.lock lacks, and nothing of that may move.
+# --no-deps: the lock has all that requirements.lock lacks, and nothing that is installed may move.
 $(VENV)/.demo-installed-from-lock: requirements-demo.lock | setup
-	@echo "installing requirements-demo.lock into $(VENV): SIZE MB more, about TIME seconds with a fast network"
+	@echo "installing requirements-demo.lock into $(VENV): some 200 MB more, under a minute with a fast network"
 	$(VENV)/bin/pip install --quiet --require-hashes --no-deps -r requirements-demo.lock
 	@touch $@
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
-# The lock of any further extra leaves out what requirements.lock has, and keeps its versions. Gradio asks for an older pillow and
-# an older tomlkit; tests/test_demo.py passes with these.
+# The lock of any further extra leaves out what requirements.lock has, and keeps its versions. Gradio 6.31 asks for pillow < 13 and
+# tomlkit < 0.15, which are older than those: it gets these all the same. tests/test_demo.py passes, and `pip check` complains.
 lock: setup ## write requirements.lock again from pyproject.toml, and the locks of the extras
 	$(VENV)/bin/pip install --quiet uv
 	printf '%s\n' torch==2.14.1 torchvision==0.29.1 | \

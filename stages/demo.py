@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,32 +38,42 @@ CSS = """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve the page until Ctrl-C. Raises InputError where nothing is trained."""
+    """Serve the page until Ctrl-C. Raises InputError where nothing is trained, and for a port that cannot be had."""
     parser = argparse.ArgumentParser("python -m stages.demo", description="A web page to try the trained networks on.")
     parser.add_argument("--port", type=int, help="of 127.0.0.1; otherwise the first free one from 7860")
-    options = parser.parse_args(arguments)
+    port = parser.parse_args(arguments).port
+    if port is not None and not 0 < port < 2**16:
+        raise InputError(f"--port {port}: must be from 1 to {2**16 - 1}")
     runs = trained_runs()
     if not runs:
         raise InputError("models: holds no trained run; `dvc repro` trains them, `dvc pull` fetches them")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/given"
         page = build(runs, Path(folder))
-        page.launch(
-            server_name="127.0.0.1",
-            server_port=options.port,
-            share=False,
-            theme=THEME,
-            css=CSS,
-            footer_links=[],
-            run_history=False,
-            ssr_mode=False,
-            quiet=True,
-            prevent_thread_lock=True,
-        )
-        print(
-            f"{page.local_url}: {', '.join(name for names in runs.values() for name in names)}; Ctrl-C ends it", flush=True
-        )
+        try:
+            _launch(page, port)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise InputError(f"--port: {port or '7860 to 7959'} is taken; give another") from None
+        print(f"{page.local_url}: {', '.join(chain.from_iterable(runs.values()))}; Ctrl-C ends it", flush=True)
         page.block_thread()
+
+
+def _launch(page: gr.Blocks, port: int | None) -> None:
+    """For this machine alone, without what Gradio would add: a tunnel, links to elsewhere, a list of past answers."""
+    page.launch(
+        server_name="127.0.0.1",
+        server_port=port,
+        share=False,
+        theme=THEME,
+        css=CSS,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
 
 
 def trained_runs() -> dict[str, list[str]]:
@@ -142,13 +153,12 @@ def _a_picture(task: str, run: Any, folder: Path) -> None:
             with gr.Tab("a picture"):
                 picture = _picture(show_label=False)
             with gr.Tab("a drawing"):
-                brush = gr.Brush(default_size=16)
                 drawing = gr.ImageEditor(
                     type="pil",
                     sources=(),
                     transforms=(),
                     layers=False,
-                    brush=brush,
+                    brush=gr.Brush(default_size=16),
                     canvas_size=(320, 320),
                     buttons=[],
                     show_label=False,
@@ -156,7 +166,7 @@ def _a_picture(task: str, run: Any, folder: Path) -> None:
         answer = gr.Label(label="classes")
     _examples([[file] for file in examples.pictures(task, folder)], [picture])
     gr.on([picture.change, run.change], _telling(_classes), [run, picture], answer, trigger_mode="always_last")
-    drawing.change(lambda drawn: drawn["composite"], drawing, picture, trigger_mode="always_last")
+    drawing.change(lambda drawn: drawn and drawn["composite"], drawing, picture, trigger_mode="always_last")
 
 
 def _classes(name: str, file: str | None) -> dict[str, float] | None:

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from stages import predict
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT
 from tests.test_predict import find
 
 ANSWER_MS = 60_000
@@ -183,11 +183,17 @@ def test_nothing_sticks_out_and_nothing_is_asked_of_another_machine(address: str
     assert [url for url in opened.asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
-def test_where_nothing_is_trained_it_says_so_in_a_sentence(installed: None, project: Project) -> None:
-    command = [sys.executable, "-m", "stages.demo"]
-    result = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert result.returncode == 1 and not result.stdout
-    assert result.stderr == "error: models: holds no trained run; `dvc repro` trains them, `dvc pull` fetches them\n"
+def test_what_cannot_be_is_told_in_a_sentence(address: str, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    port = address.rstrip("/").rpartition(":")[2]
+    for folder, arguments, sentence in (
+        (tmp_path, [], "models: holds no trained run; `dvc repro` trains them, `dvc pull` fetches them"),
+        (trained, ["--port", port], f"--port: {port} is taken; give another"),
+        (trained, ["--port", "70000"], "--port 70000: must be from 1 to 65535"),
+    ):
+        command, environment = [sys.executable, "-m", "stages.demo", *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert (result.returncode, result.stdout, result.stderr) == (1, "", f"error: {sentence}\n")
 
 
 def test_where_gradio_is_not_installed_it_says_so_in_a_sentence() -> None:

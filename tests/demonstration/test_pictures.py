@@ -24,4 +24,5 @@ def test_each_phoneme_of_the_first_minute_is_in_the_row_of_its_second(seconds: f
 def test_a_score_is_a_bar_as_long_and_the_threshold_a_line() -> None:
     [axes] = pictures.score(SamePerson(same=False, score=-0.2, threshold=0.3)).axes
     [bar], [line] = axes.patches, axes.lines
-    assert bar.get_width() == -0.2 and list(line.get_xdata()) == [0.3, 0.3]
+    assert bar.get_window_extent().transformed(axes.transData.inverted()).intervalx == pytest.approx([-0.2, 0], abs=1e-9)
+    assert np.asarray(line.get_xdata()).tolist() == [0.3, 0.3]
