@@ -5,6 +5,7 @@ The top-level `lr` if set, else the run's own number, else (`lr: find`) a range 
 
 import json
 
+from stages.config.hidden import refuse_hidden_change
 from stages.config.schema import Run
 from stages.core import paths
 from stages.core.errors import run_stage
@@ -16,6 +17,7 @@ from stages.training import schedules
 def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
+    refuse_hidden_change(params, name)
     if params.lr is not None:
         lr, source = _fixed(name, run, params.lr, "the top-level lr")
     elif run.optimizer.lr != "find":

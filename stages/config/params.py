@@ -18,7 +18,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.config.check import build, mapping, nearest
-from stages.config.schema import Epochs, Hidden, OneCycle, Params, Run
+from stages.config.schema import SAMPLE_BLOCK, Epochs, Hidden, OneCycle, Params, Run
 from stages.core import paths
 from stages.core.errors import InputError
 
@@ -113,5 +113,5 @@ def _overlay(
             hidden += more
         elif key not in block or (type(value), value) != (type(old), old):
             result[key] = value
-            hidden.append(Hidden(f"{prefix}{key}", old, value, "its sample block"))
+            hidden.append(Hidden(f"{prefix}{key}", old, value, SAMPLE_BLOCK))
     return result, hidden

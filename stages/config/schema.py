@@ -320,6 +320,9 @@ class Params:
         print(columns([(f"  {item.key}", readable(item.own), "->", readable(item.used)) for item in self.hidden[name]]))
 
 
+SAMPLE_BLOCK = "its sample block"
+
+
 @dataclass(frozen=True)
 class Hidden:
     """A value of a run that is not used: its key from the run on, what is used in its place, and because of what."""

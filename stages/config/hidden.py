@@ -1,0 +1,37 @@
+"""A change that has no effect is refused: `-S runs.bilstm.model.dropout=0.2` while the run's sample block says 0.1."""
+
+import subprocess
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages.config.schema import SAMPLE_BLOCK, Params
+from stages.core import paths
+from stages.core.errors import InputError
+
+
+def refuse_hidden_change(params: Params, name: str) -> None:
+    """Raise InputError if the run's sample block hides a value that differs from git's last commit.
+
+    Outside a git repository there is nothing to compare with, and nothing is refused.
+    """
+    shown = subprocess.run(["git", "show", f"HEAD:./{paths.PARAMS}"], capture_output=True)
+    if shown.returncode:
+        return
+    committed = YAML(typ="safe", pure=True).load(shown.stdout)
+    for item in params.hidden[name]:
+        before = _value(committed, ["runs", name, *item.key.split(".")])
+        if item.by == SAMPLE_BLOCK and before not in (item.own, ...):
+            raise InputError(
+                f"runs.{name}.{item.key}: the new value has no effect, because the run's sample block hides it; "
+                f"set runs.{name}.sample.{item.key}, or commit params.yaml if the value is meant for real data"
+            )
+
+
+def _value(content: Any, keys: list[str]) -> Any:
+    """The value of nested keys, or ... where there is none."""
+    for key in keys:
+        if not isinstance(content, dict) or key not in content:
+            return ...
+        content = content[key]
+    return content
