@@ -16,7 +16,7 @@ def main(name: str) -> None:
     run = params.run(name)
     task = part(run.kind, "training")
     checksums.check(paths.features(run.task))
-    file = paths.model(name) / f"{run.evaluate.weights}.pt"
+    file = paths.weights(name, run.evaluate.weights)
     saved = checkpoint.load_trained(file)
     compute = device.choose(params.device, params.precision, params.deterministic)
     model = compute.to_device(checkpoint.restore(lambda: task.build_model(run, saved["stats"]), file, saved))

@@ -26,7 +26,7 @@ def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
     onnx_graph.require()
-    source = paths.model(name) / f"{run.evaluate.weights}.pt"
+    source = paths.weights(name, run.evaluate.weights)
     saved = checkpoint.load_trained(source)
     _check_parameters(name, run, saved)
     digest = checkpoint.weights_hash(saved["weights"])
@@ -65,7 +65,7 @@ def main(name: str) -> None:
 
 def _check_parameters(name: str, run: Run, saved: dict[str, Any]) -> None:
     """Raises InputError if the run was trained by other parameters than params.yaml has: the card would be untrue."""
-    now = dataclasses.asdict(run)
+    now = json.loads(json.dumps(dataclasses.asdict(run)))  # as a checkpoint says it: with lists for tuples
     changed = [f"runs.{name}.{key}" for key, value in saved["run"].items() if now.get(key) != value]
     if changed:
         keys = ", ".join(changed)

@@ -97,7 +97,7 @@ def load(name: str) -> Trained:
 
 def weights_file(name: str, run: Run) -> Path:
     """The checkpoint that answers for a run."""
-    return paths.model(name) / f"{run.evaluate.weights}.pt"
+    return paths.weights(name, run.evaluate.weights)
 
 
 def caution(trained: Trained) -> str:

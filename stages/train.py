@@ -1,4 +1,4 @@
-"""Stage `train`: models/<run>/ holds best.pt, last.pt and summary.txt; metrics/<run>/train/ each epoch's metrics.
+"""Stage `train`: models/<run>/ holds the best and last weights and a summary; metrics/<run>/train/ each epoch's metrics.
 
 With `launcher: torchrun …` this is every one of its processes.
 """
@@ -90,11 +90,12 @@ def _train(
 
 
 def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
-    """Write last.pt, and best.pt if an epoch was finished."""
+    """Write last.safetensors, and best.safetensors if an epoch was finished."""
     settings = settings | {"history": state.history}
-    checkpoint.save(paths.model(name) / "last.pt", settings | {"epoch": len(state.history), "weights": state.weights})
+    last, best = paths.weights(name, "last"), paths.weights(name, "best")
+    checkpoint.save(last, settings | {"epoch": len(state.history), "weights": state.weights})
     if state.best is not None:
-        checkpoint.save(paths.model(name) / "best.pt", settings | vars(state.best))
+        checkpoint.save(best, settings | vars(state.best))
 
 
 def _fingerprint(name: str, settings: dict[str, Any], asked: list[Any]) -> str:

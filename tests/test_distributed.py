@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from stages import download, find_lr, normalize, train
@@ -58,7 +59,7 @@ def torchrun(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
 
 def outcome(run: str) -> tuple[dict[str, torch.Tensor], dict[str, np.ndarray], Path]:
     """Last weights, and every column of the history."""
-    weights = torch.load(f"models/{run}/last.pt", weights_only=True)["weights"]
+    weights = safetensors.torch.load_file(f"models/{run}/last.safetensors")
     tables = {
         str(file): np.loadtxt(file, skiprows=1, ndmin=2)[:, 1] for file in Path(f"metrics/{run}/train/plots").rglob("*.tsv")
     }

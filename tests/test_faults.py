@@ -103,7 +103,7 @@ from pathlib import Path
 import torch
 from stages.data import checkpoint
 from stages.core.errors import run_stage
-run_stage(lambda size: checkpoint.save(Path("models/last.pt"), {"weights": {"w": torch.full((int(size),), 1.0)}}))
+run_stage(lambda size: checkpoint.save(Path("models/last.safetensors"), {"weights": {"w": torch.full((int(size),), 1.0)}}))
 """
 
 
@@ -111,7 +111,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(project: Proj
     assert run(SAVE, "100").returncode == 0
     before = contents(project.folder / "models")
     said = refusal(run(SAVE, "100000", preexec_fn=limited(200_000)))
-    assert said == "models/last.pt: file too large; a limit (ulimit -f) forbids this process files of that size"
+    assert said == "models/last.safetensors: file too large; a limit (ulimit -f) forbids this process files of that size"
     assert contents(project.folder / "models") == before
     assert run(SAVE, "100000").returncode == 0
     assert contents(project.folder / "models") != before

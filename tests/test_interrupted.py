@@ -168,6 +168,6 @@ def test_a_training_that_was_killed_continues_in_another_clone_with_equal_bits(t
     shutil.rmtree(drives[0] / "custom_resnet")
     told, _ = (whole := stage(first, "train", "custom_resnet", drives[0])).communicate(timeout=300)
     assert whole.returncode == 0 and "continuing" not in told, told
-    for file in ("last.pt", "best.pt"):
+    for file in ("last.safetensors", "best.safetensors"):
         one, other = ((clone / "models/custom_resnet" / file).read_bytes() for clone in clones)
         assert one == other, file

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+import safetensors.torch
 
+from stages.core import paths
+from stages.data import checkpoint
 from tests.conftest import ROOT, Project, cifar_batch
 
 TINY = {
@@ -74,8 +76,8 @@ def test_from_nothing_to_a_submission(project: Project, run: str) -> None:
     submission = list(csv.reader(Path(f"data/submissions/{run}/submission.csv").read_text().splitlines()))
     assert submission[0] == ["id", "label"] and [row[0] for row in submission[1:]] == [str(i) for i in range(1, 21)]
 
-    checkpoint = torch.load(f"models/{run}/last.pt", weights_only=True)
-    assert checkpoint["run"]["model"]["name"] == run and checkpoint["stats"]["mean"] and len(checkpoint["history"]) > 1
+    saved = checkpoint.load_trained(paths.weights(run, "last"))
+    assert saved["run"]["model"]["name"] == run and saved["stats"]["mean"] and len(saved["history"]) > 1
     assert "Total params" in Path(f"models/{run}/summary.txt").read_text()
     assert not list(Path().rglob("*.partial"))
     assert not list(Path(".resume").rglob("*.pt")), "a finished run leaves no state"
@@ -239,7 +241,7 @@ def test_divergence_leaves_a_usable_checkpoint_and_finite_metrics(project: Proje
     assert (
         result.returncode == 1 and "the loss is not finite at step" in result.stderr and "try a smaller lr" in result.stderr
     )
-    weights = torch.load("models/custom_resnet/last.pt", weights_only=True)["weights"]
+    weights = safetensors.torch.load_file("models/custom_resnet/last.safetensors")
     assert all(tensor.isfinite().all() for tensor in weights.values())
     assert "nan" not in "".join(path.read_text().lower() for path in Path("metrics").rglob("*.json"))
 

@@ -231,7 +231,7 @@ def test_what_cannot_be_asked_is_one_sentence(ask: Any, tmp_path: Path) -> None:
     [face] = find("test/1.png")
     for arguments, message in [
         (["custom_resnt", face], "did you mean 'custom_resnet'"),
-        (["pblstm", face], "models/pblstm/best.pt: no such checkpoint; `dvc repro` trains it"),
+        (["pblstm", face], "models/pblstm/best.safetensors: no such checkpoint; `dvc repro` trains it"),
         (["bilstm", "--same", face, face], "--same: bilstm does not compare"),
         (["resnet50", "--same", face], "--same: takes two files, and not 1"),
         (["custom_resnet", tmp_path], "holds no .png, .jpg, .jpeg files"),
@@ -264,24 +264,26 @@ def test_without_a_threshold_of_these_weights_no_faces_are_compared(
 
 
 def test_faces_are_compared_by_the_whitening_of_the_evaluation_or_not_at_all(ask: Any) -> None:
-    file = paths.predictions("resnet50") / "whitening.pt"
+    file = paths.predictions("resnet50") / "whitening.safetensors"
     assert load_params().run("resnet50").evaluate.whiten == checkpoint.load(file)["whiten"]
     aside = file.rename(file.with_suffix(".aside"))
     try:
-        with pytest.raises(InputError, match=r"resnet50/whitening\.pt: is not there.*`dvc repro evaluate@resnet50`"):
+        with pytest.raises(
+            InputError, match=r"resnet50/whitening\.safetensors: is not there.*`dvc repro evaluate@resnet50`"
+        ):
             ask("resnet50", "--same", *find("known/*/*.jpg")[:2])
     finally:
         aside.rename(file)
 
 
 def test_a_checkpoint_of_another_network_is_told(ask: Any) -> None:
-    file = paths.model("custom_resnet") / "last.pt"
+    file = paths.model("custom_resnet") / "last.safetensors"
     content = file.read_bytes()
     try:
         saved = checkpoint.load(file)
         saved["run"]["model"]["width"] = 3
         checkpoint.save(file, saved)
-        with pytest.raises(InputError, match=r"last\.pt: does not fit the network as its code is now; `dvc repro train@"):
+        with pytest.raises(InputError, match=r"last\.safetensors: does not fit the network as its code is now"):
             ask("custom_resnet", "x.png")
     finally:
         file.write_bytes(content)

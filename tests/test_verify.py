@@ -26,7 +26,7 @@ def outputs(checkout: Checkout) -> dict[str, str]:
     return {path: digest for path, digest in digests(checkout.folder).items() if not path.startswith("data/report")}
 
 
-@pytest.mark.parametrize("path", ["models/digit_resnet/best.pt", "data/features/digits/train/images.npy"])
+@pytest.mark.parametrize("path", ["models/digit_resnet/best.safetensors", "data/features/digits/train/images.npy"])
 def test_a_flipped_bit_is_found_and_made_anew(checkout: Checkout, path: str) -> None:
     before = outputs(checkout)
     assert "all as they were" in checkout.run("python -m stages.verify")
@@ -43,7 +43,7 @@ def test_a_flipped_bit_is_found_and_made_anew(checkout: Checkout, path: str) -> 
 
 
 def test_what_the_workspace_still_has_is_put_back(checkout: Checkout) -> None:
-    file = checkout.folder / "models/digit_resnet/best.pt"
+    file = checkout.folder / "models/digit_resnet/best.safetensors"
     content, before = file.read_bytes(), outputs(checkout)
     bad = cached(checkout, content)
     if file.stat().st_ino == bad.stat().st_ino:

@@ -49,8 +49,13 @@ def export(run: str) -> Path:
 
 
 def model(run: str) -> Path:
-    """best.pt, last.pt and summary.txt."""
+    """best.safetensors, last.safetensors and summary.txt."""
     return Path("models") / run
+
+
+def weights(run: str, which: str) -> Path:
+    """which: "best" or "last"."""
+    return model(run) / f"{which}.safetensors"
 
 
 def lr(run: str) -> Path:

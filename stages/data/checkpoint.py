@@ -1,8 +1,8 @@
-"""Atomic checkpoints.
+"""Trained weights in a file, with the parameters, statistics and history that they came from.
 
-A checkpoint is a dictionary that `torch.load` reads with weights_only: nothing in it can execute. It carries the weights
-and the parameters, statistics and history that they came from. It is a zip archive, whose comment is the SHA-256 of all that
-comes before; PyTorch itself does not notice a flipped bit.
+The format is safetensors: nothing in it can execute, and equal content gives equal bytes, whatever a process did before. A
+training that was interrupted thus leaves the very file of one that was not, and DVC sees no difference. All but the tensors
+is one JSON object in the header's metadata, with a SHA-256 of everything: safetensors itself does not notice a flipped bit.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -19,39 +20,49 @@ from stages.core import paths
 from stages.core.errors import InputError
 from stages.core.hashes import file_hash
 
+KEY = "checkpoint"  # the only one in the metadata: safetensors writes several in no fixed order
 # What `train` writes, and of what kind.
 TRAINED = {"run": dict, "lr": float, "seed": int, "stats": dict, "data": str} | {
     "history": list,
     "epoch": int,
-    "weights": dict,
 }
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` so that at every moment `path` holds either the old file or the whole new one."""
-    with paths.replacing(path) as partial, partial.open("w+b") as file:
-        torch.save(content, file)
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest().encode()
-        file.seek(-2, os.SEEK_END)  # the length of the comment, zero so far
-        file.write(len(digest).to_bytes(2, "little") + digest)
+    """Write `content` so that at every moment `path` holds either the old file or the whole new one.
+
+    content: tensors by name as "weights", and anything else that JSON can hold.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in content["weights"].items()}
+    about = {key: value for key, value in content.items() if key != "weights"}
+    text = json.dumps(about | {"sha256": _digest(about, weights)}, sort_keys=True)
+    with paths.replacing(path) as partial, partial.open("wb") as file:
+        file.write(safetensors.torch.save(weights, {KEY: text}))  # save_file reports a full disk as no OSError
         file.flush()
         os.fsync(file.fileno())
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A checkpoint, on the CPU. Raises InputError if there is none or it is damaged."""
+    """What `save` was given, on the CPU, as JSON gives it back. Raises InputError if there is no file or it is damaged."""
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; `dvc repro` trains it, `dvc pull` fetches it")
-    if not _is_whole(path):
-        raise InputError(f"{path}: damaged or foreign: its checksum does not match; `dvc repro -f` makes it again")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a foreign file
-        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: not a checkpoint, for it holds a {type(content).__name__}")
-    return content
+        with safetensors.safe_open(path, "pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
+            text = (file.metadata() or {}).get(KEY, "{}")
+        about = json.loads(text)
+        whole = about.pop("sha256", None) == _digest(about, weights)
+    except (safetensors.SafetensorError, ValueError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise InputError(f"{path}: damaged or foreign: its checksum does not match; `dvc repro -f` makes it again")
+    return about | {"weights": weights}
+
+
+def _digest(about: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of all that a checkpoint holds."""
+    kinds = {name: str(tensor.dtype) for name, tensor in weights.items()}
+    return hashlib.sha256(json.dumps([about, kinds, weights_hash(weights)], sort_keys=True).encode()).hexdigest()
 
 
 def load_trained(path: Path) -> dict[str, Any]:
@@ -62,10 +73,6 @@ def load_trained(path: Path) -> dict[str, Any]:
         if not isinstance(saved.get(key), kind):
             raise InputError(f"{path}: is not a checkpoint of this project, for its {key!r} is missing or wrong; {again}")
     for name, tensor in saved["weights"].items():
-        if not isinstance(tensor, torch.Tensor):
-            raise InputError(
-                f"{path}: is not a checkpoint of this project, for {name!r} in its weights is no tensor; {again}"
-            )
         if not tensor.isfinite().all():
             raise InputError(f"{path}: {name!r} in its weights is not finite, so nothing can be said with them; {again}")
     return saved
@@ -80,17 +87,6 @@ def restore(build: Callable[[], nn.Module], path: Path, saved: dict[str, Any]) -
         again = f"`dvc repro train@{path.parent.name}` trains it again"
         raise InputError(f"{path}: does not fit the network as its code is now; {again}") from None
     return model
-
-
-def _is_whole(path: Path) -> bool:
-    size, length = path.stat().st_size, hashlib.sha256().digest_size * 2
-    with path.open("rb") as file:
-        digest, left = hashlib.sha256(), size - length - 2
-        while left > 0 and (block := file.read(min(left, 1 << 20))):
-            digest.update(block)
-            left -= len(block)
-        digest.update(bytes(2))
-        return file.read() == length.to_bytes(2, "little") + digest.hexdigest().encode()
 
 
 def weights_hash(weights: dict[str, torch.Tensor]) -> str:

@@ -1,7 +1,6 @@
 """The state of a training: all that its coming steps depend on. A run that was stopped anywhere continues from it."""
 
 import math
-import sys
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -86,7 +85,6 @@ class TrainState:
                 getattr(self, name).load_state_dict(value)
             else:
                 setattr(self, name, value)
-        self.history = [_interned(row) for row in self.history]
         self.best = None if state["best"] is None else Best(**state["best"])
 
     def pause(self, sums: Tensor, seconds: float) -> None:
@@ -95,7 +93,7 @@ class TrainState:
 
     def finish_epoch(self, row: dict[str, float], seconds: float, score: float, is_best: bool) -> None:
         """Note an epoch that was trained and evaluated."""
-        self.history.append(_interned(row))
+        self.history.append(row)
         self.seconds.append(seconds)
         self.weights = copy_weights(self.evaluated)
         if is_best:
@@ -106,11 +104,6 @@ class TrainState:
         """How far it has come: "after epoch 3", or "after step 20 of epoch 4"."""
         epoch = len(self.history)
         return f"after step {self.steps} of epoch {epoch + 1}" if self.steps else f"after epoch {epoch}"
-
-
-def _interned(row: dict[str, float]) -> dict[str, float]:
-    """The row with each name as the one object that is of it: pickles, and so checkpoints, differ by such identities."""
-    return {sys.intern(name): value for name, value in row.items()}
 
 
 def copy_weights(model: nn.Module) -> Weights:

@@ -43,6 +43,6 @@ def make(folder: Path, run: str, **params: Any) -> Checkout:
 
 def results(folder: Path) -> dict[str, str]:
     """Everything that equal runs have in common, by path: metrics, histories, pictures, predictions, weights' hashes."""
-    kept = [*folder.glob("metrics/**/*"), *folder.glob("data/predictions/**/*"), *folder.glob("models/**/*.pt")]
+    kept = [*folder.glob("metrics/**/*"), *folder.glob("data/predictions/**/*"), *folder.glob("models/**/*.safetensors")]
     files = [file for file in kept if file.is_file()]
     return {file.relative_to(folder).as_posix(): file.read_bytes().hex() for file in sorted(files)}

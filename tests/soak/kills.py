@@ -2,7 +2,8 @@
 
 For one run of each task: `dvc repro` uninterrupted, then once more in a second project, where SIGKILL hits the trainer, all
 processes, or DVC alone, at random moments; and the evaluation, too. A state is saved after every step, so that many kills
-hit a state half-written. In the end all metrics, histories, pictures, predictions and weights are compared bit for bit.
+hit a state half-written. In the end all metrics, histories, pictures, predictions and weights are compared bit for bit,
+and DVC's hashes of all outputs.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from tests.conftest import Checkout
 from tests.soak import checkout
+from tests.soak.repeat import hashes
 
 EVERY_STEP = 1e-9  # minutes
 TRAINING, EVALUATING = "parameters on", "python -m stages.evaluate"
@@ -52,7 +54,9 @@ def survive(folder: Path, run: str, kills: int, chance: random.Random) -> bool:
     for number in range(math.ceil(kills / 9) * 3):  # of each victim as many
         hits[hit(parts, run, EVALUATING, chance.uniform(0, 3), ("trainer", "all", "dvc")[number % 3])] += 1
     parts.run(f"dvc repro evaluate@{run}")
-    one, other = checkout.results(whole.folder), checkout.results(parts.folder)
+    one, other = (
+        checkout.results(project.folder) | hashes((project.folder / "dvc.lock").read_text()) for project in (whole, parts)
+    )
     different = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     left = [str(file.relative_to(parts.folder)) for file in parts.folder.rglob("*.partial")]
     seconds = time.monotonic() - began

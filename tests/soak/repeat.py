@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from tests.conftest import Checkout
 from tests.soak import checkout
 
-Results = dict[str, bytes]
+Results = dict[str, str]
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def repeat(folder: Path, run: str) -> bool:
 def of_workspace(project: Checkout) -> Results:
     folder = project.folder
     files = [file for file in folder.glob("metrics/**/*") if file.is_file()]
-    contents = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+    contents = {file.relative_to(folder).as_posix(): file.read_bytes().hex() for file in files}
     return contents | hashes((folder / "dvc.lock").read_text())
 
 
@@ -73,7 +73,7 @@ def hashes(lock: str) -> Results:
     """DVC's hash of each output that it tracks itself, by path."""
     stages = YAML(typ="safe").load(lock)["stages"].values()
     return {
-        f"{out['path']} (hash)": out["md5"].encode()
+        f"{out['path']} (hash)": out["md5"]
         for stage in stages
         for out in stage.get("outs", [])
         if not out["path"].startswith("metrics/")

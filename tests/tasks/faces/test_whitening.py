@@ -150,8 +150,8 @@ def test_what_was_saved_is_loaded_for_the_same_weights_and_eps_alone(tmp_path: P
     assert loaded is not None and all(map(torch.equal, loaded, found))
     again = ".*`dvc repro evaluate@net` makes it again$"
     for eps, weights, message in [
-        (0.1, "cd", r"net/whitening\.pt: is of other weights"),
-        (0.2, "ab", r"net/whitening\.pt: was made with `evaluate\.whiten` 0\.1, which is 0\.2 now"),
+        (0.1, "cd", r"net/whitening\.safetensors: is of other weights"),
+        (0.2, "ab", r"net/whitening\.safetensors: was made with `evaluate\.whiten` 0\.1, which is 0\.2 now"),
         (None, "ab", "net: was made with `evaluate.whiten`, which is null now"),
     ]:
         with pytest.raises(InputError, match=message + again):
@@ -160,10 +160,10 @@ def test_what_was_saved_is_loaded_for_the_same_weights_and_eps_alone(tmp_path: P
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(InputError, match=r"whitening\.pt: damaged"):
+    with pytest.raises(InputError, match=r"whitening\.safetensors: damaged"):
         whitening.load(folder, eps=0.1, weights_sha256="ab")
     file.unlink()
-    with pytest.raises(InputError, match=r"net/whitening\.pt: is not there" + again):
+    with pytest.raises(InputError, match=r"net/whitening\.safetensors: is not there" + again):
         whitening.load(folder, eps=0.1, weights_sha256="ab")
     assert whitening.load(folder, eps=None, weights_sha256="ab") is None
 

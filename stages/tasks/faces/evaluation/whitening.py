@@ -14,7 +14,7 @@ from torch import Tensor
 from stages.core.errors import InputError
 from stages.data import checkpoint
 
-FILE = "whitening.pt"  # beside a run's predictions
+FILE = "whitening.safetensors"  # beside a run's predictions
 
 
 class Whitening(NamedTuple):
@@ -70,7 +70,7 @@ def _cholesky(matrix: Tensor) -> tuple[Tensor, bool]:
 
 def save(folder: Path, whitening: Whitening, *, eps: float, weights_sha256: str) -> None:
     """Write it into a run's folder of predictions, with what it belongs to."""
-    checkpoint.save(folder / FILE, whitening._asdict() | {"whiten": eps, "weights_sha256": weights_sha256})
+    checkpoint.save(folder / FILE, {"weights": whitening._asdict(), "whiten": eps, "weights_sha256": weights_sha256})
 
 
 def load(folder: Path, *, eps: float | None, weights_sha256: str) -> Whitening | None:
@@ -91,4 +91,4 @@ def load(folder: Path, *, eps: float | None, weights_sha256: str) -> Whitening |
         raise InputError(f"{file}: is of other weights than the checkpoint's; {again}")
     if saved["whiten"] != eps:
         raise InputError(f"{file}: was made with `evaluate.whiten` {saved['whiten']}, which is {eps} now; {again}")
-    return Whitening(saved["mean"], saved["matrix"])
+    return Whitening(**saved["weights"])
