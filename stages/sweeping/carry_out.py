@@ -1,4 +1,4 @@
-"""A trial: `dvc exp run` in a clone of the project, watched while it trains, and stopped where it is worse than the others."""
+"""A trial: `dvc exp run` in a clone of the project, watched while it trains, and stopped where others were better."""
 
 import json
 import math
@@ -85,17 +85,7 @@ def _start(
     folder: Path, state: Path, log: Path, name: str, sweep: Sweep, values: Mapping[str, Any]
 ) -> subprocess.Popen[bytes]:
     changes = [word for change in sweep.space.changes(values) for word in ("-S", change)]
-    command = [
-        sys.executable,
-        "-m",
-        "stages.sweeping.child",
-        "exp",
-        "run",
-        "-n",
-        name,
-        *changes,
-        f"evaluate@{sweep.space.run}",
-    ]
+    dvc = [sys.executable, "-m", "stages.sweeping.child", "exp", "run", "-n", name]
     private = {
         "DVC_ROOT": str(paths.root().resolve()),
         "DVC_SITE_CACHE_DIR": str((folder / ".dvc/tmp/site").resolve()),
@@ -103,7 +93,7 @@ def _start(
     }
     with log.open("w") as output:
         return subprocess.Popen(
-            command,
+            [*dvc, *changes, f"evaluate@{sweep.space.run}"],
             cwd=folder,
             env=os.environ | private,
             stdin=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """`python -m stages.sweeping.child exp run …`: DVC, interrupted as by Ctrl-C when its input ends.
 
-The sweep holds the other end of the input. So a trial ends, and its training saves its state, when the sweep closes that, and
-also when the sweep is killed. It must be the leader of a process group, which is interrupted as a whole.
+The sweep holds the other end of the input. So a trial ends, and its training saves its state, when the sweep closes that,
+and also when the sweep is killed. It must be the leader of a process group, which is interrupted as a whole.
 """
 
 import os

@@ -46,8 +46,8 @@ def make(folder: Path, run: str, snapshot: Snapshot) -> None:
     _git("-C", str(folder), "checkout", "--quiet", "--detach", snapshot.commit)
     _git("-C", str(folder), "read-tree", "-u", "--reset", snapshot.tree)
     with Repo() as project, Config(str(folder / ".dvc")).edit("local") as config:
-        config.merge(project.config.read("local"))
-        config["cache"]["dir"] = project.cache.local_cache_dir
+        config.update(project.config.read("local"))
+        config.setdefault("cache", {})["dir"] = project.cache.local_cache_dir
     for file in (folder / paths.history(run)).rglob("*.tsv"):
         file.unlink()
 
