@@ -18,7 +18,7 @@ if find_spec("optuna") is None:
 from stages.ablating.grids import carried_out
 from stages.ablating.prepare import check_git, repro
 from stages.config.schema import Params
-from stages.core import dependencies
+from stages.core import checksums, dependencies, paths
 from stages.core.errors import run_command
 from stages.core.locks import locked
 from stages.data import checkpoint
@@ -74,12 +74,13 @@ def _positive(text: str) -> int:
 
 
 def _basis(name: str, resolved: Params, swept: Sequence[str]) -> str:
-    """A hash of what decides a trial's score beside the parameters: the rest of params.yaml, the code, the source."""
+    """A hash of what decides a trial's score beside the parameters: the rest of params.yaml, the code, the data."""
     run = resolved.run(name)
     keys = {"download": run.task, "normalize": run.task, "find_lr": name, "train": name, "evaluate": name}
     listed = [dependencies.listed(stage, key) for stage, key in keys.items()]
     code = {dependencies.ROOT / file for found in listed for file in found.code}
-    settings = [carried_out(resolved, name), repr(resolved.task(run.task)), resolved.seed, resolved.precision, swept]
+    data = checksums.check(paths.features(run.task), below=False)
+    settings = [carried_out(resolved, name), data, resolved.seed, resolved.precision, swept]
     return checkpoint.fingerprint(settings, dependencies.ROOT, code)
 
 
