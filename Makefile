@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help check setup repro test soak lint bench bench-gpu ablate compare watch demo lock clean
+.PHONY: help check setup repro test soak lint bench bench-gpu ablate sweep compare watch demo lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-gpu: setup ## what one GPU makes of it, in ten minutes: writes benchmarks/
 ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=1]: compare the values of ablations.yaml, as a table in metrics/
 	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") --jobs $(or $(JOBS),1)
 
+sweep: setup $(VENV)/.sweep-installed-from-lock ## RUN=pblstm [TRIALS=30] [JOBS=1]: search its space in sweeps.yaml, bad trials stopped early
+	@python -m stages.sweep "$(RUN)" --trials $(or $(TRIALS),30) --jobs $(or $(JOBS),1)
+
 compare: setup ## data/experiments/index.html: DVC's experiments laid over one another
 	@python -m stages.compare
 
@@ -75,9 +78,9 @@ demo: setup $(VENV)/.demo-installed-from-lock ## [PORT=7860]: a web page of this
 	python -m stages.demo $(if $(PORT),--port $(PORT))
 
 # --no-deps: the lock has all that requirements.lock lacks, and nothing that is installed may move.
-$(VENV)/.demo-installed-from-lock: requirements-demo.lock | setup
-	@echo "installing requirements-demo.lock into $(VENV): some 200 MB more, under a minute with a fast network"
-	$(VENV)/bin/pip install --quiet --require-hashes --no-deps -r requirements-demo.lock
+$(VENV)/.%-installed-from-lock: requirements-%.lock | setup
+	@echo "installing requirements-$*.lock into $(VENV), once: under a minute with a fast network"
+	$(VENV)/bin/pip install --quiet --require-hashes --no-deps -r requirements-$*.lock
 	@touch $@
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
@@ -87,7 +90,7 @@ lock: setup ## write requirements.lock again from pyproject.toml, and the locks 
 	$(VENV)/bin/pip install --quiet uv
 	printf '%s\n' torch==2.14.1 torchvision==0.29.1 | \
 	  $(COMPILE) --extra dev --extra export --constraint - --output-file requirements.lock pyproject.toml
-	for extra in demo s3 gs ssh; do printf '%s\n' pillow tomlkit | \
+	for extra in demo sweep s3 gs ssh; do printf '%s\n' pillow tomlkit | \
 	  $(COMPILE) --extra $$extra --constraint requirements.lock --override - --output-file requirements-$$extra.lock pyproject.toml \
 	  $$(sed -nE 's/^([a-z0-9._-]+).*==.*/--no-emit-package \1/p' requirements.lock) || exit; done
 

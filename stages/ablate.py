@@ -8,13 +8,13 @@ DVC has made before of the same data, code and parameters is not made again.
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from stages.ablating import grids, queue
 from stages.ablating.grids import Value
+from stages.ablating.prepare import repro
 from stages.config.check import nearest
 from stages.core import paths
 from stages.core.columns import columns
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     values = grids.choose(options.run, options.grid)
     # What all values share is made here and once, not by every worker for itself.
     evaluates = any(value.key.startswith("evaluate") for value in values)
-    _repro(f"train@{options.run}" if evaluates else f"normalize@{run.task}")
+    repro(f"train@{options.run}" if evaluates else f"normalize@{run.task}")
     refs = queue.run(values, options.jobs)
     metric, source = part(run.kind, "training").SCORE.name, params.task(run.task).source
     rows = [row(value, refs.get(value.name), metric, source) for value in values]
@@ -58,17 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grid", metavar="NAME", help="this grid alone")
     parser.add_argument("--jobs", metavar="N", type=int, choices=range(1, 65), default=1, help="experiments at a time")
     return parser
-
-
-def _repro(target: str) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", target])
-    try:
-        failed = process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # it was interrupted too, and saves what it has
-        raise
-    if failed:
-        raise InputError(f"`dvc repro {target}`, which all values need, failed; see above")
 
 
 def row(value: Value, ref: str | None, metric: str, source: str | list[str]) -> Row:

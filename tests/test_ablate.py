@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages import ablate
-from stages.ablating import grids, queue
+from stages.ablating import grids, prepare, queue
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.data.tables import write_table
@@ -90,7 +90,7 @@ def test_dvc_puts_a_value_where_the_grid_says_and_leaves_the_rest(
     file = tmp_path / "params.yaml"
     with file.open("w") as out:
         YAML().dump({"runs": {"x": block, "y": {"a": 1}}}, out)
-    apply_overrides(file, list(grids._overrides(f"runs.x.{'.'.join(path)}", value, block)))
+    apply_overrides(file, list(grids.overrides(f"runs.x.{'.'.join(path)}", value, block)))
     assert load(file) == {"runs": {"x": wanted, "y": {"a": 1}}}
 
 
@@ -234,7 +234,7 @@ def test_a_grid_takes_the_place_of_its_old_rows_and_leaves_those_of_others(
     write_grids(pblstm={"beam": {"evaluate.dev_beam": [1, 2]}, "dropout": {"model.dropout": [0.1, 0.2]}})
     refs = {"pblstm-beam-1": commit_results("pblstm", 1.5), "pblstm-beam-2": None}
     prepared: list[str] = []
-    monkeypatch.setattr(ablate, "_repro", prepared.append)
+    monkeypatch.setattr(ablate, "repro", prepared.append)
     monkeypatch.setattr(queue, "run", lambda values, jobs: {value.name: refs[value.name] for value in values})
     old = [dataclasses.replace(ROW, grid=grid, score=7.0) for grid in ("beam", "dropout")]
     write_table(paths.ablation("pblstm"), ablations.COLUMNS, (row.cells for row in old))
@@ -289,17 +289,17 @@ def test_experiments_need_a_commit_and_somebody_to_make_it(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     with pytest.raises(InputError, match="no git repository with a commit"):
-        queue._check_git()
+        prepare.check_git()
     git("init", "-q")
     git("commit", "--allow-empty", "-qm", "x")
     git("config", "user.useConfigOnly", "true")
     with pytest.raises(InputError, match="git does not know who you are"):
-        queue._check_git()
+        prepare.check_git()
     git("config", "user.name", "a")
     git("config", "user.email", "a@b.c")
     Path("stages").mkdir()
     Path("stages/new.py").touch()
-    queue._check_git()
+    prepare.check_git()
     assert "unknown to git and so not part of the experiments (git add them): stages/new.py" in capsys.readouterr().out
 
 

@@ -43,6 +43,7 @@ ROWS = (
     ("sources",),
     ("reporting", "demonstration"),
     ("ablating",),
+    ("sweeping",),
 )
 ROOMS = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 

@@ -61,7 +61,7 @@ def test_the_environment_is_installed_with_its_hashes_asked_for() -> None:
     installs = re.findall(r"^\t.*pip install.*$", MAKEFILE, flags=re.MULTILINE)
     assert installs == [
         "\t$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock",
-        "\t$(VENV)/bin/pip install --quiet --require-hashes --no-deps -r requirements-demo.lock",
+        "\t$(VENV)/bin/pip install --quiet --require-hashes --no-deps -r requirements-$*.lock",
         "\t$(VENV)/bin/pip install --quiet uv",
     ], "only `make lock`, which writes the locks, installs without"
 

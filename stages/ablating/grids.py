@@ -77,13 +77,13 @@ def parse(run: str, grid: str, content: Any, block: Mapping[str, Any]) -> list[V
         raise InputError(f"{where}: must be one key of the run with its values, such as {{model.dropout: [0.1, 0.2]}}")
     [(key, given)] = content.items()
     if isinstance(given, list):
-        labels = [_text(value) for value in given]
+        labels = [text(value) for value in given]
         given = dict(zip(labels, given, strict=True))
         if len(given) < len(labels):
             raise InputError(f"{where}: {key} has one value twice: {', '.join(labels)}")
     if len(mapping(given, f"{where}: {key}")) < 2:
         raise InputError(f"{where}: {key} must have at least two values")
-    values = [Value(run, grid, key, label, _overrides(f"runs.{run}.{key}", value, block)) for label, value in given.items()]
+    values = [Value(run, grid, key, label, overrides(f"runs.{run}.{key}", value, block)) for label, value in given.items()]
     for value in values:
         if not re.fullmatch(r"\w+([.-]\w+)*", value.name, re.ASCII):
             signs = "letters, digits and _, and single points and hyphens between them"
@@ -91,19 +91,23 @@ def parse(run: str, grid: str, content: Any, block: Mapping[str, Any]) -> list[V
     return values
 
 
-def _overrides(path: str, value: Any, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """What -S takes (Hydra's grammar) to put `value` at `path`. A block is laid over an old one; here it replaces it."""
+def overrides(path: str, value: Any, block: Mapping[str, Any]) -> tuple[str, ...]:
+    """What -S takes (Hydra's grammar) to put `value` at `path`. A block is laid over an old one; here it replaces it.
+
+    path: of a key of the run, whose block is `block`, or a top-level one.
+    """
     old: Any = block
     for name in path.split(".")[2:]:
         old = old.get(name) if isinstance(old, Mapping) else None
     if isinstance(old, Mapping) and isinstance(value, Mapping):
-        return f"~{path}", f"+{path}={_text(value)}"
-    return (f"{'++' if old is None else ''}{path}={_text(value)}",)
+        return f"~{path}", f"+{path}={text(value)}"
+    return (f"{'++' if old is None else ''}{path}={text(value)}",)
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A value in Hydra's grammar."""
     if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{_text(item)}' for key, item in value.items())}}}"
+        return f"{{{','.join(f'{key}:{text(item)}' for key, item in value.items())}}}"
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
@@ -111,11 +115,12 @@ def _idle(values: Sequence[Value], params: Mapping[str, Any]) -> str | None:
     """Why two values would be one and the same run, in a sentence, or None. Raises InputError where a value cannot be."""
     seen, hiding = dict[str, str](), list[str]()
     for value in values:
-        resolved = apply(value, params)
-        run = resolved.run(value.run)
+        try:
+            resolved = apply(value.run, value.overrides, params)
+        except InputError as error:
+            raise InputError(f"{GRIDS}: {value.run}.{value.grid}: the value {value.label}: {error}") from error
         hiding += [f"runs.{value.run}.{item}" for item in resolved.hidden[value.run] if item.key.startswith(value.key)]
-        optimizer = dataclasses.replace(run.optimizer, lr=resolved.lr or run.optimizer.lr)
-        content = repr(dataclasses.replace(run, optimizer=optimizer, sample={}))
+        content = carried_out(resolved, value.run)
         if content in seen:
             why = hiding[0] if hiding else "something else in params.yaml decides it"
             return f"{GRIDS}: {value.run}.{value.grid}: {seen[content]} and {value.label} would be the same run: {why}"
@@ -123,18 +128,28 @@ def _idle(values: Sequence[Value], params: Mapping[str, Any]) -> str | None:
     return None
 
 
-def apply(value: Value, params: Mapping[str, Any]) -> Params:
-    """The run and its task as `dvc exp run` would have them, checked. params: what params.yaml holds now."""
+def carried_out(params: Params, name: str) -> str:
+    """All settings of a run, as a text to compare."""
+    run = params.run(name)
+    optimizer = dataclasses.replace(run.optimizer, lr=params.lr or run.optimizer.lr)
+    return repr(dataclasses.replace(run, optimizer=optimizer, sample={}))
+
+
+def apply(run: str, changes: Sequence[str], params: Mapping[str, Any]) -> Params:
+    """The run and its task as `dvc exp run` would have them, checked. params: what params.yaml holds now.
+
+    changes: what -S takes. Raises InputError: params.yaml may not have them.
+    """
     from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides
 
-    block = params["runs"][value.run]
-    alone = {"tasks": {block["task"]: params["tasks"][block["task"]]}, "runs": {value.run: block}, "reached_before": {}}
+    block = params["runs"][run]
+    alone = {"tasks": {block["task"]: params["tasks"][block["task"]]}, "runs": {run: block}, "reached_before": {}}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / paths.PARAMS.name
         YAML().dump({**params, **alone}, file)
         try:
-            apply_overrides(file, list(value.overrides))
-            return load_params(file)
-        except (DvcException, InputError) as error:
-            raise InputError(f"{GRIDS}: {value.run}.{value.grid}: the value {value.label}: {error}") from error
+            apply_overrides(file, list(changes))
+        except DvcException as error:
+            raise InputError(str(error)) from error
+        return load_params(file)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.ablating.grids import Value
+from stages.ablating.prepare import check_git
 from stages.core.errors import InputError
 from stages.reporting.environment import git
 
@@ -38,17 +39,8 @@ def run(values: Sequence[Value], jobs: int) -> dict[str, str | None]:
 
     Raises InputError: git or DVC refuses.
     """
-    _check_git()
+    check_git()
     return {task.name: task.ref for task in _wait(_put(values), jobs)}
-
-
-def _check_git() -> None:
-    if git("rev-parse", "--verify", "HEAD") is None:
-        raise InputError("experiments are commits, and this is no git repository with a commit: git init, add and commit")
-    if git("var", "GIT_COMMITTER_IDENT") is None:
-        raise InputError("git does not know who you are: git config user.name '…' and git config user.email '…'")
-    if new := git("ls-files", "--others", "--exclude-standard", "stages"):
-        print(f"unknown to git and so not part of the experiments (git add them): {', '.join(new.splitlines())}")
 
 
 def _put(values: Sequence[Value]) -> list[str]:

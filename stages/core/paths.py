@@ -105,6 +105,11 @@ def ablation(run: str) -> Path:
     return Path("metrics") / run / "ablation.csv"
 
 
+def sweep(run: str) -> Path:
+    """Pictures of `make sweep`; no stage's output."""
+    return Path("metrics") / run / "sweep"
+
+
 def root() -> Path:
     """The original repository: in `dvc exp run --temp` and in the queue a stage runs in a copy of it."""
     return Path(os.environ.get("DVC_ROOT", "."))

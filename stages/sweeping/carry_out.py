@@ -1,0 +1,159 @@
+"""A trial: `dvc exp run` in a clone of the project, watched while it trains, and stopped where others were better."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from stages.config.schema import readable
+from stages.core import paths
+from stages.core.locks import locked
+from stages.reporting.collect import Curve, curves
+from stages.sweeping import clone
+from stages.sweeping.clone import Snapshot
+from stages.sweeping.record import WAIT, Sweep
+
+POLL_SECONDS = 1.0
+GRACE_SECONDS = 60.0  # for a training to save its state and for DVC to end
+
+
+def work(sweep: Sweep, score: str, snapshot: Snapshot, most: int, stop: Event) -> None:
+    """Carry out trials until the sweep has `most` of them, or `stop` is set. Prints what happens.
+
+    score: the name of the task's. Raises InputError where no trial can be carried out.
+    """
+    while not stop.is_set():
+        with sweep.taken(most) as trial:
+            if trial is None:
+                return
+            told = _carry_out(sweep, trial, score, snapshot, stop)
+            print(f"trial {trial.number}: {told}", flush=True)
+
+
+def _carry_out(sweep: Sweep, trial: optuna.Trial, score: str, snapshot: Snapshot, stop: Event) -> str:
+    """What became of the trial, which the record says, too."""
+    run, name = sweep.space.run, sweep.name(trial.number)
+    values = {parameter.path: parameter.suggest(trial) for parameter in sweep.space.parameters}
+    began = trial.user_attrs.get("began", trial.number)
+    again = f" (trial {began} again)" if began != trial.number else ""
+    shown = ", ".join(f"{path.rpartition('.')[2]} {readable(value)}" for path, value in values.items())
+    print(f"trial {trial.number}: {shown}{again}", flush=True)
+    folder, log = sweep.folder / str(trial.number), sweep.folder / f"{trial.number}.out"
+    state = sweep.folder / f"{began}.state"
+    try:
+        with locked(sweep.folder / "clone.lock", WAIT):
+            shutil.rmtree(folder, ignore_errors=True)
+            clone.make(folder, run, snapshot)
+        state.mkdir(exist_ok=True)
+        ended = _watch(_start(folder, state, log, name, sweep, values), trial, score, folder / paths.history(run), stop)
+        if ended is None:
+            log.unlink()
+            sweep.lose(trial)
+            return "interrupted; the same command continues it"
+        if ended == TrialState.PRUNED:
+            log.unlink()
+            sweep.study.tell(trial, state=TrialState.PRUNED)
+            epoch, value = max(sweep.study.trials[trial.number].intermediate_values.items())
+            told = f"stopped after epoch {epoch}, {score} {value:.4f}"
+        elif ended == TrialState.FAIL:
+            trial.set_user_attr("error", error := _error(log))
+            sweep.study.tell(trial, state=TrialState.FAIL)
+            told = f"failed: {error}; {log} says more"
+        else:
+            log.unlink()
+            value = json.loads((folder / paths.evaluation(run)).read_text())["dev"][score]
+            clone.fetch(folder, snapshot.ref(name))
+            sweep.study.tell(trial, value)
+            told = f"{score} {value:.4f}"
+        shutil.rmtree(state)
+        return told
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(
+    folder: Path, state: Path, log: Path, name: str, sweep: Sweep, values: Mapping[str, Any]
+) -> subprocess.Popen[bytes]:
+    changes = [word for change in sweep.space.changes(values) for word in ("-S", change)]
+    dvc = [sys.executable, "-m", "stages.sweeping.child", "exp", "run", "-n", name]
+    private = {
+        "DVC_ROOT": str(paths.root().resolve()),
+        "DVC_SITE_CACHE_DIR": str((folder / ".dvc/tmp/site").resolve()),
+        "RESUME_DIR": str(state.resolve()),
+    }
+    with log.open("w") as output:
+        return subprocess.Popen(
+            [*dvc, *changes, f"evaluate@{sweep.space.run}"],
+            cwd=folder,
+            env=os.environ | private,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _watch(
+    process: subprocess.Popen[bytes], trial: optuna.Trial, score: str, history: Path, stop: Event
+) -> TrialState | None:
+    """How the trial ended: COMPLETE, PRUNED or FAIL; None if `stop` was set meanwhile."""
+    told = set[int]()
+    try:
+        while process.poll() is None:
+            if stop.wait(POLL_SECONDS):
+                return None
+            if _report(trial, _scores(history, score), told):
+                return TrialState.PRUNED
+    finally:
+        _end(process)
+    if process.returncode:
+        return TrialState.FAIL
+    _report(trial, _scores(history, score), told)
+    return TrialState.COMPLETE
+
+
+def _report(trial: optuna.Trial, scores: Curve, told: set[int]) -> bool:
+    """Tell Optuna the epochs that are not in `told`, and put them there. Whether one of them was too bad to go on."""
+    is_bad = False
+    for epoch, value in scores:
+        if epoch not in told:
+            told.add(epoch)
+            trial.report(math.nan if value is None else value, epoch)
+            is_bad |= trial.should_prune()
+    return is_bad
+
+
+def _scores(history: Path, score: str) -> Curve:
+    """The dev scores of the epochs so far."""
+    try:
+        return curves(history).get(score, {}).get("dev", [])
+    except FileNotFoundError:  # DVC removes the last training's when this one begins
+        return []
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt the trial, if it runs, and wait for it."""
+    assert process.stdin
+    process.stdin.close()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _error(log: Path) -> str:
+    """The sentence with which a trial failed."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    told = [line for line in lines if line.lower().startswith("error: ")]
+    return (told[:1] or lines[-1:] or ["DVC said nothing"])[0].removeprefix("error: ")
