@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help check setup repro test soak lint bench bench-gpu ablate sweep compare watch demo lock clean
+.PHONY: help check setup repro test soak lint bench bench-gpu ablate seeds sweep compare watch demo lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,8 +62,11 @@ bench: setup ## the benchmarks: each claim about speed, measured side by side; w
 bench-gpu: setup ## what one GPU makes of it, in ten minutes: writes benchmarks/results/speed/<device>.json
 	python -m benchmarks.gpu
 
-ablate: setup ## RUN=pblstm [GRID=beam] [JOBS=1]: compare the values of ablations.yaml, as a table in metrics/
-	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") --jobs $(or $(JOBS),1)
+ablate: setup ## RUN=pblstm [GRID=beam] [SEEDS="1 2 3"] [JOBS=1]: compare the values of ablations.yaml, as a table in metrics/
+	@python -m stages.ablate "$(RUN)" $(if $(GRID),--grid "$(GRID)") $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),1)
+
+seeds: setup ## RUN=pblstm [SEEDS="1 2 3"] [JOBS=1]: how much a run's scores depend on the seed, as a table in metrics/
+	@python -m stages.seeds "$(RUN)" $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),1)
 
 sweep: setup $(VENV)/.sweep-installed-from-lock ## RUN=pblstm [TRIALS=30] [JOBS=1]: search its space in sweeps.yaml, bad trials stopped early
 	@python -m stages.sweep "$(RUN)" --trials $(or $(TRIALS),30) --jobs $(or $(JOBS),1)

@@ -6,15 +6,15 @@ DVC has made before of the same data, code and parameters is not made again.
 """
 
 import argparse
+import dataclasses
 import json
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from stages.ablating import grids, queue
+from stages.ablating import grids, queue, spread
 from stages.ablating.grids import Value
-from stages.ablating.prepare import repro
+from stages.ablating.spread import Seeds
 from stages.config.check import nearest
 from stages.core import paths
 from stages.core.columns import columns
@@ -22,7 +22,6 @@ from stages.core.errors import InputError
 from stages.data.tables import write_table
 from stages.reporting import ablations
 from stages.reporting.ablations import Row
-from stages.reporting.environment import git
 from stages.tasks import load_params, part
 
 
@@ -31,21 +30,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, params = _parser().parse_args(arguments), load_params()
     if not options.run:
         raise InputError(f"name a run, as in `make ablate RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
-    if not str(folder := paths.root().resolve()).isascii():
-        raise InputError(f"{folder}: DVC's queue fails below a path with other letters than ASCII's; move the project")
     run = params.run(options.run)
     values = grids.choose(options.run, options.grid)
-    # What all values share is made here and once, not by every worker for itself.
     evaluates = any(value.key.startswith("evaluate") for value in values)
-    repro(f"train@{options.run}" if evaluates else f"normalize@{run.task}")
-    refs = queue.run(values, options.jobs)
-    metric, source = part(run.kind, "training").SCORE.name, params.task(run.task).source
-    rows = [row(value, refs.get(value.name), metric, source) for value in values]
+    queue.prepare(f"train@{options.run}" if evaluates and not options.seeds else f"normalize@{run.task}")
+    score, source = part(run.kind, "training").SCORE, params.task(run.task).source
+    trials = [value.with_seed(seed) for value in values for seed in options.seeds] or values
+    baseline = [grids.present(options.run, seed) for seed in options.seeds]
+    refs = queue.run([*baseline, *trials], options.jobs)
+    rows = [row(value, refs.get(value.name), score.name, source) for value in trials]
+    present = [row(value, refs.get(value.name), score.name, source) for value in baseline]
+    if options.seeds:  # each grid has the run as it is, too
+        grids_of = dict.fromkeys((item.grid, item.key) for item in rows)
+        rows = [
+            item
+            for grid, key in grids_of
+            for item in (
+                *(dataclasses.replace(item, grid=grid, key=key, value=spread.PRESENT) for item in present),
+                *(item for item in rows if item.grid == grid),
+            )
+        ]
     table = paths.ablation(options.run)
     grown = ablations.grids(ablations.read(table)) | ablations.grids(rows)
     write_table(table, ablations.COLUMNS, (item.cells for grid in grown.values() for item in grid))
     print(text(rows))
-    failed = [item.experiment for item in rows if item.score is None]
+    if options.seeds:
+        print(f"\n{spread.comparison(rows, higher_is_better=score.higher_is_better)}")
+    failed = dict.fromkeys(item.experiment for item in rows if item.score is None)
     for name in failed:
         print(f"{name} failed: `dvc queue logs {name}` shows why", file=sys.stderr)
     print(f"{table}: written; `dvc exp apply NAME` takes an experiment over")
@@ -56,18 +67,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m stages.ablate", description="A run's grids of ablations.yaml, as one table.")
     parser.add_argument("run", metavar="RUN", help="its name in params.yaml and ablations.yaml")
     parser.add_argument("--grid", metavar="NAME", help="this grid alone")
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, nargs="+", action=Seeds, default=[], help="each value with each of them"
+    )
     parser.add_argument("--jobs", metavar="N", type=int, choices=range(1, 65), default=1, help="experiments at a time")
     return parser
 
 
 def row(value: Value, ref: str | None, metric: str, source: str | list[str]) -> Row:
     """What an experiment came to, read from its commit. ref: None if it failed. metric: the task's score."""
-    found: dict[str, dict[str, Any]] = {"evaluate": {}, "lr": {}}
-    for name in found if ref else ():
-        content = git("show", f"{ref}:metrics/{value.run}/{name}.json")
-        assert content is not None, f"{ref} has no metrics/{value.run}/{name}.json"
-        found[name] = json.loads(content)
-    weights = found["evaluate"].get("weights_sha256", "")
+    evaluation = queue.made(ref, paths.evaluation(value.run)) if ref else {}
+    weights = evaluation.get("weights_sha256", "")
     timing = json.loads(file.read_text()) if ref and (file := paths.timing(weights)).is_file() else {}
     return Row(
         grid=value.grid,
@@ -75,8 +85,8 @@ def row(value: Value, ref: str | None, metric: str, source: str | list[str]) -> 
         value=value.label,
         source=source if isinstance(source, str) else "; ".join(source),
         metric=metric,
-        score=found["evaluate"].get("dev", {}).get(metric),
-        lr=found["lr"].get("lr"),
+        score=evaluation.get("dev", {}).get(metric),
+        lr=queue.made(ref, paths.lr(value.run))["lr"] if ref else None,
         epochs=timing.get("epochs"),
         seconds=timing.get("train_seconds"),
         weights=weights[:12],

@@ -16,7 +16,7 @@ def main(task: str) -> None:
     with paths.output(paths.raw(task)) as out:
         out.mkdir()
         settings = params.task(task)
-        fetch(task, settings, params.seed, out)
+        fetch(task, settings, params.data_seed, out)
         for file in sorted(out.iterdir()):
             sevenzip.repack(file, out, max_bytes=int(settings.max_unpacked_gb * 1e9))
     for file in sorted(paths.raw(task).iterdir()):

@@ -12,7 +12,7 @@ def main(task: str) -> None:
     archives = archive.open_all(paths.raw(task), int(settings.max_unpacked_gb * 1e9))
     with paths.output(paths.features(task)) as out:
         out.mkdir()
-        stats = part(settings.kind, "raw").pack(archives, out, settings, params.seed)
+        stats = part(settings.kind, "raw").pack(archives, out, settings, params.data_seed)
         checksums.write(out)
     for line in understood.lines(stats):
         print(line)

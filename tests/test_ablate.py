@@ -234,7 +234,7 @@ def test_a_grid_takes_the_place_of_its_old_rows_and_leaves_those_of_others(
     write_grids(pblstm={"beam": {"evaluate.dev_beam": [1, 2]}, "dropout": {"model.dropout": [0.1, 0.2]}})
     refs = {"pblstm-beam-1": commit_results("pblstm", 1.5), "pblstm-beam-2": None}
     prepared: list[str] = []
-    monkeypatch.setattr(ablate, "repro", prepared.append)
+    monkeypatch.setattr(queue, "prepare", prepared.append)
     monkeypatch.setattr(queue, "run", lambda values, jobs: {value.name: refs[value.name] for value in values})
     old = [dataclasses.replace(ROW, grid=grid, score=7.0) for grid in ("beam", "dropout")]
     write_table(paths.ablation("pblstm"), ablations.COLUMNS, (row.cells for row in old))

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ruamel.yaml import YAML
 
@@ -23,23 +23,33 @@ GRIDS = Path("ablations.yaml")
 
 @dataclass(frozen=True)
 class Value:
-    """One value of a grid. key: within the run's block; overrides: what -S takes."""
+    """One value of a grid. key: within the run's block; overrides: what -S takes; seed: None for that of params.yaml."""
 
     run: str
     grid: str
     key: str
     label: str
     overrides: tuple[str, ...]
+    seed: int | None = None
 
     @property
     def name(self) -> str:
         """Of its experiment."""
-        return f"{self.run}-{self.grid}-{self.label}"
+        return f"{self.run}-{self.grid}-{self.label}" + ("" if self.seed is None else f"-seed-{self.seed}")
 
     @property
     def arguments(self) -> list[str]:
         """Of `dvc exp run`."""
-        return [*(word for override in self.overrides for word in ("-S", override)), f"evaluate@{self.run}"]
+        overrides = self.overrides if self.seed is None else (*self.overrides, f"seed={self.seed}")
+        return [*(word for override in overrides for word in ("-S", override)), f"evaluate@{self.run}"]
+
+    def with_seed(self, seed: int) -> Self:
+        return dataclasses.replace(self, seed=seed)
+
+
+def present(run: str, seed: int) -> Value:
+    """The run as params.yaml has it, but for the seed."""
+    return Value(run, "seed", "seed", str(seed), (f"seed={seed}",))
 
 
 def choose(run: str, grid: str | None = None) -> list[Value]:

@@ -13,10 +13,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stages.ablating.grids import Value
-from stages.ablating.prepare import check_git
+from stages.ablating.prepare import check_git, repro
+from stages.core import paths
 from stages.core.errors import InputError
 from stages.reporting.environment import git
 
@@ -32,6 +33,23 @@ class Task(NamedTuple):
     state: str
     ref: str | None
     base: str | None = None
+
+
+def prepare(target: str) -> None:
+    """`dvc repro` of what all values share, so that it is made once and not by every worker for itself.
+
+    Raises InputError: it fails, or the project's folder has a path that DVC's queue cannot have.
+    """
+    if not str(folder := paths.root().resolve()).isascii():
+        raise InputError(f"{folder}: DVC's queue fails below a path with other letters than ASCII's; move the project")
+    repro(target)
+
+
+def made(ref: str, file: Path) -> dict[str, Any]:
+    """A JSON file as an experiment committed it."""
+    content = git("show", f"{ref}:{file.as_posix()}")
+    assert content is not None, f"{ref} has no {file}"
+    return json.loads(content)
 
 
 def run(values: Sequence[Value], jobs: int) -> dict[str, str | None]:

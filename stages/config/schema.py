@@ -287,7 +287,8 @@ class Params:
     lr: PositiveFloat | None
     epochs: Epochs | None
     batch_size: PositiveInt | None
-    seed: Annotated[int, NotNegative]
+    seed: Annotated[int, NotNegative]  # of training
+    data_seed: Annotated[int, NotNegative]  # of the drawn sample, and of dev splits where the data have none
     launcher: str
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp16"]

@@ -110,6 +110,11 @@ def sweep(run: str) -> Path:
     return Path("metrics") / run / "sweep"
 
 
+def seeds(run: str) -> Path:
+    """What `make seeds` wrote; no stage's output."""
+    return Path("metrics") / run / "seeds.json"
+
+
 def root() -> Path:
     """The original repository: in `dvc exp run --temp` and in the queue a stage runs in a copy of it."""
     return Path(os.environ.get("DVC_ROOT", "."))

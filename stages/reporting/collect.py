@@ -49,6 +49,7 @@ class Results:
     pictures: list[Path]
     aligned: str | None  # the worst utterances, as text
     audio: list[Path]  # of these, in the same order, as many as there are
+    seeds: dict[str, Any] | None  # what `make seeds` found
     grids: dict[str, list[ablations.Row]]  # what `make ablate` compared
 
 
@@ -89,6 +90,7 @@ def _results(name: str, params: Params) -> Results:
         pictures=pictures,
         aligned=aligned.read_text(encoding="utf-8") if aligned.is_file() else None,
         audio=sorted(file for file in aligned.with_name("audio").glob("[0-9][0-9]-*") if file.suffix in AUDIO),
+        seeds=_read_json(paths.seeds(name)),
         grids=ablations.grids(ablations.read(paths.ablation(name))),
     )
 

@@ -1,0 +1,85 @@
+"""How far scores of several seeds lie apart, and whether one setting's differ from another's by more than chance."""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from stages.core.columns import columns
+from stages.reporting.ablations import Row
+
+PRESENT = "as it is"  # the value's name of the run as params.yaml has it
+ALPHA = 0.05  # of all comparisons of a grid together
+
+
+class Seeds(argparse.Action):
+    """The seeds of a command: at least two, each once, none negative."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        if len(set(values)) < max(len(values), 2) or min(values) < 0:
+            parser.error(f"{option}: must be two or more different seeds from 0 on, as in 1 2 3, not how many there are")
+        namespace.seeds = values
+
+
+class Spread(NamedTuple):
+    """Of n values; sd: the sample standard deviation, with n - 1."""
+
+    mean: float
+    sd: float
+    n: int
+    min: float
+    max: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Of two values or more."""
+    return Spread(statistics.fmean(values), statistics.stdev(values), len(values), min(values), max(values))
+
+
+def paired_p(values: Sequence[float], others: Sequence[float]) -> float | None:
+    """The two-sided p value of Student's t-test of paired values: by chance a mean difference is as large so often.
+
+    None where all differences are equal: they say nothing about how much differences vary.
+    """
+    from scipy.stats import ttest_rel
+
+    if len({round(value - other, 12) for value, other in zip(values, others, strict=True)}) == 1:
+        return None
+    return float(ttest_rel(values, others).pvalue)
+
+
+def comparison(rows: Sequence[Row], *, higher_is_better: bool) -> str:
+    """For each grid a line for each value: mean, sd and, against the run as it is, difference, p value, what follows.
+
+    rows: of each grid PRESENT and the values, a row for each seed, seeds in the same order. A seed that failed is left out
+    of a comparison on both sides. With k values compared, a difference counts where p is at most ALPHA / k (Bonferroni).
+    """
+    lines = [["value", rows[0].metric, "sd", "n", "difference", "p", ""]]
+    for grid in dict.fromkeys(row.grid for row in rows):
+        scores: dict[str, list[float | None]] = {}
+        for row in rows:
+            if row.grid == grid:
+                scores.setdefault(row.value, []).append(row.score)
+        for value, found in scores.items():
+            pairs = [
+                (score, other) for score, other in zip(found, scores[PRESENT], strict=True) if None not in (score, other)
+            ]
+            lines.append([f"{grid} {value}", *_cells(pairs, value == PRESENT, ALPHA / (len(scores) - 1), higher_is_better)])
+    return columns(lines)
+
+
+def _cells(pairs: Sequence[Any], is_present: bool, alpha: float, higher_is_better: bool) -> list[str]:
+    if len(pairs) < 2:
+        return ["", "", str(len(pairs)), "", "", "too few came to a score"]
+    values, others = zip(*pairs, strict=True)
+    mean, sd, n, _, _ = spread(values)
+    cells = [f"{mean:.4f}", f"{sd:.4f}", str(n)]
+    if is_present:
+        return [*cells, "", "", ""]
+    difference = mean - statistics.fmean(others)
+    if values == others:
+        return [*cells, "0", "", "the same numbers"]
+    if (p := paired_p(values, others)) is None:
+        return [*cells, f"{difference:+.4f}", "", "no test: the difference is equal for every seed"]
+    verdict = "better" if (difference > 0) == higher_is_better else "worse"
+    return [*cells, f"{difference:+.4f}", f"{p:.3f}", verdict if p <= alpha else "not distinguishable"]
