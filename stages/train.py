@@ -1,4 +1,4 @@
-"""Stage `train`: models/<run>/ holds best.pt, last.pt and summary.txt; metrics/<run>/train/ each epoch's metrics.
+"""Stage `train`: models/<run>/ holds last.pt, best.pt, ema.pt, mean.pt, summary.txt; metrics/<run>/train/ its epochs.
 
 With `launcher: torchrun …` this is every one of its processes.
 """
@@ -78,7 +78,7 @@ def _train(
     if resume:
         _save(name, state, settings)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
-        for weights in (state.weights, state.best.weights if state.best else state.weights):
+        for weights in (state.weights, *state.averages.values(), *([state.best.weights] if state.best else [])):
             file = paths.timing(checkpoint.weights_hash(weights))
             write_timing(file, state.seconds, batches.num_items, compute, state.compile_seconds)
         try:
@@ -90,9 +90,10 @@ def _train(
 
 
 def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
-    """Write last.pt, and best.pt if an epoch was finished."""
+    """Write last.pt, a file for each average, and best.pt if an epoch was finished."""
     settings = settings | {"history": state.history}
-    checkpoint.save(paths.model(name) / "last.pt", settings | {"epoch": len(state.history), "weights": state.weights})
+    for kind, weights in {"last": state.weights, **state.averages}.items():
+        checkpoint.save(paths.model(name) / f"{kind}.pt", settings | {"epoch": len(state.history), "weights": weights})
     if state.best is not None:
         checkpoint.save(paths.model(name) / "best.pt", settings | vars(state.best))
 

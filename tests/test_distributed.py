@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from stages import download, find_lr, normalize, train
+from stages import download, find_lr, normalize, predict, train
 from stages.compute import distributed
 from stages.compute.batch_norm import SharedBatchNorm2d
 from stages.core import paths
 from stages.data import checkpoint
+from stages.tasks import load_params
 from tests.conftest import ROOT, Project
 
 
@@ -35,7 +36,8 @@ SETTINGS: dict[str, Any] = {
     "runs__custom_resnet__model": {"name": "custom_resnet", "width": 2, "dropout": 0.0},
     "runs__custom_resnet__optimizer": plain(1e-4),
     "runs__custom_resnet__sample": {"epochs": 2, "batch_size": 16},
-    "runs__custom_resnet__train__ema": 0.9,
+    "runs__custom_resnet__train": {"ema": 0.9, "mean": 2},
+    "runs__custom_resnet__evaluate__weights": "mean",
     "runs__resnet50__sample": {
         "model": {"width": 2},
         "optimizer": plain(0.01),
@@ -57,8 +59,8 @@ def torchrun(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
 
 
 def outcome(run: str) -> tuple[dict[str, torch.Tensor], dict[str, np.ndarray], Path]:
-    """Last weights, and every column of the history."""
-    weights = torch.load(f"models/{run}/last.pt", weights_only=True)["weights"]
+    """The weights that `evaluate` takes, and every column of the history."""
+    weights = torch.load(predict.weights_file(run, load_params().run(run)), weights_only=True)["weights"]
     tables = {
         str(file): np.loadtxt(file, skiprows=1, ndmin=2)[:, 1] for file in Path(f"metrics/{run}/train/plots").rglob("*.tsv")
     }

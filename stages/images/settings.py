@@ -18,6 +18,7 @@ from stages.config.schema import (
     Network,
     ShiftScaleRotate,
     TaskSettings,
+    Weights,
 )
 
 
@@ -94,7 +95,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Evaluate:
-    weights: Literal["best", "last"]
+    weights: Weights
     flip_average: bool = False  # average the class probabilities of each image and its mirror image
 
 
