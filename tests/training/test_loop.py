@@ -55,7 +55,7 @@ RUN = Run(
     augment=AUGMENT,
     loss=Loss(),
     train=Training(),
-    evaluate=Evaluate(weights="last", flip_average=False),
+    evaluate=Evaluate(weights="last"),
     sample={},
 )
 RANGE = RangeTest(steps=30, start=1e-5, end=1.0)
