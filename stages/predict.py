@@ -2,7 +2,7 @@
 
 The network, its settings and the statistics are the checkpoint's, whatever has become of params.yaml and the data since.
 params.yaml decides what it decides in `evaluate`, so that both say the same of the same item: the run's `evaluate` block
-(which weights, mirror images, the beam), device, precision.
+(which weights, views, the beam), device, precision.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Stage `train`: models/<run>/ holds the best and last weights and a summary; metrics/<run>/train/ each epoch's metrics.
+"""Stage `train`: models/<run>/ holds last, best, ema and mean weights and a summary; metrics/<run>/train/ its epochs.
 
 With `launcher: torchrun …` this is every one of its processes.
 """
@@ -78,7 +78,7 @@ def _train(
     if resume:
         _save(name, state, settings)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
-        for weights in (state.weights, state.best.weights if state.best else state.weights):
+        for weights in (state.weights, *state.averages.values(), *([state.best.weights] if state.best else [])):
             file = paths.timing(checkpoint.weights_hash(weights))
             write_timing(file, state.seconds, batches.num_items, compute, state.compile_seconds)
         try:
@@ -90,12 +90,12 @@ def _train(
 
 
 def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
-    """Write last.safetensors, and best.safetensors if an epoch was finished."""
+    """Write the last weights, those of each average, and the best if an epoch was finished."""
     settings = settings | {"history": state.history}
-    last, best = paths.weights(name, "last"), paths.weights(name, "best")
-    checkpoint.save(last, settings | {"epoch": len(state.history), "weights": state.weights})
+    for kind, weights in {"last": state.weights, **state.averages}.items():
+        checkpoint.save(paths.weights(name, kind), settings | {"epoch": len(state.history), "weights": weights})
     if state.best is not None:
-        checkpoint.save(best, settings | vars(state.best))
+        checkpoint.save(paths.weights(name, "best"), settings | vars(state.best))
 
 
 def _fingerprint(name: str, settings: dict[str, Any], asked: list[Any]) -> str:

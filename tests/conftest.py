@@ -80,7 +80,7 @@ TRAINED = {"custom_resnet": ("cifar10", 1e-3), "resnet50": ("faces", 1e-3), "bil
 SMALL = {
     "tasks__cifar10__sample": {"train": 60, "test": 5},
     "runs__custom_resnet__sample": {"model": {"width": 2}, "epochs": 1, "batch_size": 30},
-    "runs__custom_resnet__evaluate__flip_average": True,
+    "runs__custom_resnet__evaluate__views": ["plain", "flip"],
     "tasks__faces__sample": {"identities": 4, "train": 4, "dev": 2, "test": 2, "known": 4, "unknown": 6},
     "runs__resnet50__sample": {"model": {"width": 2}, "epochs": 1, "batch_size": 8},
     "tasks__speech__sample": {"train": 8, "dev": 4, "test": 4},

@@ -14,11 +14,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from stages import download, find_lr, normalize, train
+from stages import download, find_lr, normalize, predict, train
 from stages.compute import distributed
 from stages.compute.batch_norm import SharedBatchNorm2d
 from stages.core import paths
 from stages.data import checkpoint
+from stages.tasks import load_params
 from tests.conftest import ROOT, Project
 
 
@@ -36,7 +37,8 @@ SETTINGS: dict[str, Any] = {
     "runs__custom_resnet__model": {"name": "custom_resnet", "width": 2, "dropout": 0.0},
     "runs__custom_resnet__optimizer": plain(1e-4),
     "runs__custom_resnet__sample": {"epochs": 2, "batch_size": 16},
-    "runs__custom_resnet__train__ema": 0.9,
+    "runs__custom_resnet__train": {"ema": 0.9, "mean": 2},
+    "runs__custom_resnet__evaluate__weights": "mean",
     "runs__resnet50__sample": {
         "model": {"width": 2},
         "optimizer": plain(0.01),
@@ -58,8 +60,8 @@ def torchrun(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
 
 
 def outcome(run: str) -> tuple[dict[str, torch.Tensor], dict[str, np.ndarray], Path]:
-    """Last weights, and every column of the history."""
-    weights = safetensors.torch.load_file(f"models/{run}/last.safetensors")
+    """The weights that `evaluate` takes, and every column of the history."""
+    weights = safetensors.torch.load_file(predict.weights_file(run, load_params().run(run)))
     tables = {
         str(file): np.loadtxt(file, skiprows=1, ndmin=2)[:, 1] for file in Path(f"metrics/{run}/train/plots").rglob("*.tsv")
     }

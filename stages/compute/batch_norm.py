@@ -61,10 +61,11 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        assert self.momentum is not None
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
         self.num_batches_tracked.add_(1)
+        # Without a momentum, as `update_bn` wants it, the mean over the batches.
+        share = self.num_batches_tracked.reciprocal() if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
 
 
 class SharedBatchNorm2d(SharedBatchNorm):

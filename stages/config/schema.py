@@ -124,10 +124,19 @@ class EarlyStopping:
 class Training:
     """What a training can do besides; nothing by default."""
 
-    ema: Annotated[float, InsideUnit] | None = None  # decay of an exponential moving average of the weights
+    ema: Annotated[float, InsideUnit] | None = None  # decay of an exponential average of the weights, for weights: ema
+    mean: PositiveInt | None = None  # of the weights after so many last epochs, at most all, for weights: mean
     clip_norm: PositiveFloat | None = None  # the largest norm of all gradients together
     early_stopping: EarlyStopping | None = None
     accumulate: PositiveInt = 1  # parts in which a batch goes through the network, where the whole does not fit the memory
+
+    def __post_init__(self) -> None:
+        if self.mean is not None and self.early_stopping is not None:
+            raise ValueError("mean: is of the last epochs, which early_stopping does not know beforehand; leave one out")
+
+
+# Those of the epoch with the best dev score; after the last epoch the network's own, or what train.ema or train.mean keeps.
+Weights = Literal["best", "last", "ema", "mean"]
 
 
 Loading = Literal["auto", "device", "workers"]  # of images
@@ -265,6 +274,9 @@ class Run:
         if isinstance(self.schedule, OneCycle) and self.schedule.peak_epoch >= self.epochs:
             peak = f"schedule.peak_epoch: must be below the run's {self.epochs} epochs"
             raise ValueError(f"{peak}, but is {self.schedule.peak_epoch:g}")
+        weights = self.evaluate.weights
+        if weights in ("ema", "mean") and getattr(self.train, weights) is None:
+            raise ValueError(f"evaluate.weights: {weights} needs train.{weights}, without which training keeps none")
 
     def with_epochs(self, epochs: int) -> Self:
         """The run with another number of epochs; the rate of a one-cycle schedule peaks in proportion."""

@@ -54,7 +54,7 @@ def model(run: str) -> Path:
 
 
 def weights(run: str, which: str) -> Path:
-    """which: "best" or "last"."""
+    """which: best, last, ema or mean."""
     return model(run) / f"{which}.safetensors"
 
 

@@ -131,7 +131,9 @@ def _data(card: Card) -> Iterator[str]:
 
 def _training(card: Card) -> Iterator[str]:
     saved = card.saved
-    yield f"The weights are those of epoch {saved['epoch']} of {len(saved['history'])}."
+    kind = card.evaluate["weights"]
+    whose = f"their average `{kind}` after" if kind in ("ema", "mean") else "those of"
+    yield f"The weights are {whose} epoch {saved['epoch']} of {len(saved['history'])}."
     if card.timing is not None:
         yield _table(("environment", ""), [(name, _text(value)) for name, value in card.timing.items()])
     settings = {"lr": saved["lr"], "seed": saved["seed"]} | {

@@ -12,7 +12,7 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images import storage
-from stages.images.evaluation.classification import log_probabilities
+from stages.images.evaluation.classification import averaged, log_probabilities
 from stages.images.training.batches import ImageBatch, normalize
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -42,7 +42,7 @@ def predict(
 ) -> list[Classes]:
     """What each item shows."""
     model.eval()
-    log_probs = log_probabilities(model, as_batch(items, stats, compute), compute, flip_average=run.evaluate.flip_average)
+    log_probs = averaged(log_probabilities(model, as_batch(items, stats, compute), compute, run.evaluate.views))
     best = log_probs.exp().sort(descending=True, stable=True)
     answers = []
     for values, places in zip(best.values[:, :NUM_TOLD].tolist(), best.indices[:, :NUM_TOLD].tolist(), strict=True):

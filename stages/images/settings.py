@@ -1,6 +1,6 @@
 """The keys of params.yaml that tasks of image classification share. Torch-free."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from stages.config import schema
@@ -19,6 +19,7 @@ from stages.config.schema import (
     Network,
     ShiftScaleRotate,
     TaskSettings,
+    Weights,
 )
 
 
@@ -96,9 +97,27 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """The image moved by `shift` pixels, left, right, up and down: four views. What is missing at the edge is reflected."""
+
+    shift: PositiveInt
+
+
+View = Literal["plain", "flip"] | Shift  # flip: the mirror image
+
+
+@dataclass(frozen=True)
 class Evaluate:
-    weights: Literal["best", "last"]
-    flip_average: bool = False  # average the class probabilities of each image and its mirror image
+    """views: over which the class probabilities of each image are averaged."""
+
+    weights: Weights
+    views: list[View] = field(default_factory=lambda: ["plain"])
+
+    def __post_init__(self) -> None:
+        if self.views[:1] != ["plain"]:
+            raise ValueError("views: must begin with plain, the image as it is")
+        if any(view in self.views[:number] for number, view in enumerate(self.views)):
+            raise ValueError("views: has one of them twice")
 
 
 @dataclass(frozen=True)

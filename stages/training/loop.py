@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from stages.compute import batch_norm, distributed
 from stages.compute.device import Compute, seed_torch
@@ -25,7 +27,7 @@ from stages.training.protocol import Batches
 from stages.training.recorder import Recorder, Silence
 from stages.training.resume import Resume
 from stages.training.running_means import RunningMeans
-from stages.training.state import TrainState
+from stages.training.state import TrainState, copy_weights
 from stages.training.step import take_step
 
 RUNAWAY = 2.0  # an epoch has diverged if its mean loss is this many times that of the untrained network
@@ -38,6 +40,17 @@ class Diverged(InputError):
     def __init__(self, message: str, state: TrainState) -> None:
         super().__init__(message)
         self.state = state
+
+
+class Forward(nn.Module):
+    """A network that takes whole batches, as `update_bn` gives them: of sequences the lengths belong to the input."""
+
+    def __init__(self, task: ModuleType, model: nn.Module) -> None:
+        super().__init__()
+        self.task, self.model = task, model
+
+    def forward(self, batch: Any) -> Any:
+        return self.task.forward(self.model, batch)
 
 
 @dataclass
@@ -88,12 +101,19 @@ class Trainer:
                 row = {"epoch": epoch + 1.0, "lr": self.rate(state, (epoch + 1) * len(self.batches) - 1)}
                 row |= {"train/loss": train_loss, "dev/loss": dev_loss}
                 row |= {f"train/{self.task.TRAIN_METRIC}": train_metric, f"dev/{self.task.SCORE.name}": dev_score}
+                if state.mean is not None and epoch >= self.run.epochs - (self.run.train.mean or 0):
+                    state.mean.update_parameters(state.model)
                 is_best = state.best is None or self.task.SCORE.improves(dev_score, state.best.score)
                 state.finish_epoch(row, seconds, dev_score, is_best)
                 assert state.best is not None
                 self.recorder.epoch(row, state.best.score, seconds)
                 if self.resume.is_due or distributed.size() > 1:
                     self.resume.save(state.state_dict())
+        if state.mean is not None:
+            seed_torch(self.seed, self.run.epochs * len(self.batches), distributed.rank())
+            with self.compute.autocast():
+                update_bn(([batch] for batch in self.batches.epoch(self.run.epochs)), Forward(self.task, state.mean.module))
+            state.averages["mean"] = copy_weights(state.mean.module)
         return state
 
     def train_epoch(
@@ -118,8 +138,8 @@ class Trainer:
                 losses, metrics = take_step(
                     wrapped, state.optimizer, state.scaler, batch, self.task, self.run, self.compute, lr
                 )
-                if state.average is not None:
-                    state.average.update_parameters(state.model)
+                if self.run.train.ema is not None:
+                    state.average_step(self.run.train.ema)
                 means.add(losses, metrics, step)
                 if step == 0:
                     state.first_loss = distributed.mean(losses[losses > 0])  # CTC is zero where the frames are too few

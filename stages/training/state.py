@@ -17,7 +17,7 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class Best:
-    """The epoch, counted from 1, with the best dev score so far."""
+    """The epoch, counted from 1, with the best dev score so far, and the weights that have it: the average's, if kept."""
 
     epoch: int
     score: float
@@ -34,8 +34,10 @@ class TrainState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
-    average: AveragedModel | None  # exponential moving average of the weights
-    weights: Weights  # those that are evaluated, at the end of the last whole epoch
+    ema: AveragedModel | None  # exponential moving average of the weights
+    mean: AveragedModel | None  # mean of the weights at the ends of the last epochs
+    weights: Weights  # the network's, at the end of the last whole epoch
+    averages: dict[str, Weights] = field(default_factory=dict)  # then, too: `ema`, and `mean` when training has ended
     history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch
     seconds: list[float] = field(default_factory=list)  # of training, an epoch
     best: Best | None = None
@@ -49,26 +51,37 @@ class TrainState:
     @classmethod
     def start(cls, model: nn.Module, run: Run, lr: float, compute: Compute) -> Self:
         """The state before the first step."""
-        average = None
-        if run.train.ema is not None:
-            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(run.train.ema), use_buffers=True)
-            for layer in average.modules():
+        ema = None if run.train.ema is None else AveragedModel(model, use_buffers=True)
+        mean = None if run.train.mean is None else AveragedModel(model)
+        for average in (ema, mean):
+            for layer in average.modules() if average is not None else ():
                 if isinstance(layer, nn.RNNBase):
                     layer.flatten_parameters()  # cuDNN would copy the weights at every step
         optimizer = build_optimizer(run.optimizer, model, lr)
-        return cls(model, optimizer, compute.grad_scaler(model), average, copy_weights(average.module if average else model))
+        state = cls(model, optimizer, compute.grad_scaler(model), ema, mean, copy_weights(model))
+        state._keep_ema()
+        return state
+
+    def average_step(self, decay: float) -> None:
+        """Take the weights after a step into the exponential average, and batch norm's statistics with them.
+
+        After t steps the decay is at most (1 + t) / (10 + t): else the average would long be that of the beginning.
+        """
+        assert self.ema is not None
+        steps = int(self.ema.n_averaged)
+        self.ema.multi_avg_fn = get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))
+        self.ema.update_parameters(self.model)
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network with the weights to evaluate: the average, where one is kept."""
-        return self.model if self.average is None else self.average.module
+        """The network whose dev score an epoch has: the exponential average, where one is kept."""
+        return self.model if self.ema is None else self.ema.module
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` continues from; torch.save can write it."""
         modules: dict[str, Any] = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
-        if self.average is not None:
-            modules["average"] = self.average
-        plain = ("weights", "history", "seconds", "first_loss", "steps", "sums", "seconds_so_far")
+        modules |= {name: average for name in ("ema", "mean") if (average := getattr(self, name)) is not None}
+        plain = ("weights", "averages", "history", "seconds", "first_loss", "steps", "sums", "seconds_so_far")
         state = {name: module.state_dict() for name, module in modules.items()}
         state |= {name: getattr(self, name) for name in plain}
         return state | {"best": None if self.best is None else vars(self.best)}
@@ -81,7 +94,7 @@ class TrainState:
             if name == "optimizer":  # whether it is a fused one is a matter of the device
                 groups = zip(value["param_groups"], self.optimizer.param_groups, strict=True)
                 value = value | {"param_groups": [saved | {"fused": own["fused"]} for saved, own in groups]}
-            if name in ("model", "optimizer", "scaler", "average"):
+            if name in ("model", "optimizer", "scaler", "ema", "mean"):
                 getattr(self, name).load_state_dict(value)
             else:
                 setattr(self, name, value)
@@ -95,10 +108,15 @@ class TrainState:
         """Note an epoch that was trained and evaluated."""
         self.history.append(row)
         self.seconds.append(seconds)
-        self.weights = copy_weights(self.evaluated)
+        self.weights = copy_weights(self.model)
+        self._keep_ema()
         if is_best:
-            self.best = Best(len(self.history), score, self.weights)
+            self.best = Best(len(self.history), score, self.averages.get("ema", self.weights))
         self.steps, self.sums, self.seconds_so_far = 0, None, 0.0
+
+    def _keep_ema(self) -> None:
+        if self.ema is not None:
+            self.averages["ema"] = copy_weights(self.ema.module)
 
     def __str__(self) -> str:
         """How far it has come: "after epoch 3", or "after step 20 of epoch 4"."""

@@ -181,6 +181,12 @@ def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: 
         (f"{RUN}.range_test", {"steps": 20}, "unknown key"),
         (f"{RUN}.train", None, "must be a block of keys"),
         (f"{RUN}.train", {"ema": 1}, ".ema: must lie strictly between 0 and 1"),
+        (f"{RUN}.train", {"mean": 0}, ".mean: must be greater than 0"),
+        (
+            f"{RUN}.train",
+            {"mean": 3, "early_stopping": {"patience": 2}},
+            ".mean: is of the last epochs, which early_stopping",
+        ),
         (f"{RUN}.loading", "disk", "'disk' is not a choice here"),
         ("runs.pblstm.loading", "device", "'device' is not a choice here; known: disk"),
         ("range_test", {"steps": 20, "start": 1, "end": 0.1}, ".start: must be below end (0.1), but is 1"),
@@ -191,7 +197,12 @@ def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: 
         (f"{RUN}.augment", None, "must be a block of keys"),
         (f"{RUN}.augment.flip", {"p": 2}, ".p: must lie between 0 and 1"),
         (f"{RUN}.loss.label_smoothing", 1, "must be at least 0 and below 1"),
-        (f"{RUN}.evaluate.flip_average", 1, "must be true or false"),
+        (f"{RUN}.evaluate.views", "flip", "must be a list"),
+        (f"{RUN}.evaluate.views", ["plain", "flop"], "[1]: 'flop' is not a choice here; did you mean 'flip'?"),
+        (f"{RUN}.evaluate.views", ["plain", {"shift": 0}], "[1].shift: must be greater than 0"),
+        (f"{RUN}.evaluate.views", [], "must begin with plain"),
+        (f"{RUN}.evaluate.views", ["flip", "plain"], "must begin with plain"),
+        (f"{RUN}.evaluate.views", ["plain", "flip", "flip"], "has one of them twice"),
         (f"{RUN}.sample", [1], "must be a block of keys"),
         (f"{RUN}.model", None, "must be a block of keys"),
         (f"{RUN}.model", {}, ".name: missing; known: convnext, "),
@@ -234,6 +245,15 @@ def test_a_missing_key_is_named_in_full(plain: Project, path: str) -> None:
     change(plain, {f"{RUN}.schedule": {"name": "one_cycle", "peak_epoch": 5}})
     remove(plain, path)
     assert problem().startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("run", ["custom_resnet", "pblstm"])
+@pytest.mark.parametrize("weights", ["ema", "mean"])
+def test_an_average_is_evaluated_only_where_one_is_kept(plain: Project, run: str, weights: str) -> None:
+    change(plain, {f"runs.{run}.evaluate.weights": weights})
+    assert problem() == f"runs.{run}.evaluate.weights: {weights} needs train.{weights}, without which training keeps none"
+    change(plain, {f"runs.{run}.train.{weights}": {"ema": 0.9, "mean": 2}[weights]})
+    assert load_params().run(run).evaluate.weights == weights
 
 
 @pytest.mark.parametrize("kind", ["cifar11", None, ["cifar10"]])

@@ -38,7 +38,7 @@ def test_a_parameter_of_the_stage(stage: str, project: Project) -> None:
 
 def test_parameters_of_others_may_change(stage: str, project: Project) -> None:
     snapshot = Snapshot()
-    project.set(runs__pblstm__epochs=3, runs__custom_resnet__evaluate__flip_average=False)
+    project.set(runs__pblstm__epochs=3, runs__custom_resnet__evaluate__views=["plain", "flip"])
     snapshot.check()
 
 

@@ -48,8 +48,8 @@ def step(state: TrainState, run: Run, batch: Any) -> torch.Tensor:
     """The losses, as in the training loop's step."""
     task = part(run.task, "training")
     losses, metrics = take_step(state.model, state.optimizer, state.scaler, batch, task, run, FP16, 1e-3)
-    if state.average is not None:
-        state.average.update_parameters(state.model)
+    if state.ema is not None:
+        state.average_step(0.999)
     RunningMeans(FP16.device).add(losses, metrics, 1)
     return losses
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 import stages
 from stages.compute.device import Compute, choose, seed_torch
@@ -25,7 +26,8 @@ from stages.data import checkpoint
 from stages.images.models import convnext, resnet50
 from stages.images.settings import Augment, CustomResnet, Evaluate, Loss
 from stages.images.training.batches import DeviceBatches, ImageBatch
-from stages.sequences.models import pblstm
+from stages.sequences.models import convnext1d, pblstm
+from stages.sequences.training.batch_norm import MaskedBatchNorm
 from stages.sequences.training.batches import SequenceBatch
 from stages.tasks.cifar10 import training
 from stages.tasks.speech import training as speech
@@ -53,7 +55,7 @@ RUN = Run(
     augment=AUGMENT,
     loss=Loss(),
     train=Training(),
-    evaluate=Evaluate(weights="last", flip_average=False),
+    evaluate=Evaluate(weights="last"),
     sample={},
 )
 RANGE = RangeTest(steps=30, start=1e-5, end=1.0)
@@ -96,9 +98,11 @@ def train(
 
 def same(one: TrainState, other: TrainState) -> bool:
     assert one.best is not None and other.best is not None
+    assert one.averages.keys() == other.averages.keys()
+    pairs = [(one.weights, other.weights), (one.best.weights, other.best.weights)]
+    pairs += [(one.averages[name], other.averages[name]) for name in one.averages]
     return one.history == other.history and all(
-        checkpoint.weights_hash(first) == checkpoint.weights_hash(second)
-        for first, second in ((one.weights, other.weights), (one.best.weights, other.best.weights))
+        checkpoint.weights_hash(first) == checkpoint.weights_hash(second) for first, second in pairs
     )
 
 
@@ -210,7 +214,9 @@ def test_the_same_run_twice_is_the_same_bit_for_bit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize(
-    "settings", [{}, {"train": Training(ema=0.9), "schedule": Plateau("plateau", patience=0)}], ids=["plain", "ema+plateau"]
+    "settings",
+    [{}, {"train": Training(ema=0.9, mean=2), "schedule": Plateau("plateau", patience=0)}],
+    ids=["plain", "averages"],
 )
 def test_an_interrupted_run_continues_bit_for_bit(tmp_path: Path, precision: str, settings: dict[str, Any]) -> None:
     run, compute = replace(RUN, **settings), Compute(CPU.device, precision)
@@ -245,7 +251,7 @@ def test_a_killed_run_continues_bit_for_bit_from_the_state_saved_last(tmp_path: 
 
         return act
 
-    run = replace(RUN, train=Training(ema=0.9), schedule=Plateau("plateau", patience=0))
+    run = replace(RUN, train=Training(ema=0.9, mean=3), schedule=Plateau("plateau", patience=0))
     whole = train(tmp_path / "whole", run)
     for when in ((0, 0), (0, 2), (1, 0), (3, 3)):
         with pytest.raises(Killed):
@@ -253,7 +259,7 @@ def test_a_killed_run_continues_bit_for_bit_from_the_state_saved_last(tmp_path: 
     seen: list[tuple[int, int]] = []
     data = Data(before_step=lambda *now: seen.append(now))
     assert same(whole, train(tmp_path / "parts", run, batches=data, minutes=1e-9))
-    assert seen == [(3, 3)], "nothing is done twice"
+    assert seen == [(3, 3), *((4, number) for number in range(4))], "nothing is done twice; statistics are made at the end"
 
 
 def test_a_process_whose_dvc_was_killed_saves_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,9 +337,9 @@ def test_early_stopping_waits_for_its_patience(tmp_path: Path) -> None:
 
 
 def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> None:
-    """Against a naive average kept by hand over the weights of every step."""
+    """Against a naive average kept by hand over the weights of every step. Its decay grows to the run's."""
     seen: list[torch.Tensor] = []
-    run = replace(RUN, epochs=2, train=Training(ema=0.8))
+    run = replace(RUN, epochs=2, train=Training(ema=0.5))
     seed_torch(3)
     model = CPU.to_device(training.build_model(run, STATS))
     head = dict(model.named_parameters())["head.weight"]
@@ -341,9 +347,67 @@ def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> Non
     state = train(tmp_path, run, model=model, batches=data)
     seen.append(head.detach().clone())
     average = seen[1]  # the average starts with the weights after the first step
-    for weights in seen[2:]:
-        average = 0.8 * average + 0.2 * weights
-    torch.testing.assert_close(state.weights["head.weight"], average)
+    for number, weights in enumerate(seen[2:], start=1):
+        decay = min(0.5, (1 + number) / (10 + number))
+        average = decay * average + (1 - decay) * weights
+    torch.testing.assert_close(state.averages["ema"]["head.weight"], average)
+    assert torch.equal(state.weights["head.weight"], seen[-1]), "`last` is the network itself"
+
+
+def test_an_average_of_the_weights_is_what_the_dev_score_and_the_best_epoch_are_of(tmp_path: Path) -> None:
+    run = replace(RUN, epochs=3, train=Training(ema=0.9))
+    state = train(tmp_path, run)
+    model = CPU.to_device(training.build_model(run, STATS))
+    model.load_state_dict(state.averages["ema"])
+    loss, score = loop.evaluate(model, Data(augment=None), training, run, CPU)
+    assert (loss, score) == (state.history[-1]["dev/loss"], state.history[-1]["dev/accuracy"])
+    assert state.best is not None
+    shorter = train(tmp_path / "short", replace(run, epochs=state.best.epoch))
+    assert checkpoint.weights_hash(shorter.averages["ema"]) == checkpoint.weights_hash(state.best.weights)
+
+
+@pytest.mark.parametrize("mean", [3, 9])
+def test_the_mean_of_the_last_epochs_has_statistics_of_its_own(tmp_path: Path, mean: int) -> None:
+    """Without dropout. Against shorter trainings' weights, and by hand the statistics of each batch norm's inputs."""
+    run = replace(RUN, model=replace(RUN.model, dropout=0.0), train=Training(mean=mean))
+    ends = [train(tmp_path / f"{epochs}", replace(run, epochs=epochs)).weights for epochs in range(1, 5)][-mean:]
+    plain = train(tmp_path / "plain", replace(run, train=Training()))
+    state = train(tmp_path / "mean", run)
+    assert checkpoint.weights_hash(state.weights) == checkpoint.weights_hash(plain.weights), "it changes nothing else"
+    found = state.averages["mean"]
+    model = CPU.to_device(training.build_model(run, STATS))
+    for name, _ in model.named_parameters():
+        torch.testing.assert_close(found[name], sum(end[name] for end in ends) / len(ends))
+    model.load_state_dict(found)
+    seen: dict[str, list[torch.Tensor]] = {}
+    norms = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.BatchNorm2d)}
+    for name, layer in norms.items():
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: seen.setdefault(name, []).append(inputs[0].detach()))
+    model.train()
+    for batch in Data().epoch(4):
+        model(batch.inputs)
+    assert norms
+    for name in norms:
+        torch.testing.assert_close(found[f"{name}.running_mean"], sum(x.mean((0, 2, 3)) for x in seen[name]) / 4)
+        torch.testing.assert_close(found[f"{name}.running_var"], sum(x.var((0, 2, 3)) for x in seen[name]) / 4)
+
+
+def test_statistics_made_anew_are_those_of_real_frames_alone() -> None:
+    """Of a network of sequences, with the padding that `update_bn` knows nothing of."""
+    torch.manual_seed(0)
+    model, seen = convnext1d.Model(13, 41, width=4), list[tuple[torch.Tensor, torch.Tensor]]()
+    (first, *_) = (layer for layer in model.modules() if isinstance(layer, MaskedBatchNorm))
+    first.register_forward_pre_hook(lambda _, inputs: seen.append((inputs[0].detach(), inputs[1])))
+    batches = []
+    for _ in range(3):
+        inputs, lengths = torch.randn(5, 40, 13), torch.randint(24, 41, (5,))
+        batches.append(SequenceBatch(inputs, lengths, torch.randint(1, 41, (5, 3)), torch.full((5,), 3), torch.arange(5)))
+    momentum = first.momentum
+    update_bn(([batch] for batch in batches), loop.Forward(speech, model))
+    real = [x.transpose(1, 2)[keep.bool()] for x, keep in seen]
+    assert first.running_mean is not None and first.running_var is not None and first.momentum == momentum
+    torch.testing.assert_close(first.running_mean, sum(x.mean(0) for x in real) / 3)
+    torch.testing.assert_close(first.running_var, sum(x.var(0) for x in real) / 3)
 
 
 def test_plateau_lowers_the_rate(tmp_path: Path) -> None:

@@ -16,15 +16,19 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.progress import track
 from stages.data.tables import write_table
+from stages.images.evaluation.views import seen
+from stages.images.settings import View
 from stages.images.training import classifier
 from stages.images.training.batches import Batches, ImageBatch
 
-HEADLINES = ("accuracy", "loss")
+HEADLINES = ("accuracy", "plain_accuracy", "loss")
 NUM_PICTURES = 40  # in a sheet
 
 
 class Predictions(NamedTuple):
     """names: N texts. predicted (N,) int64, its probability (N,) and each image's cross-entropy (N,) float64, on the CPU.
+
+    All three are of the mean over the run's views; plain (N,) int64 is what is predicted of the images as they are.
 
     Not all K probabilities: of 35,000 images and 7,000 classes they would fill a gigabyte.
     """
@@ -33,6 +37,7 @@ class Predictions(NamedTuple):
     predicted: Tensor
     probability: Tensor
     loss: Tensor  # 0 where the class is not known
+    plain: Tensor
 
 
 def evaluate(
@@ -77,7 +82,7 @@ def classify(
 
     def predicted(split: str) -> Predictions:
         batches = classifier.eval_batches(features, split, run, compute)
-        return predict(model, batches, compute, flip_average=run.evaluate.flip_average)
+        return predict(model, batches, compute, run.evaluate.views)
 
     def labels_of(split: str) -> Tensor:
         return torch.from_numpy(np.load(features / split / "labels.npy"))
@@ -90,8 +95,10 @@ def classify(
     draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
     batches = classifier.train_batches(features, run, compute, seed)
     draw_as_seen(plots_to / "augmented.png", name, batches, classes)
-    accuracy = (dev.predicted == labels).double().mean().item()
-    return {"loss": dev.loss.mean().item(), "accuracy": accuracy, "num": len(labels)}, dev, labels
+    metrics = {"loss": dev.loss.mean().item(), "accuracy": (dev.predicted == labels).double().mean().item()}
+    if len(run.evaluate.views) > 1:
+        metrics["plain_accuracy"] = (dev.plain == labels).double().mean().item()
+    return metrics | {"num": len(labels)}, dev, labels
 
 
 def read_classes(features: Path) -> list[str]:
@@ -101,29 +108,30 @@ def read_classes(features: Path) -> list[str]:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, batches: Batches, compute: Compute, *, flip_average: bool) -> Predictions:
-    """The most probable class of every image; with flip_average, by the mean over an image and its mirror image."""
+def predict(model: nn.Module, batches: Batches, compute: Compute, views: Sequence[View]) -> Predictions:
+    """The most probable class of every image, by the mean over its views, of which the first is the plain one."""
     model.eval()
     parts = []
     for batch in track(batches.epoch(0), "evaluating", len(batches)):
-        log_probs = log_probabilities(model, batch, compute, flip_average=flip_average)
+        by_view = log_probabilities(model, batch, compute, views)
+        log_probs = averaged(by_view)
         best = log_probs.max(1)
         loss = -log_probs.gather(1, batch.targets.clamp(min=0)[:, None])[:, 0]
-        parts.append((best.indices, best.values.exp(), torch.where(batch.targets < 0, 0.0, loss)))
-    predicted, probability, loss = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
-    return Predictions(list(batches.names), predicted, probability.double(), loss.double())
+        parts.append((best.indices, best.values.exp(), torch.where(batch.targets < 0, 0.0, loss), by_view[0].argmax(1)))
+    predicted, probability, loss, plain = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
+    return Predictions(list(batches.names), predicted, probability.double(), loss.double(), plain)
 
 
-def log_probabilities(model: nn.Module, batch: ImageBatch, compute: Compute, *, flip_average: bool) -> Tensor:
-    """(N, K) float32; with flip_average, of the mean probability of an image and its mirror image."""
+def log_probabilities(model: nn.Module, batch: ImageBatch, compute: Compute, views: Sequence[View]) -> Tensor:
+    """Of each of V views of each image: (V, N, K) float32."""
     with compute.autocast():
-        logits = classifier.forward(model, batch)
-    log_probs = logits.log_softmax(1)
-    if flip_average:
-        mirrored = batch._replace(inputs=batch.inputs.flip(3))
-        other = log_probabilities(model, mirrored, compute, flip_average=False)
-        log_probs = torch.stack((log_probs, other)).logsumexp(0) - float(np.log(2))
-    return log_probs
+        logits = [classifier.forward(model, batch._replace(inputs=images)) for images in seen(batch.inputs, views)]
+    return torch.stack([values.log_softmax(1) for values in logits])
+
+
+def averaged(log_probs: Tensor) -> Tensor:
+    """(V, N, K) -> (N, K): the logarithms of the mean probabilities."""
+    return log_probs.logsumexp(0) - float(np.log(len(log_probs)))
 
 
 def write(path: Path, predictions: Predictions, classes: Sequence[str], labels: Tensor | None = None) -> None:

@@ -6,8 +6,7 @@ from stages.tasks.cifar10 import SIDE
 
 ABOUT = About(
     title="which of ten things is in a picture",
-    result="With `flip_average` the metrics are those of the mean over each picture and its mirror image; the graph "
-    "takes a picture as it is.",
+    result="With several `views` the metrics are those of the mean over them; the graph takes a picture as it is.",
     limits="It knows these classes only and always names one of them, whatever the picture shows. Pictures of other "
     f"sizes have to be scaled to {SIDE} x {SIDE} first, and will do worse than those it was trained on.",
     licences={

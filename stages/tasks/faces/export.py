@@ -14,7 +14,7 @@ from stages.tasks.faces.evaluation import whitening
 
 ABOUT = About(
     title="whose face is it, and is it anybody known",
-    result="With `flip_average` the metrics are those of the mean over each face and its mirror image; the graph takes "
+    result="With several `views` the metrics are those of the mean over them; the graph takes "
     "a face as it is. Where there is a `verification.threshold`, two faces pass for the same person from this cosine "
     "on. With `whiten` it is a cosine of embeddings after within-class covariance normalisation, and the graph's are such.",
     limits="`log_probs` always names one of the identities of the training, whoever the face belongs to; for anybody "

@@ -43,7 +43,7 @@ class Loss(images.Loss):
 
 @dataclass(frozen=True)
 class Evaluate(images.Evaluate):
-    """flip_average: the embeddings, too, are averages over each face and its mirror image."""
+    """views: the embeddings, too, are averages over them."""
 
     # Null, or the eps of WCCN (evaluation/whitening.py), by which verification whitens embeddings: the share of the mean
     # variance that every direction gets on top. From 0.01 on; the larger, the nearer to merely subtracting the mean.

@@ -5,8 +5,7 @@ from stages.images.export import graph
 
 ABOUT = About(
     title="which of its classes is in a picture",
-    result="With `flip_average` the metrics are those of the mean over each picture and its mirror image; the graph "
-    "takes a picture as it is.",
+    result="With several `views` the metrics are those of the mean over them; the graph takes a picture as it is.",
     limits="It knows these classes only and always names one of them, whatever the picture shows. A picture has to be made "
     "a square of the input's size first: its middle, scaled. On pictures unlike those it was trained on it will do worse.",
     licences={

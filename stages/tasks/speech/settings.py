@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from stages.config import schema
 from stages.config.check import PositiveInt, Rule
-from stages.config.schema import Frames, TaskSettings
+from stages.config.schema import Frames, TaskSettings, Weights
 from stages.sequences.settings import Model
 from stages.tasks.speech import NUM_CLASSES
 
@@ -40,7 +40,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Evaluate:
-    weights: Literal["best", "last"]
+    weights: Weights
     dev_beam: PositiveInt
     test_beam: PositiveInt
     # Symbols less probable than this in a frame are not followed; from 1/41 on a frame could be left with none.

@@ -67,7 +67,7 @@ def evaluated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     settings = task_settings("faces", source="anywhere", side=32)
     stats = raw.pack([Archive(folder / "a.zip")], folder / "features", settings, 0)
     run = load_params(ROOT / "params.yaml").run("resnet50")
-    block = dataclasses.replace(run.evaluate, whiten=request.param, flip_average=False)
+    block = dataclasses.replace(run.evaluate, whiten=request.param, views=["plain"])
     run = dataclasses.replace(run, model=ResNet50("resnet50", width=2), batch_size=5, loading="device", evaluate=block)
     seed_torch(0)
     model = PLACE.to_device(task.build_model(run, stats))

@@ -205,7 +205,7 @@ class Evaluated(NamedTuple):
 
 def evaluate(faces: Faces, whiten: float | None, flip: bool, out: Path) -> Evaluated:
     (out / "plots").mkdir()
-    block = dataclasses.replace(faces.run.evaluate, whiten=whiten, flip_average=flip)
+    block = dataclasses.replace(faces.run.evaluate, whiten=whiten, views=["plain", "flip"] if flip else ["plain"])
     run = dataclasses.replace(faces.run, evaluate=block)
     metrics = evaluation.evaluate(
         faces.model, "resnet50", run, faces.features, PLACE, 0, plots_to=out / "plots", predictions_to=out

@@ -11,7 +11,7 @@ from stages.images.evaluation import classification
 from stages.tasks.faces.evaluation import charts, gallery, pairs
 from stages.tasks.faces.evaluation.embeddings import Embedder
 
-HEADLINES = ("accuracy", "loss", "verification.eer", "verification.accuracy")
+HEADLINES = ("accuracy", "plain_accuracy", "loss", "verification.eer", "verification.accuracy")
 VERIFICATIONS = {"gallery": gallery, "pairs": pairs}  # by the kind that stats.json names
 
 

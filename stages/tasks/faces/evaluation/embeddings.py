@@ -13,6 +13,7 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.core.progress import track
 from stages.data import checkpoint
+from stages.images.evaluation.views import seen
 from stages.images.training.batches import ImageBatch
 from stages.tasks.faces import training
 from stages.tasks.faces.evaluation import whitening
@@ -59,12 +60,10 @@ def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) ->
 
 @torch.no_grad()
 def embed_batch(model: Any, batch: ImageBatch, run: Run, compute: Compute) -> Tensor:
-    """Embeddings (N, D) float32 on the CPU; with flip_average, the mean with the mirror image's. In evaluation mode."""
+    """Embeddings (N, D) float32 on the CPU, the means over the run's views. In evaluation mode."""
     with compute.autocast():
-        found: Tensor = model.embed(batch.inputs).float()
-        if run.evaluate.flip_average:
-            found = (found + model.embed(batch.inputs.flip(3)).float()) / 2
-    return found.cpu()
+        found = [model.embed(images).float() for images in seen(batch.inputs, run.evaluate.views)]
+    return torch.stack(found).mean(0).cpu()
 
 
 def labels_of(features: Path, split: str) -> Tensor:
