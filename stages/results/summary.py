@@ -13,30 +13,42 @@ def num_parameters(model: nn.Module) -> int:
 
 
 def receptive_field(model: nn.Module, example: Sequence[Tensor]) -> int:
-    """The side in input pixels that one position of the last feature map can see, for convolutions in a chain.
+    """The side in input pixels that one position of the last feature map can see, along the longest chain of layers.
 
     Each layer of kernel k and dilation d adds (k - 1) d times the product of the strides before it (Araujo et al. 2019,
-    doi:10.23915/distill.00021). A residual addition widens nothing. example: the arguments of a call.
+    doi:10.23915/distill.00021). Where branches meet, as a block and its shortcut do, the wider one counts. Counted are
+    convolutions and max poolings that are modules. example: the arguments of a call.
     """
-    field, jump = 1, 1
+    seen: dict[Any, tuple[int, int]] = {}  # field and stride after a layer, by the node of autograd's graph that it made
 
-    def widen(layer: Any, inputs: Any, output: Any) -> None:
-        nonlocal field, jump
+    def reach(node: Any) -> tuple[int, int]:
+        """The widest of the layers from which `node` comes directly."""
+        found, nodes, visited = [(1, 1)], [node], set()
+        while nodes:
+            node = nodes.pop()
+            if node in seen:
+                found.append(seen[node])
+            elif node is not None and node not in visited:
+                visited.add(node)
+                nodes += [before for before, _ in node.next_functions]
+        return max(found)
+
+    def widen(layer: Any, inputs: Any, output: Tensor) -> None:
+        field, jump = reach(inputs[0].grad_fn)
         kernel, stride, dilation = (
             value[0] if isinstance(value, tuple) else value for value in (layer.kernel_size, layer.stride, layer.dilation)
         )
-        field += (kernel - 1) * dilation * jump
-        jump *= stride
+        seen[output.grad_fn] = (field + (kernel - 1) * dilation * jump, jump * stride)
 
     kinds = (nn.Conv2d, nn.MaxPool2d)
     hooks = [layer.register_forward_hook(widen) for layer in model.modules() if isinstance(layer, kinds)]
-    was_training = model.training
-    with torch.no_grad():
-        model.eval()(*(tensor.to(next(model.parameters()).device) for tensor in example))
+    was_training, device = model.training, next(model.parameters()).device
+    with torch.enable_grad():
+        output = model.eval()(*(tensor.to(device) for tensor in example))
     model.train(was_training)
     for hook in hooks:
         hook.remove()
-    return field
+    return reach(output.grad_fn)[0]
 
 
 def summarize(model: nn.Module, example: Sequence[Tensor], run: str) -> str:

@@ -6,7 +6,7 @@ import torchinfo
 from torch import nn
 
 from stages.compute.device import seed_torch
-from stages.images.models import custom_resnet, dilated_net
+from stages.images.models import custom_resnet, dilated_net, resnet50
 from stages.results.summary import num_parameters, receptive_field, summarize
 
 EXAMPLE = [torch.zeros(1, 3, 32, 32)]
@@ -70,6 +70,57 @@ def test_the_receptive_field_is_the_footprint_of_the_gradient() -> None:
 def test_the_receptive_field_of_one_convolution(kernel: int, dilation: int, expected: int) -> None:
     layer = nn.Conv2d(1, 1, kernel, dilation=dilation, padding=20)
     assert receptive_field(nn.Sequential(layer), [torch.zeros(1, 1, 8, 8)]) == expected
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
+
+
+class Branches(nn.Module):
+    """A wide branch, and a narrow one with two layers more; after them, one layer for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.after = conv(1, 2, 9, 2), conv(2, 1, 3)
+        self.narrow = nn.Sequential(conv(1, 2, 3, 2), nn.ReLU(inplace=True), conv(2, 2, 1), conv(2, 2, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.after(nn.functional.relu(self.narrow(x) + self.wide(x)))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(resnet50.Bottleneck(1, 2, 2), resnet50.Bottleneck(8, 2, 1), resnet50.Bottleneck(8, 3, 2)),
+        nn.Sequential(conv(1, 2, 7, 2), nn.MaxPool2d(3, 2, 1), resnet50.stage(2, 2, depth=2, stride=1)),
+        nn.Sequential(conv(1, 2, 1, 2), resnet50.stage(2, 1, depth=1, stride=2), nn.MaxPool2d(2)),
+        Branches(),
+    ],
+)
+def test_the_receptive_field_of_branches_is_the_span_of_pixels_that_change_one_output(model: nn.Module) -> None:
+    """By brute force: a row of pixels in the middle, each changed in a copy of the image of its own."""
+    seed_torch(0)
+    model = model.double().eval()
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.uniform_(layer.weight, 0.5, 1.0)  # all positive, so that nothing cancels or dies in a ReLU
+    side = 128
+    image = torch.rand(1, 1, side, side, dtype=torch.float64)
+    with torch.no_grad():
+        before = model(image)
+        row = column = before.shape[2] // 2
+        changes = torch.stack([image[0] for _ in range(side)])
+        changes[range(side), 0, side // 2, range(side)] += 10
+        after = torch.cat([model(part) for part in changes.split(16)])
+    changed = ((after - before)[:, :, row, column].abs().sum(1) > 1e-9).nonzero().flatten().tolist()
+    assert changed[-1] - changed[0] + 1 == receptive_field(model.float(), [image.float()])
+    assert changed[0] > 0 and changed[-1] < side - 1, "the footprint was cut off by the border"
+
+
+def test_the_receptive_field_of_resnet50_is_that_of_its_longest_chain() -> None:
+    """By hand: the stem 7 and 3 give 11 at stride 4; 3 blocks at 4, 4 at 4 then 8, 6 at 8 then 16, 3 at 16 then 32."""
+    by_hand = 11 + 2 * (3 * 4 + 1 * 4 + 3 * 8 + 1 * 8 + 5 * 16 + 1 * 16 + 2 * 32)
+    assert receptive_field(resnet50.Model(10, width=2), [torch.zeros(1, 3, 64, 64)]) == by_hand == 427
 
 
 def test_a_summary_lists_parameters_and_receptive_field() -> None:

@@ -6,6 +6,10 @@
 In both forms the draws of an item depend on (seed, epoch, item) alone: not on the batch, the order or the process. Both draw
 from the same distribution (tests/images/training/test_augmentation.py). A new augmentation is a class in the settings, a
 case in each `match` below, and a function. Images are square. N images, C channels, H and W pixels.
+
+What differs from torchvision's transforms, with which `resnet50` was published: erased rectangles get the data's mean, not
+black; a rotation interpolates and mirrors the border, where RandomRotation takes the nearest pixel and leaves black corners;
+brightness, contrast and saturation change in this order, where ColorJitter draws one for each image.
 """
 
 import dataclasses

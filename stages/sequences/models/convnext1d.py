@@ -38,6 +38,15 @@ class Block(nn.Module):
 class Model(nn.Module):
     """26,080,937 parameters at 13 features and 41 classes. T frames become (T // 2 - 1) // 2 + 1.
 
+    It was published as a print that cannot run: a 2-D pooling of 1-D data, a total stride of 128, an output of 256 frames
+    whatever the input. Taken from it are the blocks, their widths and depths, no shortcut in the first block of any stage
+    whose shape changes, and one class a frame. Not taken, as each belongs to the part that cannot run:
+
+    - dropout 0.1 before its head, which stood before the pooling to 256 frames; a network that saturated underfits;
+    - weights drawn from N(0, 0.01) for linear layers: its only one is the head, here a convolution, and the print leaves
+      those to PyTorch;
+    - stage 1's first block without a shortcut: there it had stride 2, and here, at stride 1 and equal widths, it keeps x.
+
     depths: blocks of each stage.
     """
 

@@ -9,11 +9,11 @@ from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout
 
 
 class Pyramid(nn.Module):
-    """Pairs of frames -> two layers of bidirectional LSTM -> locked dropout; an odd last frame is dropped."""
+    """Pairs of frames -> layers of bidirectional LSTM -> locked dropout; an odd last frame is dropped."""
 
-    def __init__(self, inputs: int, hidden: int, dropout: float) -> None:
+    def __init__(self, inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        self.lstm = BidirectionalLSTM(2 * inputs, hidden, num_layers=2, dropout=0)
+        self.lstm = BidirectionalLSTM(2 * inputs, hidden, num_layers, dropout=0)
         self.dropout = LockedDropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, T, F), T even -> (N, T/2, 2 hidden)
@@ -42,7 +42,14 @@ class Decoder(nn.Module):
 
 
 class Model(nn.Module):
-    """12,717,865 parameters at 27 features and 41 classes. T frames become T // 2 // 2."""
+    """12,717,865 parameters at 27 features and 41 classes. T frames become T // 2 // 2.
+
+    The output tensor may be one frame longer than its longest sequence: the input is padded to a multiple of four, so that
+    2,001 frames give a tensor of 501 with 500 real ones. Where it was published the tensor has 500, as each pyramid there
+    drops an odd last frame; an utterance of one to three frames then leaves none. No real frame differs.
+
+    num_layers: of each of the two LSTMs.
+    """
 
     def __init__(
         self,
@@ -53,14 +60,15 @@ class Model(nn.Module):
         hidden: int = 256,
         decoder: int = 2048,
         dropout: float = 0.2,
+        num_layers: int = 2,
         kaiming: bool = False,
     ) -> None:
         super().__init__()
         self.features = layers.choose_features(features, num_features)
         self.conv = nn.Conv1d(self.features, 256, 3, padding=1, bias=False)
         self.norm = MaskedBatchNorm(256)
-        self.pyramid1 = Pyramid(256, hidden, dropout)
-        self.pyramid2 = Pyramid(2 * hidden, hidden, dropout)
+        self.pyramid1 = Pyramid(256, hidden, num_layers, dropout)
+        self.pyramid2 = Pyramid(2 * hidden, hidden, num_layers, dropout)
         self.decoder = Decoder(2 * hidden, decoder, num_classes, dropout)
         if kaiming:
             layers.kaiming(self)

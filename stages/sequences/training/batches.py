@@ -130,7 +130,8 @@ def mask_frames_and_coefficients(
 ) -> None:
     """SpecAugment (arXiv:1904.08779) in index: of each sequence, a band of coefficients and a stretch of frames become zero.
 
-    inputs (N, T, F); draws (N, 4) in [0, 1): where each mask lies and how wide it is, from 0 to freq_mask or time_mask.
+    inputs (N, T, F); draws (N, 4) in [0, 1): where each mask lies and how wide it is, from 0 to freq_mask or time_mask, both
+    included, as in the paper. torchaudio's masks are narrower than their parameter.
     """
     for row, length, (freq, freq_at, time, time_at) in zip(inputs, lengths.tolist(), draws.tolist(), strict=True):
         if freq_mask is not None:
