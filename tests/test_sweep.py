@@ -165,7 +165,7 @@ def test_trials_finish_stop_early_and_fail(
     shown = swept.run("dvc exp list --name-only").split()
     [best] = [name for name in shown if name.startswith(f"{RUN}-sweep-")]
     assert best.endswith("-0") and left() == ["2.out"], "what a failed trial said, and nothing else"
-    assert Path("metrics", RUN, "sweep", "history.png").is_file()
+    assert Path("metrics", RUN, "sweep.png").is_file()
 
     swept.run("git add dvc.lock && git commit -qm 'the data'")
     swept.run(f"dvc exp apply {best}")
