@@ -22,7 +22,7 @@ from stages.core import checksums, dependencies, paths
 from stages.core.errors import run_command
 from stages.core.locks import locked
 from stages.data import checkpoint
-from stages.sweeping import carry_out, pictures, space
+from stages.sweeping import carry_out, space, summary
 from stages.sweeping.clone import Snapshot
 from stages.sweeping.record import FOLDER, WAIT, Sweep
 from stages.tasks import load_params, part
@@ -100,11 +100,11 @@ def _tell(sweep: Sweep, score: str) -> None:
     trials, run = sweep.trials, sweep.space.run
     if not trials:
         return
-    print(f"\n{pictures.table(trials, score)}")
-    if files := pictures.draw(sweep.study, run, score):
-        best = sweep.study.best_trial
-        print(f"\nbest: trial {best.number}; `dvc exp apply {sweep.name(best.number)}` takes it over")
-        print(f"{files[0].parent}: {', '.join(file.name for file in files)}")
+    print(f"\n{summary.table(trials, score)}")
+    if any(trial.value is not None for trial in trials):
+        summary.draw(sweep.study, run, score)
+        best = sweep.study.best_trial.number
+        print(f"\nbest: trial {best}; `dvc exp apply {sweep.name(best)}` takes it over; {paths.sweep_plot(run)}: written")
 
 
 if __name__ == "__main__":

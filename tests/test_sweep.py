@@ -49,7 +49,7 @@ def test_each_space_of_the_project_can_be_searched_on_sample_data_and_on_real_da
         ("lr", {"uniform": [0.001, True]}, "uniform must have two numbers, the lowest and the highest"),
         ("lr", [0.1, 0.2], "must be a block of keys"),
         ("epochs", {"int": [1, 2.5]}, "int must have two whole numbers"),
-        ("runs.pblstm.model.dropout", {"uniform": [0.0, 1.5]}, "the value 1.5: runs.pblstm.model.dropout: must be"),
+        ("runs.pblstm.model.dropout", {"uniform": [0.0, 1.5]}, "the value 1.5: runs.pblstm.model.dropout: must lie between"),
         ("runs.pblstm.model.dropout", {"choice": [0.1]}, "choice must have at least two values"),
         ("runs.pblstm.model.dropout", {"choice": [0.1, 0.1]}, "choice must have at least two values, each another"),
         (
@@ -63,7 +63,7 @@ def test_an_error_in_a_space_is_one_sentence(project: Project, path: str, values
     write_spaces(project.folder, pblstm={path: values})
     with pytest.raises(InputError) as error:
         space.choose("pblstm")
-    assert str(error.value).startswith("sweeps.yaml: pblstm: ") or "sweeps.yaml: pblstm" in str(error.value)
+    assert str(error.value).startswith("sweeps.yaml: pblstm: ")
     assert told in str(error.value) and "\n" not in str(error.value)
 
 
@@ -165,7 +165,7 @@ def test_trials_finish_stop_early_and_fail(
     shown = swept.run("dvc exp list --name-only").split()
     [best] = [name for name in shown if name.startswith(f"{RUN}-sweep-")]
     assert best.endswith("-0") and left() == ["2.out"], "what a failed trial said, and nothing else"
-    assert Path("metrics", RUN, "sweep", "history.png").is_file()
+    assert Path("metrics", RUN, "sweep.png").is_file()
 
     swept.run("git add dvc.lock && git commit -qm 'the data'")
     swept.run(f"dvc exp apply {best}")

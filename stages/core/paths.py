@@ -105,9 +105,9 @@ def ablation(run: str) -> Path:
     return Path("metrics") / run / "ablation.csv"
 
 
-def sweep(run: str) -> Path:
-    """Pictures of `make sweep`; no stage's output."""
-    return Path("metrics") / run / "sweep"
+def sweep_plot(run: str) -> Path:
+    """The picture that `make sweep` draws; no stage's output."""
+    return Path("metrics") / run / "sweep.png"
 
 
 def seeds(run: str) -> Path:
