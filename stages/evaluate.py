@@ -45,7 +45,11 @@ def main(name: str) -> None:
     with paths.output(paths.evaluation(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     with paths.output(paths.headlines(name)) as partial:
-        partial.write_text(json.dumps({"dev": _headlines(metrics, evaluation.HEADLINES)}, indent=2) + "\n")
+        headlines = _headlines(metrics, evaluation.HEADLINES)
+        partial.write_text(json.dumps({"dev": headlines} if headlines else {}, indent=2) + "\n")
+    if run.train.final:
+        print(f"{name}: no dev {task.SCORE.name}, for `train.final` learns from dev too; the test split is predicted")
+        return
     score = metrics[task.SCORE.name]
     print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights, of epoch {saved['epoch']}")
 

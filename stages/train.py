@@ -60,7 +60,7 @@ def _train(
 ) -> None:
     task, stats, lr = part(run.kind, "training"), settings["stats"], settings["lr"]
     batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
-    dev = task.eval_batches(paths.features(run.task), "dev", run, compute)
+    dev = None if run.train.final else task.eval_batches(paths.features(run.task), "dev", run, compute)
     device.seed_torch(params.seed)
     model = compute.to_device(task.build_model(run, stats))
     where = f"{compute.name}, {compute.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")

@@ -20,8 +20,10 @@ import numpy as np
 import pytest
 import safetensors.torch
 
+from stages.compute.device import Compute
 from stages.core import paths
 from stages.data import checkpoint
+from stages.tasks import load_params, part
 from tests.conftest import ROOT, Project, cifar_batch
 
 TINY = {
@@ -130,6 +132,54 @@ def test_faces_from_nothing_to_both_submissions(project: Project, run: str) -> N
         lines = Path(f"data/submissions/{run}/{kind}.csv").read_text().splitlines()
         assert lines[0] == "id,label" and len(lines) == num + 1
     assert not list(Path().rglob("*.partial"))
+
+
+FINAL = TINY | {
+    "tasks__faces__sample": {"identities": 3, "train": 5, "dev": 2, "test": 2, "known": 3, "unknown": 6},
+    "tasks__speech__sample": {"train": 8, "dev": 3, "test": 3},
+    "runs__resnet50__sample": {"model": {"width": 2}, "epochs": 2, "batch_size": 8, "loading": "workers"},
+    "runs__bilstm__sample": {"model": {"hidden": 8, "num_layers": 1}, "epochs": 2, "batch_size": 4},
+}
+
+
+@pytest.mark.parametrize(("run", "task"), [("custom_resnet", "cifar10"), ("resnet50", "faces"), ("bilstm", "speech")])
+def test_a_final_training_learns_from_dev_too_and_has_no_score_on_it(project: Project, run: str, task: str) -> None:
+    project.set(**FINAL | {f"runs__{run}__train": {"final": True, "mean": 1}, f"runs__{run}__evaluate__weights": "mean"})
+    succeed("download", task)
+    succeed("normalize", task)
+    for name in ("find_lr", "train"):
+        succeed(name, run)
+    assert "no dev" in succeed("evaluate", run)
+    succeed("submit", run)
+    assert {file.name for file in Path(f"models/{run}").iterdir()} == {"last.pt", "mean.pt", "summary.txt"}
+    assert not list(Path(f"metrics/{run}/train").rglob("dev"))
+    dev = json.loads(Path(f"metrics/{run}/evaluate.json").read_text())["dev"]
+    headlines = json.loads(Path(f"metrics/{run}.json").read_text())
+    if task == "faces":  # nothing learns from the images of verification
+        assert dev.keys() == {"verification"} and headlines["dev"].keys() == {"verification"}
+    else:
+        assert (dev, headlines) == ({}, {})
+    assert not Path(f"data/predictions/{run}/dev.csv").exists()
+    assert len(list(Path(f"data/submissions/{run}").iterdir())) == (2 if task == "faces" else 1)
+
+    # Every item of both splits, with its own label.
+    settings, features, compute = load_params().run(run), Path(f"data/features/{task}"), Compute(torch.device("cpu"), "fp32")
+    training = part(task, "training")
+    train, dev_split = (training.eval_batches(features, split, settings, compute) for split in ("train", "dev"))
+    expected = sorted([*labels(train), *labels(dev_split)])
+    assert sorted(labels(training.train_batches(features, settings, compute, 1))) == expected
+    assert len(expected) == len(train.names) + len(dev_split.names)
+
+
+def labels(batches: Any) -> list[tuple[str, list[int]]]:
+    """The name and the label of each item, or its transcript without the padding."""
+    found = []
+    for batch in batches.epoch(0):
+        for place, index in enumerate(batch.indices.tolist()):
+            label = batch.targets[place].flatten().tolist()
+            end = batch.target_lengths[place] if hasattr(batch, "target_lengths") else 1
+            found.append((batches.names[index], label[:end]))
+    return found
 
 
 def test_a_run_that_wants_more_features_than_there_are_is_told(project: Project) -> None:

@@ -128,11 +128,19 @@ class Training:
     mean: PositiveInt | None = None  # of the weights after so many last epochs, at most all, for weights: mean
     clip_norm: PositiveFloat | None = None  # the largest norm of all gradients together
     early_stopping: EarlyStopping | None = None
+    final: bool = False  # on train and dev together, for a submission: no dev score, as dev was learnt from
     accumulate: PositiveInt = 1  # parts in which a batch goes through the network, where the whole does not fit the memory
+
+    @property
+    def splits(self) -> list[str]:
+        """What is trained on."""
+        return ["train", "dev"] if self.final else ["train"]
 
     def __post_init__(self) -> None:
         if self.mean is not None and self.early_stopping is not None:
             raise ValueError("mean: is of the last epochs, which early_stopping does not know beforehand; leave one out")
+        if self.final and self.early_stopping is not None:
+            raise ValueError("early_stopping: waits for a dev score, and there is none with final; leave it out")
 
 
 # Those of the epoch with the best dev score; after the last epoch the network's own, or what train.ema or train.mean keeps.
@@ -275,6 +283,12 @@ class Run:
             peak = f"schedule.peak_epoch: must be below the run's {self.epochs} epochs"
             raise ValueError(f"{peak}, but is {self.schedule.peak_epoch:g}")
         weights = self.evaluate.weights
+        if self.train.final and weights == "best":
+            raise ValueError(
+                "evaluate.weights: best is by dev score, and there is none with train.final; take last, ema or mean"
+            )
+        if self.train.final and isinstance(self.schedule, Plateau):
+            raise ValueError("schedule: plateau waits for a dev score, and there is none with train.final; take another")
         if weights in ("ema", "mean") and getattr(self.train, weights) is None:
             raise ValueError(f"evaluate.weights: {weights} needs train.{weights}, without which training keeps none")
 

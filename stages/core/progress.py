@@ -113,15 +113,16 @@ class TrainingProgress:
         """Show the mean loss of the epoch so far beside the bar, with the best dev score."""
         self._progress.update(self._bar, note=f"loss {loss:.4g}" + (f"  best {self._best}" if self._best else ""))
 
-    def epoch(self, row: dict[str, float], best: float, seconds: float) -> None:
-        """Write the row of a finished epoch. row: its metrics by name. best: the best dev score so far."""
-        epoch, self._best = int(row["epoch"]), f"{best:.4g}"
+    def epoch(self, row: dict[str, float], best: float | None, seconds: float) -> None:
+        """Write the row of a finished epoch. row: its metrics by name. best: the best dev score so far, if there is any."""
+        epoch, self._best = int(row["epoch"]), "" if best is None else f"{best:.4g}"
         if not self._finished:
             self._write((*self.HEADER[:4], self._score, *self.HEADER[5:]))
         self._finished += 1
         left = (time.monotonic() - self._began) / self._finished * (self._epochs - epoch)
-        numbers = (row["train/loss"], row["dev/loss"], row[f"dev/{self._score}"])
-        cells = (f"epoch {epoch}/{self._epochs}", f"{row['lr']:.2g}", *(f"{number:.4g}" for number in numbers), self._best)
+        names = ("train/loss", "dev/loss", f"dev/{self._score}")
+        numbers = (f"{row[name]:.4g}" if name in row else "" for name in names)
+        cells = (f"epoch {epoch}/{self._epochs}", f"{row['lr']:.2g}", *numbers, self._best)
         self._write((*cells, brief(seconds), brief(left)))
 
     def _write(self, cells: tuple[str, ...]) -> None:

@@ -111,7 +111,7 @@ def _use(card: Card) -> Iterator[str]:
 
 
 def _result(card: Card) -> Iterator[str]:
-    if card.metrics is None:
+    if not card.metrics:  # or a training that learnt from dev as well
         yield "Not evaluated."
         return
     settings = ", ".join(f"`{name}: {json.dumps(value)}`" for name, value in card.evaluate.items())

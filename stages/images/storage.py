@@ -1,5 +1,6 @@
 """Images that stay encoded, as JPEG or PNG, until a batch needs them."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +30,32 @@ def decode(content: np.ndarray, side: int) -> np.ndarray:
         how = cv2.INTER_AREA if side < shorter else cv2.INTER_CUBIC
         image = cv2.resize(square, (side, side), interpolation=how)
     return np.asarray(image, np.uint8)
+
+
+class JoinedImages:
+    """Images of several splits as if they were one array (N, side, side, 3) uint8."""
+
+    def __init__(self, parts: Sequence["np.ndarray | EncodedImages"]) -> None:
+        self._parts, self._ends = parts, np.cumsum([len(part) for part in parts])
+        self.shape = (int(self._ends[-1]), *parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Of all images, decoded."""
+        return int(np.prod(self.shape))
+
+    def __getitem__(self, indices: slice | np.ndarray) -> np.ndarray:
+        """The images at these indices (n, side, side, 3)."""
+        chosen = np.arange(len(self))[indices]
+        images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        for part, end in zip(self._parts, self._ends, strict=True):
+            here = (chosen >= end - len(part)) & (chosen < end)
+            if here.any():
+                images[here] = part[chosen[here] - (end - len(part))]
+        return images
 
 
 class EncodedImages:

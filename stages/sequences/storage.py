@@ -1,8 +1,9 @@
 """How a split of sequences lies on disk: written by `normalize`, read by training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,23 @@ class SequenceWriter:
         self._mfcc.append(frames)
         for name, content in columns.items():
             self._columns[name].append(content)
+
+
+class Joined(Sequence[np.ndarray]):
+    """Items of several splits as if they were in one array. offsets: as RaggedArray has them."""
+
+    def __init__(self, parts: Sequence[RaggedArray]) -> None:
+        self._parts, self._starts = parts, np.cumsum([0, *map(len, parts)])
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        self.offsets = np.concatenate(([0], np.cumsum(lengths)))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        place = range(len(self))[index]
+        number = int(np.searchsorted(self._starts, place, "right")) - 1
+        return self._parts[number][place - int(self._starts[number])]
 
 
 def read_frames(folder: Path) -> RaggedArray:

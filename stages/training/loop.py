@@ -61,7 +61,7 @@ class Trainer:
     run: Run
     lr: float
     batches: Batches
-    dev: Batches
+    dev: Batches | None  # None: nothing is evaluated, and no epoch is the best
     compute: Compute
     seed: int
     recorder: Recorder | Silence
@@ -94,19 +94,21 @@ class Trainer:
                     grew = f"the loss grew from {state.first_loss:.3g} at the first step to {train_loss:.3g} in the mean of"
                     advice = f"epoch {epoch + 1} (learning rate {self.lr:.3g}); try a smaller lr or a clip_norm"
                     raise Diverged(f"{grew} {advice}", state)
-                dev_loss, dev_score = evaluate(state.evaluated, self.dev, self.task, self.run, self.compute)
-                if not math.isfinite(dev_loss):
-                    advice = "try a smaller lr or clip_norm"
-                    raise Diverged(f"the dev loss is {dev_loss} after epoch {epoch + 1}; {advice}", state)
                 row = {"epoch": epoch + 1.0, "lr": self.rate(state, (epoch + 1) * len(self.batches) - 1)}
-                row |= {"train/loss": train_loss, "dev/loss": dev_loss}
-                row |= {f"train/{self.task.TRAIN_METRIC}": train_metric, f"dev/{self.task.SCORE.name}": dev_score}
+                row |= {"train/loss": train_loss}
+                dev_score = None
+                if self.dev is not None:
+                    dev_loss, dev_score = evaluate(state.evaluated, self.dev, self.task, self.run, self.compute)
+                    if not math.isfinite(dev_loss):
+                        advice = "try a smaller lr or clip_norm"
+                        raise Diverged(f"the dev loss is {dev_loss} after epoch {epoch + 1}; {advice}", state)
+                    row |= {"dev/loss": dev_loss}
+                row |= {f"train/{self.task.TRAIN_METRIC}": train_metric}
+                row |= {} if dev_score is None else {f"dev/{self.task.SCORE.name}": dev_score}
                 if state.mean is not None and epoch >= self.run.epochs - (self.run.train.mean or 0):
                     state.mean.update_parameters(state.model)
-                is_best = state.best is None or self.task.SCORE.improves(dev_score, state.best.score)
-                state.finish_epoch(row, seconds, dev_score, is_best)
-                assert state.best is not None
-                self.recorder.epoch(row, state.best.score, seconds)
+                state.finish_epoch(row, seconds, dev_score, self.task.SCORE)
+                self.recorder.epoch(row, state.best.score if state.best else None, seconds)
                 if self.resume.is_due or distributed.size() > 1:
                     self.resume.save(state.state_dict())
         if state.mean is not None:

@@ -41,8 +41,8 @@ class Recorder:
         for row in history:
             self._log(row)
 
-    def epoch(self, row: dict[str, float], best: float, seconds: float) -> None:
-        """Log the metrics of a finished epoch; row["epoch"] counts from 1. best: the best dev score so far."""
+    def epoch(self, row: dict[str, float], best: float | None, seconds: float) -> None:
+        """Log the metrics of a finished epoch; row["epoch"] counts from 1. best: the best dev score so far, if any."""
         self._log(row)
         self._progress.epoch(row, best, seconds)
 
@@ -65,7 +65,7 @@ class Silence:
     def step(self) -> None: ...
     def note(self, loss: float) -> None: ...
     def replay(self, history: list[dict[str, float]]) -> None: ...
-    def epoch(self, row: dict[str, float], best: float, seconds: float) -> None: ...
+    def epoch(self, row: dict[str, float], best: float | None, seconds: float) -> None: ...
 
 
 def write_timing(

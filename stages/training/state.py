@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.training.optimizers import build_optimizer
+from stages.training.protocol import Score
 
 Weights = dict[str, Tensor]
 
@@ -104,13 +105,13 @@ class TrainState:
         """Note how far an epoch has come, to save it."""
         self.sums, self.seconds_so_far = sums.cpu(), seconds
 
-    def finish_epoch(self, row: dict[str, float], seconds: float, score: float, is_best: bool) -> None:
-        """Note an epoch that was trained and evaluated."""
+    def finish_epoch(self, row: dict[str, float], seconds: float, score: float | None, by: Score) -> None:
+        """Note an epoch that was trained, and its dev score, if it was evaluated."""
         self.history.append(row)
         self.seconds.append(seconds)
         self.weights = copy_weights(self.model)
         self._keep_ema()
-        if is_best:
+        if score is not None and (self.best is None or by.improves(score, self.best.score)):
             self.best = Best(len(self.history), score, self.averages.get("ema", self.weights))
         self.steps, self.sums, self.seconds_so_far = 0, None, 0.0
 

@@ -256,6 +256,21 @@ def test_an_average_is_evaluated_only_where_one_is_kept(plain: Project, run: str
     assert load_params().run(run).evaluate.weights == weights
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("train", {"final": True, "early_stopping": {"patience": 3}}, "train.early_stopping: waits for a dev score"),
+        ("schedule", {"name": "plateau"}, "schedule: plateau waits for a dev score"),
+        ("evaluate.weights", "best", "evaluate.weights: best is by dev score"),
+    ],
+)
+def test_a_final_training_refuses_what_needs_a_dev_score(plain: Project, key: str, value: Any, words: str) -> None:
+    change(plain, {f"{RUN}.train": {"final": True}, f"{RUN}.evaluate.weights": "last"})
+    load_params()
+    change(plain, {f"{RUN}.{key}": value})
+    assert problem().startswith(f"{RUN}.{words}")
+
+
 @pytest.mark.parametrize("kind", ["cifar11", None, ["cifar10"]])
 def test_a_kind_of_task_that_does_not_exist_names_the_nearest(plain: Project, kind: Any) -> None:
     change(plain, {"tasks.cifar11": {"kind": kind, "source": "sample"}})

@@ -94,3 +94,11 @@ def test_a_damaged_image_is_what_opencv_takes_it_for_or_is_refused(changes: list
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         np.testing.assert_array_equal(storage.decode(content, side), expected[top : top + side, left : left + side])
+
+
+def test_joined_images_are_those_of_their_parts_in_order() -> None:
+    whole = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), np.uint8)
+    joined = storage.JoinedImages([whole[:5], whole[5:6], whole[6:]])
+    assert (len(joined), joined.shape, joined.nbytes) == (9, whole.shape, whole.nbytes)
+    for indices in (slice(3, 8), slice(None), np.array([8, 0, 5, 5]), np.array([], np.int64)):
+        np.testing.assert_array_equal(joined[indices], whole[indices])

@@ -53,10 +53,14 @@ def evaluate(
 ) -> dict[str, Any]:
     """Metrics of the dev split, by class too where a class has images there; predictions as CSV, pictures as PNG.
 
+    Where training was `final`, dev was learnt from: there are no metrics, and only the test split is predicted.
     name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw.
     """
     from stages.results import plots
 
+    if run.train.final:
+        predict_test(model, run, features, compute, predictions_to)
+        return {}
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
     metrics, dev, labels = classify(model, name, run, features, compute, seed, **folders)
     classes = read_classes(features)
@@ -79,18 +83,10 @@ def classify(
     predictions_to: Path,
 ) -> tuple[dict[str, Any], Predictions, Tensor]:
     """As `evaluate`, for any number of classes: metrics, the predictions of dev, and its labels (N,)."""
-
-    def predicted(split: str) -> Predictions:
-        batches = classifier.eval_batches(features, split, run, compute)
-        return predict(model, batches, compute, run.evaluate.views)
-
-    def labels_of(split: str) -> Tensor:
-        return torch.from_numpy(np.load(features / split / "labels.npy"))
-
-    classes, dev, labels = read_classes(features), predicted("dev"), labels_of("dev")
+    classes, labels = read_classes(features), torch.from_numpy(np.load(features / "dev" / "labels.npy"))
+    dev = predict(model, classifier.eval_batches(features, "dev", run, compute), compute, run.evaluate.views)
     write(predictions_to / "dev.csv", dev, classes, labels)
-    if (features / "test").is_dir() and len(labels_of("test")):
-        write(predictions_to / "test.csv", predicted("test"), classes)
+    predict_test(model, run, features, compute, predictions_to)
     images = classifier.read_images(features, "dev")
     draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
     batches = classifier.train_batches(features, run, compute, seed)
@@ -99,6 +95,13 @@ def classify(
     if len(run.evaluate.views) > 1:
         metrics["plain_accuracy"] = (dev.plain == labels).double().mean().item()
     return metrics | {"num": len(labels)}, dev, labels
+
+
+def predict_test(model: nn.Module, run: Run, features: Path, compute: Compute, predictions_to: Path) -> None:
+    """Predictions of the test split as test.csv, if there is one."""
+    if (features / "test").is_dir() and len(np.load(features / "test" / "labels.npy")):
+        test = predict(model, classifier.eval_batches(features, "test", run, compute), compute, run.evaluate.views)
+        write(predictions_to / "test.csv", test, read_classes(features))
 
 
 def read_classes(features: Path) -> list[str]:

@@ -23,10 +23,10 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.core.machine import memory, num_cores
 from stages.data.packed import read_texts
-from stages.images.storage import EncodedImages
+from stages.images.storage import EncodedImages, JoinedImages
 from stages.images.training import augmentation, mixing
 
-Images = np.ndarray | EncodedImages  # (N, H, W, C) uint8; the array may be a memory map
+Images = np.ndarray | EncodedImages | JoinedImages  # (N, H, W, C) uint8; the array may be a memory map
 CHUNK = 4096  # images on their way to the device at a time
 
 
@@ -230,14 +230,14 @@ Batches = DeviceBatches | WorkerBatches
 
 
 def of_split(
-    images: Images, features: Path, split: str, run: Run, compute: Compute, *, seed: int = 0, augment: Any = None
+    images: Images, features: Path, splits: Sequence[str], run: Run, compute: Compute, *, seed: int = 0, augment: Any = None
 ) -> Batches:
-    """Batches of a split's images, with the labels and names that lie beside them in features/<split>/."""
+    """Batches of the images of splits, with the labels and names that lie beside them in features/<split>/."""
     stats = json.loads((features / "stats.json").read_text())
     return load(
         images,
-        np.load(features / split / "labels.npy"),
-        read_texts(features / split / "names"),
+        np.concatenate([np.load(features / split / "labels.npy") for split in splits]),
+        [name for split in splits for name in read_texts(features / split / "names")],
         loading=run.loading or "auto",
         batch_size=run.batch_size,
         device=compute.device,

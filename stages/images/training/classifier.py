@@ -19,9 +19,9 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images.settings import Loss
-from stages.images.storage import EncodedImages
+from stages.images.storage import EncodedImages, JoinedImages
 from stages.images.training import batches
-from stages.images.training.batches import Batches, ImageBatch, Images
+from stages.images.training.batches import Batches, ImageBatch
 from stages.training.protocol import Score
 
 SCORE = Score("accuracy", higher_is_better=True)
@@ -47,17 +47,19 @@ def example(stats: dict[str, Any]) -> tuple[Tensor, ...]:
 
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> Batches:
-    """Training batches, augmented, in an order of its own each epoch."""
-    images = read_images(features, "train")
-    return batches.of_split(images, features, "train", run, compute, seed=seed, augment=run.augment)
+    """Training batches, augmented, in an order of its own each epoch; of dev as well with train.final."""
+    splits = run.train.splits
+    parts = [read_images(features, split) for split in splits]
+    images = parts[0] if len(parts) == 1 else JoinedImages(parts)
+    return batches.of_split(images, features, splits, run, compute, seed=seed, augment=run.augment)
 
 
 def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> Batches:
     """Batches of a split in its own order, as they are. A split without labels has targets of -1."""
-    return batches.of_split(read_images(features, split), features, split, run, compute)
+    return batches.of_split(read_images(features, split), features, [split], run, compute)
 
 
-def read_images(features: Path, split: str) -> Images:
+def read_images(features: Path, split: str) -> np.ndarray | EncodedImages:
     """(N, side, side, 3) uint8, in a memory map or decoded as they are read."""
     images: np.ndarray = np.load(features / split / "images.npy", mmap_mode="r")
     if images.ndim == 4:

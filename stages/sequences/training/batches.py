@@ -15,6 +15,7 @@ from torch import Tensor
 from stages.compute import distributed
 from stages.config.schema import Frames
 from stages.data.packed import RaggedArray
+from stages.sequences.storage import Joined
 
 JITTER = 0.1  # lengths within 10 % of each other can swap
 
@@ -42,8 +43,8 @@ class SequenceBatches:
 
     def __init__(
         self,
-        inputs: RaggedArray,
-        targets: RaggedArray | None,
+        inputs: RaggedArray | Joined,
+        targets: RaggedArray | Joined | None,
         names: Sequence[str],
         *,
         batch_size: int | Frames,

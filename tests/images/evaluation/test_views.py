@@ -11,11 +11,11 @@ from stages.compute.device import Compute
 from stages.core.errors import InputError
 from stages.images.evaluation import classification
 from stages.images.evaluation.views import seen
-from stages.images.settings import Shift
+from stages.images.settings import Shift, View
 from stages.images.training.batches import DeviceBatches
 
 CPU = Compute(torch.device("cpu"), "fp32")
-ALL = ["plain", "flip", Shift(2)]
+ALL: list[View] = ["plain", "flip", Shift(2)]
 
 
 def naive(image: np.ndarray) -> list[np.ndarray]:

@@ -28,16 +28,21 @@ def evaluate(
 ) -> dict[str, Any]:
     """Metrics of the dev splits; predictions of dev and test as CSV, pictures as PNG into the two folders.
 
+    Where training was `final`, dev was learnt from: only the metrics of verification are there, whose images nobody learns.
     name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw. Verification is there
     if the source has it: faces to find among known ones, or pairs.
     """
     stats = json.loads((features / "stats.json").read_text())
     classes = stats["classes"]
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
-    metrics, dev, labels = classification.classify(model, name, run, features, compute, seed, **folders)
-    wrong = Counter(pair for pair in zip(labels.tolist(), dev.predicted.tolist(), strict=True) if pair[0] != pair[1])
-    counts = [(classes[true], classes[predicted], count) for (true, predicted), count in wrong.items()]
-    charts.confused(plots_to / "confused.png", name, counts)
+    metrics: dict[str, Any] = {}
+    if run.train.final:
+        classification.predict_test(model, run, features, compute, predictions_to)
+    else:
+        metrics, dev, labels = classification.classify(model, name, run, features, compute, seed, **folders)
+        wrong = Counter(pair for pair in zip(labels.tolist(), dev.predicted.tolist(), strict=True) if pair[0] != pair[1])
+        counts = [(classes[true], classes[predicted], count) for (true, predicted), count in wrong.items()]
+        charts.confused(plots_to / "confused.png", name, counts)
     kind = stats["verification"]["kind"]
     if kind is not None:
         embedder = Embedder(model, name, run, features, compute, len(classes), predictions_to)

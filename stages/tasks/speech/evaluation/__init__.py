@@ -36,15 +36,18 @@ def evaluate(
 ) -> dict[str, Any]:
     """Metrics of the dev split; predictions of dev and test as CSV, aligned utterances as text, pictures as PNG, and audio.
 
+    Where training was `final`, dev was learnt from: there are no metrics, and only the test split is predicted.
     name: the run's, for titles. Distances are means over utterances; the rates are per symbol of the true strings.
     """
+    if (features / "test").is_dir() and read_texts(features / "test" / "names"):
+        test = predict(model, features, "test", run, compute, beam=run.evaluate.test_beam)
+        write_table(predictions_to / "test.csv", ["name", "predicted"], zip(test.names, test.predicted, strict=True))
+    if run.train.final:
+        return {}
     dev = predict(model, features, "dev", run, compute, beam=run.evaluate.dev_beam)
     distances = decode.distances(dev.predicted, dev.true)
     columns = {"name": dev.names, "predicted": dev.predicted, "label": dev.true, "distance": distances}
     write_table(predictions_to / "dev.csv", list(columns), zip(*columns.values(), strict=True))
-    if (features / "test").is_dir() and read_texts(features / "test" / "names"):
-        test = predict(model, features, "test", run, compute, beam=run.evaluate.test_beam)
-        write_table(predictions_to / "test.csv", ["name", "predicted"], zip(test.names, test.predicted, strict=True))
 
     alignments = [align(*pair) for pair in zip(dev.true, dev.predicted, strict=True)]
     utterances = [aligned.Utterance(*item) for item in zip(dev.names, alignments, strict=True)]

@@ -45,21 +45,26 @@ def example(stats: dict[str, Any]) -> tuple[Tensor, Tensor]:
 
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> SequenceBatches:
-    """Training batches, half long and half short, masked at random, in an order of their own each epoch."""
-    return _batches(features, "train", run, compute, seed, run.augment)
+    """Training batches, half long and half short, masked at random, in an order of their own each epoch.
+
+    With train.final they are of dev as well.
+    """
+    return _batches(features, run.train.splits, run, compute, seed, run.augment)
 
 
 def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> SequenceBatches:
     """Batches of a split as they are, from the longest to the shortest."""
-    return _batches(features, split, run, compute, 0, None)
+    return _batches(features, [split], run, compute, 0, None)
 
 
-def _batches(features: Path, split: str, run: Run, compute: Compute, seed: int, augment: Any) -> SequenceBatches:
-    folder = features / split
+def _batches(features: Path, splits: list[str], run: Run, compute: Compute, seed: int, augment: Any) -> SequenceBatches:
+    folders = [features / split for split in splits]
+    frames = [storage.read_frames(folder) for folder in folders]
+    transcripts = [found for folder in folders if (found := storage.read_transcripts(folder)) is not None]
     return SequenceBatches(
-        storage.read_frames(folder),
-        storage.read_transcripts(folder),
-        storage.read_names(folder),
+        storage.Joined(frames) if len(frames) > 1 else frames[0],
+        storage.Joined(transcripts) if len(transcripts) > 1 else next(iter(transcripts), None),
+        [name for folder in folders for name in storage.read_names(folder)],
         batch_size=run.batch_size,
         device=compute.device,
         seed=seed,
