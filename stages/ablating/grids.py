@@ -139,7 +139,12 @@ def apply(value: Value, params: Mapping[str, Any]) -> Params:
     from dvc.utils.hydra import apply_overrides
 
     block = params["runs"][value.run]
-    alone = {"tasks": {block["task"]: params["tasks"][block["task"]]}, "runs": {value.run: block}, "reached_before": {}}
+    alone = {
+        "tasks": {block["task"]: params["tasks"][block["task"]]},
+        "runs": {value.run: block},
+        "ensembles": {},
+        "reached_before": {},
+    }
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / paths.PARAMS.name
         YAML().dump({**params, **alone}, file)

@@ -5,6 +5,7 @@ N images, K classes. Matplotlib, whose import takes 0.5 s, is imported where pic
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,19 +16,18 @@ from torch import Tensor, nn
 from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.progress import track
+from stages.data.packed import Rows
 from stages.data.tables import write_table
 from stages.images.training import classifier
 from stages.images.training.batches import Batches, ImageBatch
+from stages.results import members
 
 HEADLINES = ("accuracy", "loss")
 NUM_PICTURES = 40  # in a sheet
 
 
 class Predictions(NamedTuple):
-    """names: N texts. predicted (N,) int64, its probability (N,) and each image's cross-entropy (N,) float64, on the CPU.
-
-    Not all K probabilities: of 35,000 images and 7,000 classes they would fill a gigabyte.
-    """
+    """names: N texts. predicted (N,) int64, its probability (N,) and each image's cross-entropy (N,) float64, on the CPU."""
 
     names: list[str]
     predicted: Tensor
@@ -50,16 +50,20 @@ def evaluate(
 
     name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw.
     """
-    from stages.results import plots
-
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
     metrics, dev, labels = classify(model, name, run, features, compute, seed, **folders)
-    classes = read_classes(features)
+    return {**metrics, **by_class(name, dev, labels, read_classes(features), plots_to)}
+
+
+def by_class(name: str, dev: Predictions, labels: Tensor, classes: Sequence[str], plots_to: Path) -> dict[str, Any]:
+    """The share of each class's images that were recognised; the confusion matrix as a picture."""
+    from stages.results import plots
+
     matrix = torch.zeros(len(classes), len(classes), dtype=torch.long)
     matrix.index_put_((labels, dev.predicted), torch.ones_like(labels), accumulate=True)
     plots.confusion(plots_to / "confusion.png", name, matrix.numpy(), classes)
     recall = (matrix.diag().double() / matrix.sum(1)).tolist()
-    return {**metrics, "per_class": {classes[label]: recall[label] for label in labels.unique().tolist()}}
+    return {"per_class": {classes[label]: recall[label] for label in labels.unique().tolist()}}
 
 
 def classify(
@@ -77,12 +81,14 @@ def classify(
 
     def predicted(split: str) -> Predictions:
         batches = classifier.eval_batches(features, split, run, compute)
-        return predict(model, batches, compute, flip_average=run.evaluate.flip_average)
+        keep = predictions_to / f"{split}.npy" if members.fits(len(batches.names), len(classes)) else None
+        return predict(model, batches, compute, flip_average=run.evaluate.flip_average, keep=keep)
 
     def labels_of(split: str) -> Tensor:
         return torch.from_numpy(np.load(features / split / "labels.npy"))
 
-    classes, dev, labels = read_classes(features), predicted("dev"), labels_of("dev")
+    classes = read_classes(features)
+    dev, labels = predicted("dev"), labels_of("dev")
     write(predictions_to / "dev.csv", dev, classes, labels)
     if (features / "test").is_dir() and len(labels_of("test")):
         write(predictions_to / "test.csv", predicted("test"), classes)
@@ -90,8 +96,13 @@ def classify(
     draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
     batches = classifier.train_batches(features, run, compute, seed)
     draw_as_seen(plots_to / "augmented.png", name, batches, classes)
+    return measure(dev, labels), dev, labels
+
+
+def measure(dev: Predictions, labels: Tensor) -> dict[str, Any]:
+    """The metrics of a split whose labels (N,) are known."""
     accuracy = (dev.predicted == labels).double().mean().item()
-    return {"loss": dev.loss.mean().item(), "accuracy": accuracy, "num": len(labels)}, dev, labels
+    return {"loss": dev.loss.mean().item(), "accuracy": accuracy, "num": len(labels)}
 
 
 def read_classes(features: Path) -> list[str]:
@@ -101,17 +112,36 @@ def read_classes(features: Path) -> list[str]:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, batches: Batches, compute: Compute, *, flip_average: bool) -> Predictions:
-    """The most probable class of every image; with flip_average, by the mean over an image and its mirror image."""
+def predict(model: nn.Module, batches: Batches, compute: Compute, *, flip_average: bool, keep: Path | None) -> Predictions:
+    """The most probable class of every image; with flip_average, by the mean over an image and its mirror image.
+
+    keep: where all log-probabilities (N, K) go, as float16.
+    """
     model.eval()
     parts = []
-    for batch in track(batches.epoch(0), "evaluating", len(batches)):
-        log_probs = log_probabilities(model, batch, compute, flip_average=flip_average)
-        best = log_probs.max(1)
-        loss = -log_probs.gather(1, batch.targets.clamp(min=0)[:, None])[:, 0]
-        parts.append((best.indices, best.values.exp(), torch.where(batch.targets < 0, 0.0, loss)))
+    with ExitStack() as stack:
+        kept: Rows | None = None
+        for batch in track(batches.epoch(0), "evaluating", len(batches)):
+            log_probs = log_probabilities(model, batch, compute, flip_average=flip_average)
+            if keep and kept is None:
+                kept = stack.enter_context(Rows(keep, (log_probs.shape[1],), np.float16))
+            if kept:
+                kept.append(log_probs.cpu().numpy().astype(np.float16))
+            parts.append(answers(log_probs, batch.targets))
+    return together(list(batches.names), parts)
+
+
+def answers(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of (N, K) the most probable class, its probability and the cross-entropy, (N,) each; 0 where the target is below 0."""
+    best = log_probs.max(1)
+    loss = -log_probs.gather(1, targets.clamp(min=0)[:, None])[:, 0]
+    return best.indices, best.values.exp(), torch.where(targets < 0, 0.0, loss)
+
+
+def together(names: list[str], parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Predictions:
+    """`answers` of all batches, in their order."""
     predicted, probability, loss = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
-    return Predictions(list(batches.names), predicted, probability.double(), loss.double())
+    return Predictions(names, predicted, probability.double(), loss.double())
 
 
 def log_probabilities(model: nn.Module, batch: ImageBatch, compute: Compute, *, flip_average: bool) -> Tensor:
