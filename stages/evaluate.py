@@ -1,13 +1,13 @@
 """Stage `evaluate`: metrics/<run>.json, metrics/<run>/evaluate.json and plots/, data/predictions/<run>/."""
 
 import json
-from typing import Any
 
 from stages.compute import device
 from stages.core import checksums, paths
 from stages.core.errors import run_stage
 from stages.data import checkpoint
 from stages.results import plots
+from stages.results.headlines import choose
 from stages.tasks import load_params, part
 
 
@@ -45,24 +45,13 @@ def main(name: str) -> None:
     with paths.output(paths.evaluation(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     with paths.output(paths.headlines(name)) as partial:
-        headlines = _headlines(metrics, evaluation.HEADLINES)
+        headlines = choose(metrics, evaluation.HEADLINES)
         partial.write_text(json.dumps({"dev": headlines} if headlines else {}, indent=2) + "\n")
     if run.train.final:
         print(f"{name}: no dev {task.SCORE.name}, for `train.final` learns from dev too; the test split is predicted")
         return
     score = metrics[task.SCORE.name]
     print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights, of epoch {saved['epoch']}")
-
-
-def _headlines(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The metrics of these names that are there; verification.eer is eer in the block verification."""
-    found: dict[str, Any] = {}
-    for name in names:
-        block, _, key = name.rpartition(".")
-        values, chosen = (metrics.get(block, {}), found.setdefault(block, {})) if block else (metrics, found)
-        if key in values:
-            chosen[key] = values[key]
-    return {name: value for name, value in found.items() if value != {}}
 
 
 if __name__ == "__main__":

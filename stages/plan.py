@@ -18,7 +18,8 @@ def main() -> None:
     params = load_params()
     runs = runs_of(params, arguments.task)
     if arguments.targets:
-        print(*(f"submit@{name}" for name in runs))
+        ensembles = [name for name, ensemble in params.ensembles.items() if arguments.task in ("", ensemble.task)]
+        print(*(f"submit@{name}" for name in runs), *(f"submit_ensemble@{name}" for name in ensembles))
         return
     real = {params.runs[name].task for name in runs if params.task(params.runs[name].task).source != "sample"}
     print(f"{len(runs)} runs: {', '.join(runs)}. What has not changed since the last time is skipped.")

@@ -18,7 +18,7 @@ SCORES = ("public_score", "private_score")
 
 def main(name: str) -> None:
     params = load_params()
-    task = params.run(name).task
+    task = params.system(name).task
     if params.submit.enabled and params.task(task).source == "sample":
         raise InputError(f"submit.enabled: the source of {task} is sample, and Kaggle is not to be sent made-up data")
     submission = part(params.task(task).kind, "submission")

@@ -63,6 +63,7 @@ def _train(
     dev = None if run.train.final else task.eval_batches(paths.features(run.task), "dev", run, compute)
     device.seed_torch(params.seed)
     model = compute.to_device(task.build_model(run, stats))
+    params.check_size(run.task, f"runs.{name}", summary.num_parameters(model))
     where = f"{compute.name}, {compute.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
     recorder = Recorder(paths.history(name), name, task.SCORE.name, run.epochs, len(batches)) if resume else Silence()

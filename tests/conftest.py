@@ -214,7 +214,7 @@ def _extend(folder: Path) -> None:
     runs = {name: block for name, block in content["runs"].items() if name not in before["runs"]}
     used = {block["task"] for block in runs.values()}
     tasks = {name: block for name, block in content["tasks"].items() if name in used}
-    change_params(folder / "params.yaml", runs=runs, tasks=tasks, reached_before={}, precision="fp32")
+    change_params(folder / "params.yaml", runs=runs, tasks=tasks, reached_before={}, ensembles={}, precision="fp32")
     small = {"tasks__cifar10__sample": {"train": 120, "test": 20}, "runs__conv_mixer__sample__epochs": 2}
     change_params(folder / "params.yaml", **small)
     checkout = Checkout(folder)

@@ -22,7 +22,9 @@ PARTS = {
     "find_lr": ["training"],
     "train": ["training"],
     "evaluate": ["training", "evaluation"],
+    "ensemble": ["training", "evaluation", "ensemble"],
     "submit": ["submission"],
+    "submit_ensemble": ["submission"],
 }
 
 
@@ -69,6 +71,7 @@ def test_there_is_a_stage_for_every_task_and_run(graph: dict[str, Any]) -> None:
     params = load_params()
     expected = {f"{kind}@{task}" for kind in ("download", "normalize") for task in params.tasks}
     expected |= {f"{kind}@{run}" for kind in ("find_lr", "train", "evaluate", "submit") for run in params.runs}
+    expected |= {f"{kind}@{name}" for kind in ("ensemble", "submit_ensemble") for name in params.ensembles}
     assert graph.keys() == expected | {"report"}
 
 
@@ -76,9 +79,9 @@ def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> N
     params, used, declared = load_params(), defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for name, stage in graph.items():
         kind, instance = stage_and_run(name)
-        modules = [f"stages.{kind}"]
+        modules = [f"stages.{kind.removesuffix('_ensemble')}"]
         if instance:
-            block = params.task(instance) if kind in ("download", "normalize") else params.run(instance)
+            block = params.task(instance) if kind in ("download", "normalize") else params.system(instance)
             modules += [f"stages.tasks.{block.kind}.{part}" for part in PARTS[kind]]
         if kind in ("find_lr", "train", "evaluate"):
             modules.append(f"stages.{block.inputs}.models.{params.run(instance).model.name}")

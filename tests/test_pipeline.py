@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.torch
+import torch
 
 from stages.compute.device import Compute
 from stages.core import paths

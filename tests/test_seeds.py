@@ -33,8 +33,13 @@ def test_the_scores_of_all_seeds_become_a_table(
     scores = {5: 1.0, 6: 2.0, 7: 4.5}
     refs = {f"pblstm-seed-{seed}": headlines("pblstm", score) for seed, score in scores.items()}
     queued: list[grids.Value] = []
+
+    def run(values: list[grids.Value], jobs: int) -> dict[str, str]:
+        queued.extend(values)
+        return refs
+
     monkeypatch.setattr(queue, "prepare", lambda target: None)
-    monkeypatch.setattr(queue, "run", lambda values, jobs: queued.extend(values) or refs)
+    monkeypatch.setattr(queue, "run", run)
     project.set(seed=5)
     seeds.main(["pblstm"])
     assert [value.arguments for value in queued] == [["-S", f"seed={seed}", "evaluate@pblstm"] for seed in scores]
@@ -84,7 +89,12 @@ def test_each_value_is_compared_with_the_run_as_it_is(
     """Distances: lower is better. 0.1 is lower by about one for every seed, 0.3 only for one of two; 0.2 is the present."""
     git("init", "-q")
     write_grids(pblstm={"dropout": {"model.dropout": [0.1, 0.2, 0.3]}})
-    given = {"seed": [2.0, 2.5, 3.0], "0.1": [1.0, 1.52, 1.99], "0.2": [2.0, 2.5, 3.0], "0.3": [2.4, 2.2, None]}
+    given: dict[str, list[float | None]] = {
+        "seed": [2.0, 2.5, 3.0],
+        "0.1": [1.0, 1.52, 1.99],
+        "0.2": [2.0, 2.5, 3.0],
+        "0.3": [2.4, 2.2, None],
+    }
     refs: dict[str, str | None] = {}
     for (label, scores), (number, seed) in itertools.product(given.items(), enumerate((1, 2, 3))):
         name = f"pblstm-seed-{seed}" if label == "seed" else f"pblstm-dropout-{label}-seed-{seed}"

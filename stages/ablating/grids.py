@@ -154,7 +154,12 @@ def apply(run: str, changes: Sequence[str], params: Mapping[str, Any]) -> Params
     from dvc.utils.hydra import apply_overrides
 
     block = params["runs"][run]
-    alone = {"tasks": {block["task"]: params["tasks"][block["task"]]}, "runs": {run: block}, "reached_before": {}}
+    alone = {
+        "tasks": {block["task"]: params["tasks"][block["task"]]},
+        "runs": {run: block},
+        "ensembles": {},
+        "reached_before": {},
+    }
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / paths.PARAMS.name
         YAML().dump({**params, **alone}, file)

@@ -45,7 +45,32 @@ def load(settings: Callable[[str], ModuleType], path: Path = paths.PARAMS) -> Pa
     params: Params = build(Params, {**content, "tasks": tasks, "runs": {}}, "")
     for name, block in blocks["runs"].items():
         params.runs[name], params.hidden[name] = _resolve(name, mapping(block, f"runs.{name}"), params, settings)
+    for name in params.ensembles:
+        _check_ensemble(name, params)
     return params
+
+
+def _check_ensemble(name: str, params: Params) -> None:
+    """Raises InputError: a name that is taken or cannot be one, a member that is not there, of another task, or above it."""
+    where, ensemble = f"ensembles.{name}", params.ensembles[name]
+    if not NAME.fullmatch(name):
+        raise InputError(f"ensembles.{' '.join(name.split())}: a name may have letters, digits, _ and - (not in front)")
+    if name in params.runs:
+        raise InputError(f"{where}: there is a run of this name; give the ensemble another")
+    for key in ("kind", "inputs"):
+        if getattr(ensemble, key) != (its := getattr(params.task(ensemble.task), key)):
+            raise InputError(f"{where}.{key}: must be {its}, as in tasks.{ensemble.task}")
+    known: dict[str, Any] = {**params.runs, **params.ensembles}
+    for member in ensemble.members:
+        if member not in known:
+            raise InputError(f"{where}.members: there is no run or ensemble {member!r}; {nearest(member, known)}")
+        if (task := known[member].task) != ensemble.task:
+            raise InputError(f"{where}.members: {member} is of the task {task}, and the ensemble of {ensemble.task}")
+    below = list(ensemble.members)
+    for member in below:  # grows
+        if member == name:
+            raise InputError(f"{where}.members: {name} would be a member of itself")
+        below += [item for item in getattr(known[member], "members", ()) if item not in below]
 
 
 def read(path: Path) -> Any:

@@ -5,7 +5,7 @@ What each block means stands here once; where its numbers come from is said in p
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from stages.config.check import BelowOne, InsideUnit, NotNegative, Positive, PositiveFloat, PositiveInt, Rule, Share, nearest
@@ -241,6 +241,7 @@ class TaskSettings:
     on_bad: Literal["error", "skip"]
     max_unpacked_gb: PositiveFloat  # archives that would unpack to more are refused
     public: list[str]  # which of the task's public archives the source `public` takes
+    max_parameters: PositiveInt | None = field(default=None, kw_only=True)  # of a run, and of an ensemble's members together
     competitions: str | dict[str, str]  # Kaggle's name of the competition, or one for each of the task's submission files
 
 
@@ -301,6 +302,22 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """The mean answer of two members, each a run or an ensemble of the same task."""
+
+    task: str
+    kind: str
+    inputs: Literal["images", "sequences"]
+    members: tuple[str, str]
+    weights: Literal["equal"]  # of the runs, however deep they lie
+    beam: PositiveInt = 10  # of the search in the mean emissions, on dev and test; for sequences
+
+    def __post_init__(self) -> None:
+        if len(set(self.members)) < 2:
+            raise ValueError(f"members: must be two, but is {self.members[0]} twice")
+
+
+@dataclass(frozen=True)
 class Submit:
     """Whether submission files go to Kaggle, and how many minutes to wait for their scores."""
 
@@ -325,6 +342,7 @@ class Params:
     submit: Submit
     tasks: dict[str, Any]  # each of its kind's class Settings
     runs: dict[str, Run]
+    ensembles: dict[str, Ensemble] = dataclasses.field(default_factory=dict)
     # Per run, in words. Not a part of the run, of which a checkpoint keeps all: no number depends on it.
     reached_before: dict[str, str] = dataclasses.field(default_factory=dict)
     # Not a key of params.yaml: per run, a line for each value that the sample block or an override changed.
@@ -337,6 +355,26 @@ class Params:
     def run(self, name: str) -> Run:
         """The run `name` as it will be carried out, overrides applied; InputError if there is none."""
         return _named(self.runs, name, "runs")
+
+    def ensemble(self, name: str) -> Ensemble:
+        """The ensemble `name`; InputError if there is none."""
+        return _named(self.ensembles, name, "ensembles")
+
+    def check_size(self, task: str, where: str, num_parameters: int) -> None:
+        """Raise InputError if a network, or an ensemble's members together, have more parameters than the task allows."""
+        limit = self.task(task).max_parameters
+        if limit is not None and num_parameters > limit:
+            raise InputError(f"{where}: has {num_parameters:,} parameters, above tasks.{task}.max_parameters, {limit:,}")
+
+    def system(self, name: str) -> Run | Ensemble:
+        """The run or the ensemble of this name; InputError if there is neither."""
+        return self.ensembles[name] if name in self.ensembles else self.run(name)
+
+    def runs_of(self, name: str) -> list[str]:
+        """The run itself, or the runs of an ensemble; one that is in it twice is there twice."""
+        if name not in self.ensembles:
+            return [name]
+        return [run for member in self.ensembles[name].members for run in self.runs_of(member)]
 
     def tell_hidden(self, name: str) -> None:
         """Print what the sample block or a top-level override changed in the run `name`, as a table."""

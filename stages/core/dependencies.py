@@ -19,7 +19,7 @@ from stages.core.errors import InputError
 from stages.core.hashes import file_hash
 
 ROOT = Path(stages.__file__).parent.parent
-REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+REFERENCE = re.compile(r"\$\{([\w.\[\]]+)\}")
 
 
 @dataclass
@@ -92,8 +92,11 @@ class Snapshot:
 
 def look_up(content: Any, name: str) -> Any:
     """The value of a dotted key; None if there is none."""
-    for part in name.split("."):
-        content = content.get(part) if isinstance(content, dict) else None
+    for part in name.replace("[", ".").replace("]", "").split("."):
+        if isinstance(content, list):
+            content = content[int(part)]
+        else:
+            content = content.get(part) if isinstance(content, dict) else None
     return content
 
 

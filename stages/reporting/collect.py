@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.config.check import nearest
-from stages.config.schema import Params, Run
+from stages.config.schema import Ensemble, Params, Run
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.data import understood
@@ -34,7 +34,7 @@ class Results:
     """One run: as params.yaml has it, and as it went."""
 
     name: str
-    run: Run
+    run: Run | Ensemble
     source: str  # of its task's data; several paths as one text
     data: list[str]  # what `normalize` understood of it, a line each
     before: str  # what was reached before, in words, or nothing
@@ -54,15 +54,15 @@ class Results:
 
 
 def collect(params: Params) -> list[Results]:
-    """Every run of params.yaml, in its order. Raises InputError if reached_before names a run that is not there."""
+    """Every run of params.yaml in its order, then every ensemble. Raises InputError if reached_before names no run."""
     for name in params.reached_before:
         if name not in params.runs:
             raise InputError(f"reached_before.{name}: there is no such run; {nearest(name, params.runs)}")
-    return [_results(name, params) for name in params.runs]
+    return [_results(name, params) for name in (*params.runs, *params.ensembles)]
 
 
 def _results(name: str, params: Params) -> Results:
-    task = params.run(name).task
+    task = params.system(name).task
     evaluation = _read_json(paths.evaluation(name))
     by_metric = curves(paths.history(name))
     aligned = paths.predictions(name) / "aligned.txt"
@@ -71,17 +71,18 @@ def _results(name: str, params: Params) -> Results:
         pictures.insert(0, paths.lr_plot(name))
     return Results(
         name=name,
-        run=params.run(name),
+        run=params.system(name),
         source=source if isinstance(source := params.task(task).source, str) else ", ".join(source),
         data=understood.lines(stats)
         if "understood" in (stats := _read_json(paths.features(task) / "stats.json") or {})
         else [],
         before=params.reached_before.get(name, ""),
-        hidden=[str(item) for item in params.hidden[name]],
+        hidden=[str(item) for item in params.hidden.get(name, ())],
         lr=_read_json(paths.lr(name)),
         evaluation=evaluation,
         submission=_read_json(paths.submission(name)),
-        score=_score(by_metric, evaluation),
+        # An ensemble has no curves: its score is that of its runs.
+        score=_score(by_metric or curves(paths.history(params.runs_of(name)[0])), evaluation),
         num_parameters=evaluation.get("num_parameters") if evaluation else None,
         epochs=max(
             (point[0] for splits in by_metric.values() for curve in splits.values() for point in curve), default=None

@@ -20,6 +20,7 @@ PICTURES = {
     "confusion": ("Confusion matrix", "how often each true class, in rows, was taken for each class, in columns"),
     "confused": ("Most confused", "bars for the most frequent pairs of true and predicted"),
     "misclassified": ("Surest mistakes", "images with the true and the predicted class and the probability"),
+    "disagreements": ("Disagreements", "images with the true class and what each member of the ensemble took it for"),
     "augmented": ("Training images", "images as the network sees them, after augmentation"),
     "roc": ("Verification ROC", "the rate of true matches against that of false ones"),
     "scores": ("Scores of pairs", "histograms for pairs of the same person and of two"),
@@ -98,7 +99,7 @@ def headline(score: Score | None) -> str:
 
 def sparkline(results: Results) -> str:
     """Of the score on dev, epoch by epoch."""
-    return charts.sparkline(results.curves[results.score.name]["dev"]) if results.score else ""
+    return charts.sparkline(results.curves[results.score.name]["dev"]) if results.score and results.curves else ""
 
 
 def label(name: str) -> str:

@@ -34,7 +34,7 @@ def make(folder: Path, run: str, **params: Any) -> Checkout:
     content = YAML(typ="safe").load(file)
     block = content["runs"][run] | {"train": {"ema": 0.99}, "sample": content["runs"][run]["sample"] | small["run"]}
     tasks = {small["task"]: content["tasks"][small["task"]] | {"sample": small["sample"]}}
-    change_params(file, runs={run: block}, tasks=tasks, reached_before={}, precision="fp32", lr=0.002)
+    change_params(file, runs={run: block}, tasks=tasks, reached_before={}, ensembles={}, precision="fp32", lr=0.002)
     change_params(file, **params)
     checkout = Checkout(folder)
     checkout.run("git init -q && git add . && git commit -qm project")

@@ -32,6 +32,7 @@ FUNCTIONS = {
     "evaluation": {
         "evaluate": ["model", "name", "run", "features", "compute", "seed", "plots_to", "predictions_to"],
     },
+    "ensemble": {"combine": ["name", "members", "features", "ensemble", "plots_to", "predictions_to"]},
     "prediction": {
         "read": ["content", "stats"],
         "predict": ["model", "items", "run", "stats", "compute"],

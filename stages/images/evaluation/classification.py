@@ -5,6 +5,7 @@ N images, K classes. Matplotlib, whose import takes 0.5 s, is imported where pic
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.progress import track
+from stages.data.packed import Rows
 from stages.data.tables import write_table
 from stages.images.evaluation.views import seen
 from stages.images.settings import View
 from stages.images.training import classifier
 from stages.images.training.batches import Batches, ImageBatch
+from stages.results import members
 
 HEADLINES = ("accuracy", "plain_accuracy", "loss")
 NUM_PICTURES = 40  # in a sheet
@@ -29,8 +32,6 @@ class Predictions(NamedTuple):
     """names: N texts. predicted (N,) int64, its probability (N,) and each image's cross-entropy (N,) float64, on the CPU.
 
     All three are of the mean over the run's views; plain (N,) int64 is what is predicted of the images as they are.
-
-    Not all K probabilities: of 35,000 images and 7,000 classes they would fill a gigabyte.
     """
 
     names: list[str]
@@ -56,19 +57,23 @@ def evaluate(
     Where training was `final`, dev was learnt from: there are no metrics, and only the test split is predicted.
     name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw.
     """
-    from stages.results import plots
-
     if run.train.final:
         predict_test(model, run, features, compute, predictions_to)
         return {}
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
     metrics, dev, labels = classify(model, name, run, features, compute, seed, **folders)
-    classes = read_classes(features)
+    return {**metrics, **by_class(name, dev, labels, read_classes(features), plots_to)}
+
+
+def by_class(name: str, dev: Predictions, labels: Tensor, classes: Sequence[str], plots_to: Path) -> dict[str, Any]:
+    """The share of each class's images that were recognised; the confusion matrix as a picture."""
+    from stages.results import plots
+
     matrix = torch.zeros(len(classes), len(classes), dtype=torch.long)
     matrix.index_put_((labels, dev.predicted), torch.ones_like(labels), accumulate=True)
     plots.confusion(plots_to / "confusion.png", name, matrix.numpy(), classes)
     recall = (matrix.diag().double() / matrix.sum(1)).tolist()
-    return {**metrics, "per_class": {classes[label]: recall[label] for label in labels.unique().tolist()}}
+    return {"per_class": {classes[label]: recall[label] for label in labels.unique().tolist()}}
 
 
 def classify(
@@ -84,24 +89,39 @@ def classify(
 ) -> tuple[dict[str, Any], Predictions, Tensor]:
     """As `evaluate`, for any number of classes: metrics, the predictions of dev, and its labels (N,)."""
     classes, labels = read_classes(features), torch.from_numpy(np.load(features / "dev" / "labels.npy"))
-    dev = predict(model, classifier.eval_batches(features, "dev", run, compute), compute, run.evaluate.views)
+    dev = predict_split("dev", model, run, features, compute, predictions_to)
     write(predictions_to / "dev.csv", dev, classes, labels)
     predict_test(model, run, features, compute, predictions_to)
     images = classifier.read_images(features, "dev")
     draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
     batches = classifier.train_batches(features, run, compute, seed)
     draw_as_seen(plots_to / "augmented.png", name, batches, classes)
-    metrics = {"loss": dev.loss.mean().item(), "accuracy": (dev.predicted == labels).double().mean().item()}
+    metrics = measure(dev, labels)
     if len(run.evaluate.views) > 1:
         metrics["plain_accuracy"] = (dev.plain == labels).double().mean().item()
-    return metrics | {"num": len(labels)}, dev, labels
+    return metrics, dev, labels
+
+
+def predict_split(
+    split: str, model: nn.Module, run: Run, features: Path, compute: Compute, predictions_to: Path
+) -> Predictions:
+    """Predictions of a split; its log-probabilities are kept as <split>.npy where they are not too large."""
+    batches = classifier.eval_batches(features, split, run, compute)
+    keep = predictions_to / f"{split}.npy" if members.fits(len(batches.names), len(read_classes(features))) else None
+    return predict(model, batches, compute, run.evaluate.views, keep)
 
 
 def predict_test(model: nn.Module, run: Run, features: Path, compute: Compute, predictions_to: Path) -> None:
-    """Predictions of the test split as test.csv, if there is one."""
+    """Predictions of the test split, if there is one, as test.csv too."""
     if (features / "test").is_dir() and len(np.load(features / "test" / "labels.npy")):
-        test = predict(model, classifier.eval_batches(features, "test", run, compute), compute, run.evaluate.views)
+        test = predict_split("test", model, run, features, compute, predictions_to)
         write(predictions_to / "test.csv", test, read_classes(features))
+
+
+def measure(dev: Predictions, labels: Tensor) -> dict[str, Any]:
+    """The metrics of a split whose labels (N,) are known."""
+    accuracy = (dev.predicted == labels).double().mean().item()
+    return {"loss": dev.loss.mean().item(), "accuracy": accuracy, "num": len(labels)}
 
 
 def read_classes(features: Path) -> list[str]:
@@ -111,18 +131,39 @@ def read_classes(features: Path) -> list[str]:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, batches: Batches, compute: Compute, views: Sequence[View]) -> Predictions:
-    """The most probable class of every image, by the mean over its views, of which the first is the plain one."""
+def predict(
+    model: nn.Module, batches: Batches, compute: Compute, views: Sequence[View], keep: Path | None = None
+) -> Predictions:
+    """The most probable class of every image, by the mean over its views, of which the first is the plain one.
+
+    keep: where all log-probabilities (N, K) go, as float16.
+    """
     model.eval()
     parts = []
-    for batch in track(batches.epoch(0), "evaluating", len(batches)):
-        by_view = log_probabilities(model, batch, compute, views)
-        log_probs = averaged(by_view)
-        best = log_probs.max(1)
-        loss = -log_probs.gather(1, batch.targets.clamp(min=0)[:, None])[:, 0]
-        parts.append((best.indices, best.values.exp(), torch.where(batch.targets < 0, 0.0, loss), by_view[0].argmax(1)))
-    predicted, probability, loss, plain = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
-    return Predictions(list(batches.names), predicted, probability.double(), loss.double(), plain)
+    with ExitStack() as stack:
+        kept: Rows | None = None
+        for batch in track(batches.epoch(0), "evaluating", len(batches)):
+            by_view = log_probabilities(model, batch, compute, views)
+            log_probs = averaged(by_view)
+            if keep and kept is None:
+                kept = stack.enter_context(Rows(keep, (log_probs.shape[1],), np.float16))
+            if kept:
+                kept.append(log_probs.cpu().numpy().astype(np.float16))
+            parts.append((*answers(log_probs, batch.targets), by_view[0].argmax(1)))
+    return together(list(batches.names), parts)
+
+
+def answers(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of (N, K) the most probable class, its probability and the cross-entropy, (N,) each; 0 where the target is below 0."""
+    best = log_probs.max(1)
+    loss = -log_probs.gather(1, targets.clamp(min=0)[:, None])[:, 0]
+    return best.indices, best.values.exp(), torch.where(targets < 0, 0.0, loss)
+
+
+def together(names: list[str], parts: Sequence[tuple[Tensor, ...]]) -> Predictions:
+    """All batches in their order: of each `answers`, and what is predicted of the plain images where that differs."""
+    predicted, probability, loss, *plain = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
+    return Predictions(names, predicted, probability.double(), loss.double(), *(plain or [predicted]))
 
 
 def log_probabilities(model: nn.Module, batch: ImageBatch, compute: Compute, views: Sequence[View]) -> Tensor:

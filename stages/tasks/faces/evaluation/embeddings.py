@@ -26,13 +26,22 @@ class Embedder:
         self, model: Any, name: str, run: Run, features: Path, compute: Compute, num_classes: int, predictions_to: Path
     ) -> None:
         self._model, self._run, self._features, self._compute = model, run, features, compute
+        self._predictions_to = predictions_to
         self._whiten = _whitening(model, name, run, features, compute, num_classes, predictions_to)
 
     def __call__(self, split: str) -> Tensor:
-        """Embeddings (N, D) of a split, on the CPU."""
+        """Embeddings (N, D) of a split, on the CPU; also a file, for ensembles."""
         parts = [embeddings for embeddings, _ in embed(self._model, self._features, split, self._run, self._compute)]
         found = torch.cat(parts)
-        return found if self._whiten is None else self._whiten.apply(found)
+        found = found if self._whiten is None else self._whiten.apply(found)
+        save(self._predictions_to, split, found)
+        return found
+
+
+def save(predictions: Path, split: str, embeddings: Tensor) -> None:
+    """Write embeddings/<split>.npy, (N, D) float32."""
+    (predictions / "embeddings").mkdir(exist_ok=True)
+    np.save(predictions / "embeddings" / f"{split}.npy", embeddings.numpy())
 
 
 def _whitening(

@@ -1,5 +1,6 @@
 """Is it anybody known? Faces to find among known ones, a threshold that is best on dev, and the mistakes as pictures."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,14 +12,20 @@ from stages.data.packed import read_texts
 from stages.data.tables import write_table
 from stages.tasks.faces import UNKNOWN, training
 from stages.tasks.faces.evaluation import charts, verification
-from stages.tasks.faces.evaluation.embeddings import Embedder, labels_of
+from stages.tasks.faces.evaluation.embeddings import labels_of
 
 NUM_PAIRS = 24  # of the hardest mistakes, in a picture
 THUMBNAIL = 32  # side of the images that the plain pixel match compares
 
 
 def verify(
-    embedded: Embedder, name: str, features: Path, stats: dict[str, Any], *, plots_to: Path, predictions_to: Path
+    embedded: Callable[[str], Tensor],
+    name: str,
+    features: Path,
+    stats: dict[str, Any],
+    *,
+    plots_to: Path,
+    predictions_to: Path,
 ) -> dict[str, Any]:
     """Metrics of the verification's dev split, at the threshold that is best there; predictions of dev and test."""
     identities = labels_of(features, "known")

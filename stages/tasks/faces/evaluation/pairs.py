@@ -1,5 +1,6 @@
 """Are two faces one person's? The cosine of each listed pair, its errors on dev, and the mistakes as pictures. P pairs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,19 @@ from stages.data.packed import read_texts
 from stages.data.tables import write_table
 from stages.tasks.faces import training
 from stages.tasks.faces.evaluation import charts, verification
-from stages.tasks.faces.evaluation.embeddings import Embedder
 
 NUM_PAIRS = 24  # of the hardest mistakes, in a picture
 LIMITS = ("1e-4", "5e-4", "1e-3", "5e-3", "5e-2")  # false accept rates, which HW2P2 calls false positive rates
 
 
 def verify(
-    embedded: Embedder, name: str, features: Path, stats: dict[str, Any], *, plots_to: Path, predictions_to: Path
+    embedded: Callable[[str], Tensor],
+    name: str,
+    features: Path,
+    stats: dict[str, Any],
+    *,
+    plots_to: Path,
+    predictions_to: Path,
 ) -> dict[str, Any]:
     """Metrics of the dev pairs; the scores of dev and test pairs as CSV.
 

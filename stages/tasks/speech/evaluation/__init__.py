@@ -10,10 +10,11 @@ from torch import nn
 from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.progress import track
-from stages.data.packed import read_texts
+from stages.data.packed import Ragged, read_texts
 from stages.data.tables import write_table
+from stages.results import members
 from stages.sequences.evaluation.alignment import align, edits
-from stages.tasks.speech import training
+from stages.tasks.speech import NUM_CLASSES, training
 from stages.tasks.speech.evaluation import aligned, audio, charts
 from stages.tasks.speech.training import decode
 
@@ -40,11 +41,21 @@ def evaluate(
     name: the run's, for titles. Distances are means over utterances; the rates are per symbol of the true strings.
     """
     if (features / "test").is_dir() and read_texts(features / "test" / "names"):
-        test = predict(model, features, "test", run, compute, beam=run.evaluate.test_beam)
-        write_table(predictions_to / "test.csv", ["name", "predicted"], zip(test.names, test.predicted, strict=True))
+        test = predict(model, features, "test", run, compute, beam=run.evaluate.test_beam, keep=predictions_to)
+        write_test(test, predictions_to)
     if run.train.final:
         return {}
-    dev = predict(model, features, "dev", run, compute, beam=run.evaluate.dev_beam)
+    dev = predict(model, features, "dev", run, compute, beam=run.evaluate.dev_beam, keep=predictions_to)
+    return report(name, features, dev, plots_to=plots_to, predictions_to=predictions_to)
+
+
+def write_test(test: "Predictions", predictions_to: Path) -> None:
+    """The predictions of the test split as CSV."""
+    write_table(predictions_to / "test.csv", ["name", "predicted"], zip(test.names, test.predicted, strict=True))
+
+
+def report(name: str, features: Path, dev: "Predictions", *, plots_to: Path, predictions_to: Path) -> dict[str, Any]:
+    """The metrics of dev, its predictions as CSV, pictures and audio."""
     distances = decode.distances(dev.predicted, dev.true)
     columns = {"name": dev.names, "predicted": dev.predicted, "label": dev.true, "distance": distances}
     write_table(predictions_to / "dev.csv", list(columns), zip(*columns.values(), strict=True))
@@ -84,13 +95,20 @@ class Predictions(NamedTuple):
 
 
 @torch.no_grad()
-def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Compute, *, beam: int) -> Predictions:
-    """Every utterance of a split, decoded as its emissions come, which together would fill gigabytes."""
+def predict(
+    model: nn.Module, features: Path, split: str, run: Run, compute: Compute, *, beam: int, keep: Path
+) -> Predictions:
+    """Every utterance of a split, decoded as its emissions come, which together would fill gigabytes.
+
+    keep: the folder of <split>.npy and <split>_offsets.npy, the emissions as float16, for ensembles.
+    """
     model.eval()
     batches = training.eval_batches(features, split, run, compute)
     found: dict[int, tuple[str, str, int]] = {}
     predicted: dict[int, str] = {}
     waiting: dict[int, np.ndarray] = {}
+    kept: dict[int, np.ndarray] = {}
+    frames = 0
 
     def search() -> None:
         predicted.update(zip(waiting, decode.beam_search([*waiting.values()], beam, run.evaluate.cut, None), strict=True))
@@ -102,12 +120,19 @@ def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Com
         padded = output.log_probs.cpu().numpy()
         indices = batch.indices.tolist()
         waiting |= {index: item[:end] for index, item, end in zip(indices, padded, output.lengths.tolist(), strict=True)}
+        frames += int(output.lengths.sum())
+        if members.fits(frames, NUM_CLASSES):
+            kept |= {index: waiting[index].astype(np.float16) for index in indices}
         if sum(map(len, waiting.values())) > AT_ONCE:
             search()
         greedy = decode.greedy(output.log_probs, output.lengths)
         true = decode.texts(batch.targets, batch.target_lengths)
         found |= zip(indices, zip(greedy, true, batch.lengths.tolist(), strict=True), strict=True)
     search()
+    if len(kept) == len(found):
+        with Ragged(keep / split, (NUM_CLASSES,), np.float16) as writer:
+            for index in range(len(batches.names)):
+                writer.append(kept[index])
     ordered = [found[index] for index in range(len(batches.names))]
     return Predictions(
         names=list(batches.names),

@@ -1,0 +1,98 @@
+"""An ensemble of image classifiers: the mean of its members' probabilities on dev and test. N images, K classes."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.config.schema import Ensemble
+from stages.data.packed import Rows, read_texts
+from stages.images.evaluation import classification
+from stages.images.evaluation.classification import NUM_PICTURES, Predictions
+from stages.images.training import classifier
+from stages.results import members as kept
+from stages.results import plots
+from stages.results.members import MEANS, Member
+
+AT_ONCE = 1000  # images
+
+
+def combine(
+    name: str,
+    members: Sequence[Member],
+    features: Path,
+    ensemble: Ensemble,
+    *,
+    plots_to: Path,
+    predictions_to: Path,
+) -> dict[str, Any]:
+    """As `evaluate` of a run: metrics of dev, predictions of dev and test, pictures. `mean`: the better of MEANS on dev."""
+    folders = {"plots_to": plots_to, "predictions_to": predictions_to}
+    metrics, dev, labels = classify(name, members, features, **folders)
+    classes = classification.read_classes(features)
+    return {**metrics, **classification.by_class(name, dev, labels, classes, plots_to)}
+
+
+def classify(
+    name: str, members: Sequence[Member], features: Path, *, plots_to: Path, predictions_to: Path
+) -> tuple[dict[str, Any], Predictions, Tensor]:
+    """As `combine`, for any number of classes: metrics, the predictions of dev, and its labels (N,)."""
+    classes, labels = classification.read_classes(features), _labels(features, "dev")
+    found = {of: answer(members, features, "dev", of) for of in MEANS}
+    scores = {of: classification.measure(dev, labels) for of, dev in found.items()}
+    best = max(MEANS, key=lambda of: (scores[of]["accuracy"], -scores[of]["loss"]))
+    dev = answer(members, features, "dev", best, predictions_to / "dev.npy")
+    classification.write(predictions_to / "dev.csv", dev, classes, labels)
+    if (features / "test").is_dir() and len(_labels(features, "test")):
+        test = answer(members, features, "test", best, predictions_to / "test.npy")
+        classification.write(predictions_to / "test.csv", test, classes)
+    images = classifier.read_images(features, "dev")
+    classification.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
+    draw_disagreements(plots_to / "disagreements.png", name, members, features, labels, classes, images)
+    return {**scores[best], "mean": best}, dev, labels
+
+
+def answer(members: Sequence[Member], features: Path, split: str, of: str, keep: Path | None = None) -> Predictions:
+    """The members' mean, a few images at a time. of: one of MEANS; keep: where its log-probabilities go, (N, K) float16."""
+    log_probs, labels = kept.read(members, f"{split}.npy"), _labels(features, split)
+    parts, weights = [], [member.weight for member in members]
+    with ExitStack() as stack:
+        rows = stack.enter_context(Rows(keep, log_probs[0].shape[1:], np.float16)) if keep else None
+        for begin in range(0, len(labels), AT_ONCE):
+            mean = kept.mean([array[begin : begin + AT_ONCE] for array in log_probs], weights, of)
+            parts.append(classification.answers(torch.from_numpy(mean), labels[begin : begin + AT_ONCE]))
+            if rows:
+                rows.append(mean.astype(np.float16))
+    return classification.together(read_texts(features / split / "names"), parts)
+
+
+def draw_disagreements(
+    path: Path, name: str, members: Sequence[Member], features: Path, labels: Tensor, classes: Sequence[str], images: Any
+) -> None:
+    """The dev images that the members take for different classes, those first of which both are surest."""
+    each = [answer([member._replace(weight=1.0)], features, "dev", MEANS[0]) for member in members]
+    differs = (each[0].predicted != each[1].predicted).nonzero().flatten()
+    surest = sum(one.probability for one in each)[differs].argsort(descending=True, stable=True)  # type: ignore[index]
+    chosen = differs[surest][:NUM_PICTURES]
+    captions = [
+        "\n".join(
+            [
+                classes[int(labels[index])],
+                *(
+                    f"{member.name}: {classes[int(one.predicted[index])]} {one.probability[index]:.0%}"
+                    for member, one in zip(members, each, strict=True)
+                ),
+            ]
+        )
+        for index in chosen.tolist()
+    ]
+    title = f"{name}: its members disagree on {len(differs)} of {len(labels)} dev images (true class, each answer)"
+    plots.image_sheet(path, title, list(images[chosen.numpy()]), captions)
+
+
+def _labels(features: Path, split: str) -> Tensor:
+    return torch.from_numpy(np.load(features / split / "labels.npy"))

@@ -1,0 +1,3 @@
+"""Ensembles for CIFAR-10: what every image classifier has."""
+
+from stages.images.ensemble import combine

@@ -1,0 +1,170 @@
+"""Ensembles: what may be one, the mean of what members say, and the stage."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from ruamel.yaml import YAML
+
+from stages import ensemble, evaluate, normalize, submit, train
+from stages.core import checksums, paths
+from stages.core.errors import InputError
+from stages.data.tables import read_table
+from stages.reporting.collect import collect
+from stages.results import members
+from stages.results.members import MEANS, Member
+from stages.tasks import load_params
+from stages.tasks.faces import ensemble as faces
+from stages.tasks.faces.evaluation import verification
+from stages.tasks.speech import ensemble as speech
+from tests.conftest import SMALL, Project
+
+BOTH: dict[str, Any] = {"task": "cifar10", "kind": "cifar10", "inputs": "images", "weights": "equal"}
+PAIR = BOTH | {"members": ["custom_resnet", "dilated_net"]}
+
+
+def random_log_probs(seed: int, num: int, classes: int) -> np.ndarray:
+    return torch.randn(num, classes, generator=torch.Generator().manual_seed(seed)).log_softmax(1).half().numpy()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"members": ["custom_resnet", "custom_resnet"]}, "members: must be two, but is custom_resnet twice"),
+        ({"members": ["custom_resnet"]}, "members: must be a list of 2"),
+        (
+            {"members": ["custom_resnet", "dilated"]},
+            "members: there is no run or ensemble 'dilated'; did you mean 'dilated_net'",
+        ),
+        ({"members": ["custom_resnet", "pblstm"]}, "members: pblstm is of the task speech, and the ensemble of cifar10"),
+        ({"members": ["custom_resnet", "x"]}, "members: x would be a member of itself"),
+        ({"members": ["custom_resnet", "y"]}, "members: x would be a member of itself"),
+        ({"kind": "faces"}, "kind: must be cifar10, as in tasks.cifar10"),
+        ({"weights": "fit"}, "weights: 'fit' is not a choice here"),
+    ],
+)
+def test_what_is_no_ensemble_is_an_error_that_names_it(project: Project, changed: dict[str, Any], said: str) -> None:
+    project.set(ensembles={"x": PAIR | changed, "y": PAIR | {"members": ["x", "dilated_net"]}})
+    with pytest.raises(InputError) as refused:
+        load_params()
+    assert str(refused.value).startswith(f"ensembles.x.{said}")
+
+
+def test_a_run_of_the_same_name_is_an_error(project: Project) -> None:
+    project.set(ensembles={"pblstm": PAIR})
+    with pytest.raises(InputError, match=r"ensembles\.pblstm: there is a run of this name"):
+        load_params()
+
+
+def test_an_ensemble_of_ensembles_counts_every_run_equally(project: Project) -> None:
+    project.set(ensembles={"x": PAIR, "y": PAIR | {"members": ["x", "dilated_net"]}})
+    assert load_params().runs_of("y") == ["custom_resnet", "dilated_net", "dilated_net"]
+
+
+@pytest.mark.parametrize("of", MEANS)
+def test_the_mean_is_that_of_the_probabilities_or_of_their_logarithms(of: str) -> None:
+    """Against plain arithmetic; three at once, and two with the third after."""
+    three = [random_log_probs(seed, 7, 5) for seed in range(3)]
+    probabilities = np.exp(np.stack(three).astype(np.float64))
+    wanted = probabilities.mean(0) if of == MEANS[0] else probabilities.prod(0) ** (1 / 3)
+    wanted /= wanted.sum(1, keepdims=True)
+    found = np.exp(members.mean(three, [1 / 3] * 3, of))
+    two = members.mean(three[:2], [1 / 2] * 2, of)
+    np.testing.assert_allclose(found, wanted, atol=2e-3)
+    np.testing.assert_allclose(np.exp(members.mean([two, three[2]], [2 / 3, 1 / 3], of)), found, atol=1e-6)
+
+
+def test_the_similarity_of_faces_is_the_mean_of_the_members(tmp_path: Path) -> None:
+    each, parts = [], [torch.randn(4, 6), torch.randn(4, 9)]
+    for name, embeddings in zip("ab", parts, strict=True):
+        (tmp_path / name / "embeddings").mkdir(parents=True)
+        np.save(tmp_path / name / "embeddings/known.npy", embeddings.numpy())
+        each.append(Member(name, tmp_path / name, 0.5))
+    found = faces.together(each, "known")
+    wanted = sum(F.cosine_similarity(part[:2], part[2:]) for part in parts) / 2
+    torch.testing.assert_close(verification.cosines(found[:2], found[2:]), wanted, atol=1e-6, rtol=0)
+
+
+def test_emissions_of_other_frames_are_refused_with_both_names(tmp_path: Path) -> None:
+    each = []
+    for name, lengths in {"fast": [3, 5], "slow": [3, 9]}.items():
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "dev_offsets.npy", np.cumsum([0, *lengths]))
+        np.save(tmp_path / name / "dev.npy", random_log_probs(0, sum(lengths), 4))
+        each.append(Member(name, tmp_path / name, 0.5))
+    with pytest.raises(
+        InputError, match=r"dev: utterance 2 has 5 frames in fast and 9 frames in slow; the members must shorten"
+    ):
+        speech.answer(each, tmp_path, "dev", MEANS[0], 2)
+
+
+def test_probabilities_that_were_too_many_to_keep_are_told_of(tmp_path: Path) -> None:
+    assert members.fits(35_000, 7_000) and not members.fits(100_000, 7_000)
+    with pytest.raises(
+        InputError, match=r"dev\.npy: is not there; the probabilities of a are not kept above 500,000,000 bytes"
+    ):
+        members.read([Member("a", tmp_path, 1.0)], "dev.npy")
+
+
+@pytest.fixture
+def trained_pair(project: Project) -> Project:
+    """Both networks for CIFAR-10, hardly trained, evaluated."""
+    from stages import download
+
+    small = {key: value for key, value in SMALL.items() if "cifar10" in key or "custom" in key or "__" not in key}
+    project.set(**small, runs__dilated_net__sample={"model": {"width": 2}, "epochs": 1, "batch_size": 30})
+    project.set(ensembles={"both": PAIR})
+    download.main("cifar10")
+    normalize.main("cifar10")
+    for run in PAIR["members"]:
+        paths.lr(run).parent.mkdir(parents=True)
+        paths.lr(run).write_text(json.dumps({"lr": 0.01, "source": "x"}))
+        train.main(run)
+        evaluate.main(run)
+    return project
+
+
+def test_an_ensemble_leaves_what_a_run_leaves(trained_pair: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    ensemble.main("both")
+    submit.main("both")
+    report = json.loads(paths.evaluation("both").read_text())
+    runs = [json.loads(paths.evaluation(run).read_text()) for run in PAIR["members"]]
+    assert report["num_parameters"] == sum(run["num_parameters"] for run in runs)
+    probabilities = [np.exp(np.load(paths.predictions(run) / "dev.npy").astype(np.float64)) for run in PAIR["members"]]
+    labels = np.load(paths.features("cifar10") / "dev/labels.npy")
+    naive = {
+        "probabilities": sum(probabilities).argmax(1) == labels,
+        "log-probabilities": np.prod(probabilities, axis=0).argmax(1) == labels,
+    }
+    assert report["dev"]["accuracy"] == max(right.mean() for right in naive.values())
+    assert report["dev"]["accuracy"] == naive[report["dev"]["mean"]].mean()
+    headline = json.loads(paths.headlines("both").read_text())["dev"]
+    assert headline == {key: report["dev"][key] for key in ("accuracy", "loss")}
+    assert (paths.plots("both") / "disagreements.png").is_file()
+    assert len(read_table(paths.submissions("both") / "submission.csv").rows) == 5
+    checksums.check(paths.predictions("both"))
+    [results] = [results for results in collect(load_params()) if results.name == "both"]
+    assert results.score == ("accuracy", report["dev"]["accuracy"])
+    assert "both: dev accuracy" in capsys.readouterr().out
+
+
+def test_a_run_or_an_ensemble_above_the_tasks_limit_is_refused(trained_pair: Project) -> None:
+    sizes = [json.loads(paths.evaluation(run).read_text())["num_parameters"] for run in PAIR["members"]]
+    trained_pair.set(tasks__cifar10__max_parameters=max(sizes))
+    with pytest.raises(
+        InputError, match=rf"ensembles\.both: has {sum(sizes):,} parameters, above tasks\.cifar10\.max_param"
+    ):
+        ensemble.main("both")
+    trained_pair.set(tasks__cifar10__max_parameters=sizes[0] - 1)
+    with pytest.raises(InputError, match=rf"runs\.custom_resnet: has {sizes[0]:,} parameters, above"):
+        train.main("custom_resnet")
+
+
+def test_the_committed_ensembles_can_be_emptied(project: Project) -> None:
+    project.set(ensembles={})
+    assert load_params().ensembles == {}
+    assert "ensembles" in YAML(typ="safe").load(Path("params.yaml"))
