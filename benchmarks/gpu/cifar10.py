@@ -102,7 +102,8 @@ def _rate(params: Params, compute: device.Compute, data: Path) -> tuple[float, s
         model, params.range_test, task=training, run=run, batches=batches, compute=compute, seed=params.seed
     )
     try:
-        return range_test.suggest_lr(rates, losses), f"a range test of {len(rates)} steps"
+        found = range_test.suggest_lr(rates, losses)
+        return found.lr, f"a range test of {len(rates)} steps: {found.decided}"
     except ValueError:
         return LR, "a constant, for in the range test no loss fell"
 

@@ -51,14 +51,23 @@ def curves(path: Path, run: str, history: list[dict[str, float]], score: str) ->
 
 
 def range_test(
-    path: Path, run: str, rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], lr: float
+    path: Path,
+    run: str,
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    *,
+    suggested: float,
+    decided: str,
+    span: tuple[float, float],
 ) -> None:
-    """The losses of a learning-rate range test, with the suggestion marked."""
+    """The losses of a learning-rate range test, with the suggested rate, what decided it, and the span it was sought in."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot(rates, losses, color="#94a4a2", alpha=0.6, linewidth=1, label="loss of each step")
     axes.plot(rates, smoothed, color="#3f90da", linewidth=2, label="smoothed")
-    axes.axvline(lr, color="#bd1f01", linestyle="--", label=f"steepest descent: {lr:.2e}")
+    axes.axvspan(*span, color="#bd1f01", alpha=0.08, label=f"sought from {span[0]:.1e} to {span[1]:.1e}")
+    axes.axvline(suggested, color="#bd1f01", linestyle="--", label=f"suggested: {suggested:.2e}, {decided}")
     lowest, first = min(smoothed), smoothed[0]
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title=f"{run}: learning-rate range test")
     axes.set_ylim(lowest - 0.2 * abs(first - lowest), first + 1.5 * abs(first - lowest))

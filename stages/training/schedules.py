@@ -35,7 +35,7 @@ def plateau_factor(schedule: Plateau, scores: list[float], improves: Callable[[f
     """What to multiply the learning rate by after the epochs with these dev scores. improves(new, old): new is better.
 
     Any improvement counts, however small: torch.optim.lr_scheduler.ReduceLROnPlateau with `threshold=0`. Its default asks
-    for a ten-thousandth of the best score, which of a distance is less than one edit: 0.7 at 2.59 over 2,703 utterances.
+    for a ten-thousandth of the best score, less than one edit in all: 0.7 edits at a distance of 2.59 over 2,703 utterances.
     """
     factor, waited = 1.0, 0
     best = scores[0] if scores else 0.0

@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -73,17 +73,43 @@ def smoothed_losses(losses: list[float]) -> list[float]:
     return smoothed
 
 
-def suggest_lr(rates: list[float], losses: list[float]) -> float:
+class Suggestion(NamedTuple):
+    """lr, and in words what decided it; first and end: the rates between which it was looked for.
+
+    still_falls: the loss was lowest in the last step, so that a longer test could have gone lower.
+    """
+
+    lr: float
+    decided: str
+    first: float
+    end: float
+    still_falls: bool
+
+
+def suggest_lr(rates: list[float], losses: list[float]) -> Suggestion:
     """The rate of a range test at which the smoothed loss falls most steeply against the logarithm of the rate.
 
-    Only from a tenth to a third of the rate of the loss's minimum, beyond which it grows. With adaptive optimizers it falls
-    evenly over three or four decades, of which noise alone would choose one: with six of eight seeds custom_resnet's sample
-    got a rate below 3e-4, at which it learns next to nothing. Raises ValueError where the loss never falls.
+    Only from a tenth to a third of the rate of the loss's minimum, beyond which it grows, and not where the loss has yet to
+    fall by a tenth of all that it falls. With adaptive optimizers it falls evenly over three or four decades, of which noise
+    alone would choose one: with six of eight seeds custom_resnet's sample got a rate below 3e-4, at which it learns next to
+    nothing. Raises ValueError where the loss falls by no more than one step's differs from the next one's, at the median.
     """
     smoothed = np.array(smoothed_losses(losses))
     lowest = int(smoothed.argmin())
-    first, end = np.searchsorted(rates, [rates[lowest] / 10, rates[lowest] / 3])
-    slopes = np.gradient(smoothed)[first : max(end, first + 1)] if lowest else np.zeros(1)
-    if slopes.min() >= 0:
+    fall = smoothed[0] - smoothed[lowest]
+    if lowest == 0:
         raise ValueError("the loss never fell during the range test")
-    return rates[first + int(slopes.argmin())]
+    if fall <= (noise := float(np.median(np.abs(np.diff(losses))))):
+        raise ValueError(f"the loss fell by {fall:.2g}, and from step to step it differs by {noise:.2g}")
+    plateau = int((smoothed[:lowest] > smoothed[0] - fall / 10).nonzero()[0][-1])
+    tenth, third = np.searchsorted(rates, [rates[lowest] / 10, rates[lowest] / 3]).tolist()
+    first = max(plateau, tenth)
+    end = max(third, first + 1)
+    chosen = first + int(np.gradient(smoothed)[first:end].argmin())
+    if first < chosen < end - 1:
+        decided = "the steepest descent"
+    elif chosen > first:
+        decided = "a third of the rate with the lowest loss"
+    else:
+        decided = "the end of the plateau" if first == plateau else "a tenth of the rate with the lowest loss"
+    return Suggestion(rates[chosen], decided, rates[first], rates[end - 1], lowest == len(rates) - 1)

@@ -24,8 +24,20 @@ def search(name: str, run: Run, params: Params, task: ModuleType) -> tuple[float
         model, params.range_test, task=task, run=run, batches=batches, compute=compute, seed=params.seed
     )
     try:
-        lr = range_test.suggest_lr(rates, losses)
+        found = range_test.suggest_lr(rates, losses)
     except ValueError as error:
         raise InputError(f"range_test: {error}; widen it, or give runs.{name}.optimizer.lr") from None
-    plots.range_test(paths.lr_plot(name), name, rates, losses, range_test.smoothed_losses(losses), lr)
-    return lr, f"a range test of {len(rates)} steps"
+    if found.still_falls:
+        advice = f"with a higher range_test.end it may suggest more than {found.lr:.2g}"
+        print(f"warning: the loss was lowest at the end of the range test, {rates[-1]:.2g}; {advice}")
+    plots.range_test(
+        paths.lr_plot(name),
+        name,
+        rates,
+        losses,
+        range_test.smoothed_losses(losses),
+        suggested=found.lr,
+        decided=found.decided,
+        span=(found.first, found.end),
+    )
+    return found.lr, f"a range test of {len(rates)} steps: {found.decided}"

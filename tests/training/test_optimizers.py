@@ -99,12 +99,17 @@ def test_a_sweep_goes_from_start_to_end_in_equal_ratios() -> None:
     np.testing.assert_allclose(rates, [1e-4, 1e-3, 1e-2, 1e-1, 1.0])
 
 
+def suggest(rates: np.ndarray, losses: np.ndarray) -> range_test.Suggestion:
+    return range_test.suggest_lr(rates.tolist(), losses.tolist())
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_the_suggestion_is_where_the_loss_falls_most_steeply(noise: float) -> None:
     rates = np.logspace(-6, 1, 200)
-    losses = 2.3 - 1.5 / (1 + np.exp(-6 * (np.log10(rates) + 2.5))) + np.where(rates > 0.1, rates * 3, 0)
-    losses += noise * np.random.default_rng(0).standard_normal(200)
-    assert range_test.suggest_lr(rates.tolist(), losses.tolist()) == pytest.approx(10**-2.5, rel=0.5)
+    losses = 2.3 - 1.5 / (1 + np.exp(-6 * (np.log10(rates) + 2))) + np.where(rates > 0.1, rates * 3, 0)
+    found = suggest(rates, losses + noise * np.random.default_rng(0).standard_normal(200))
+    assert found.lr == pytest.approx(0.01, rel=0.5) and found.first <= found.lr <= found.end
+    assert found.decided == "the steepest descent" and not found.still_falls
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -112,12 +117,44 @@ def test_where_the_loss_falls_evenly_noise_cannot_choose_a_rate_far_below_the_mi
     rates = np.logspace(-5, 0, 100)
     losses = 3 - 0.45 * np.log10(rates / 1e-5) + 60 * np.maximum(rates - 0.02, 0)
     losses += 0.1 * np.random.default_rng(seed).standard_normal(100)
-    assert 0.001 < range_test.suggest_lr(rates.tolist(), losses.tolist()) < 0.02
+    assert 0.001 < suggest(rates, losses).lr < 0.02
+
+
+def test_an_edge_of_the_span_is_told_where_it_decided() -> None:
+    """The fall grows towards the minimum, or shrinks."""
+    places, rates = np.arange(200), np.logspace(-6, 1, 200)
+    rising = np.where(places > 150, 0.1 * (places - 150), 0)
+    faster, slower = 3 - (places.clip(0, 150) / 150) ** 3, 3 - (places.clip(0, 150) / 150) ** 0.5
+    assert suggest(rates, faster + rising).decided == "a third of the rate with the lowest loss"
+    assert suggest(rates, slower + rising).decided == "a tenth of the rate with the lowest loss"
+
+
+def test_a_plateau_is_not_searched() -> None:
+    """Level over four decades, then lost within less than one: a tenth of the minimum's rate is still on the plateau."""
+    rates = np.logspace(-6, 1, 200)
+    losses = 2.3 - 1.5 * np.clip((np.log10(rates) + 2) / 0.6, 0, 1) + np.where(rates > 0.05, rates * 3, 0)
+    losses += 0.01 * np.random.default_rng(0).standard_normal(200)
+    found = suggest(rates, losses)
+    assert 0.005 < found.first <= found.lr < 0.03
+    assert rates[losses.argmin()] / 10 < found.first
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_alone_has_no_suggestion(seed: int) -> None:
+    losses = 2.3 + 0.2 * np.random.default_rng(seed).standard_normal(200)
+    with pytest.raises(ValueError, match=r"the loss (fell by .*, and from step to step it differs by 0\.\d+|never fell)"):
+        suggest(np.logspace(-6, 1, 200), losses)
+
+
+def test_a_loss_that_falls_to_the_end_is_told() -> None:
+    rates = np.logspace(-6, -2, 200)
+    found = suggest(rates, 3 - np.arange(200) / 200)
+    assert found.still_falls and 1e-3 <= found.lr <= 1e-2 / 3
 
 
 def test_a_loss_that_never_falls_has_no_suggestion() -> None:
     with pytest.raises(ValueError, match="never fell"):
-        range_test.suggest_lr(np.logspace(-6, 1, 50).tolist(), np.linspace(1, 2, 50).tolist())
+        suggest(np.logspace(-6, 1, 50), np.linspace(1, 2, 50))
     with pytest.raises(ValueError, match="never fell"):
         range_test.suggest_lr([0.1], [1.0])
 
