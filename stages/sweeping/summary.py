@@ -47,7 +47,7 @@ def draw(study: optuna.Study, run: str, score: str) -> None:
     shown = [trial for trial in trials if _score(trial) is not None]
     figure = Figure(figsize=(11, 9), layout="constrained")
     figure.suptitle(f"{run}: sweep")
-    axes = figure.subplot_mosaic([["history", "importance"], ["parallel", "parallel"]])
+    axes: dict[str, Any] = figure.subplot_mosaic([["history", "importance"], ["parallel", "parallel"]])
     _history(axes["history"], study, shown, score)
     _importance(axes["importance"], study, shown)
     _parallel(axes["parallel"], shown, score)
@@ -78,7 +78,7 @@ def _history(axes: Any, study: optuna.Study, trials: Sequence[FrozenTrial], scor
         axes.scatter(numbers, values, marker=mark, color=colour, label=WORDS[state])
         if state == TrialState.COMPLETE:
             best = np.maximum if study.direction == optuna.study.StudyDirection.MAXIMIZE else np.minimum
-            axes.step(numbers, best.accumulate(values), where="post", color=GREY, label="best so far")
+            axes.step(numbers, best.accumulate(np.array(values, float)), where="post", color=GREY, label="best so far")
     axes.set(xlabel="trial", ylabel=f"dev {score}")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
