@@ -11,17 +11,7 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images import prediction
-from stages.images.prediction import SUFFIXES, predict
-from stages.images.raw.image import Problem, header
-
-
-def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
-    """RGB (side, side, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
-    try:
-        header(content).check_size(stats["side"])
-    except Problem as problem:
-        raise InputError(str(problem)) from None
-    return prediction.read(content, stats)
+from stages.images.prediction import SUFFIXES, predict, read
 
 
 def compare(
