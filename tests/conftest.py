@@ -146,7 +146,7 @@ class Checkout:
         return result.stdout + result.stderr
 
 
-DOCUMENT = ROOT / "docs/EXTENDING.md"
+EXTENDING, TUTORIAL = ROOT / "docs/EXTENDING.md", ROOT / "docs/TUTORIAL.md"
 # A fenced block after a line that ends in a file's name, or says below or in place of which of its lines the block belongs.
 FENCED = re.compile(
     r"(?:`(?P<file>[\w/.]+)`(?:, (?P<how>below|in place of) the line `(?P<line>[^`]+)`)?:?\n\n)?"
@@ -155,22 +155,22 @@ FENCED = re.compile(
 )
 
 
-def commands_of_document() -> list[str]:
-    """The command lines of docs/EXTENDING.md."""
-    blocks = [block["text"] for block in FENCED.finditer(DOCUMENT.read_text()) if block["language"] == "sh"]
+def commands_of(document: Path) -> list[str]:
+    """The command lines of a document."""
+    blocks = [block["text"] for block in FENCED.finditer(document.read_text()) if block["language"] == "sh"]
     return "".join(blocks).splitlines()
 
 
-def follow_document(folder: Path) -> None:
-    """Make the files of docs/EXTENDING.md in `folder`, and put its other blocks where they belong."""
-    for name, how, line, language, text in FENCED.findall(DOCUMENT.read_text()):
+def follow(document: Path, folder: Path) -> None:
+    """Make the files of a document in `folder`, and put its other blocks where they belong."""
+    for name, how, line, language, text in FENCED.findall(document.read_text()):
         file = folder / name
         if line:
             old = file.read_text()
             assert old.count(f"\n{line}\n") == 1, f"{name}: one line {line}"
             kept = f"{line}\n" if how == "below" else ""
             file.write_text(old.replace(f"\n{line}\n", f"\n{kept}{text}", 1))
-        elif language != "sh":
+        elif language not in ("sh", "text"):  # commands, and what they print
             assert name and not file.exists(), f"a block of {language} for a new file, {name!r}"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
@@ -209,7 +209,7 @@ def copy_project(folder: Path) -> None:
 def _extend(folder: Path) -> None:
     copy_project(folder)
     before = YAML(typ="safe").load(folder / "params.yaml")
-    follow_document(folder)
+    follow(EXTENDING, folder)
     content = YAML(typ="safe").load(folder / "params.yaml")
     runs = {name: block for name, block in content["runs"].items() if name not in before["runs"]}
     used = {block["task"] for block in runs.values()}
@@ -219,7 +219,7 @@ def _extend(folder: Path) -> None:
     change_params(folder / "params.yaml", **small)
     checkout = Checkout(folder)
     checkout.run("git init -q && git add . && git commit -qm code")
-    for command in commands_of_document():
+    for command in commands_of(EXTENDING):
         if command.startswith("dvc "):
             checkout.run(command)
     checkout.run("dvc repro")

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
+from stages.config.schema import Params
 from stages.tasks import load_params
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TUTORIAL, Checkout, copy_project, follow
+from tests.tasks.test_contract import KINDS
 from tests.test_imports import imports
 
 # No result depends on these rooms: they read and check params.yaml, name paths, lock files and print errors. What they
@@ -29,9 +31,28 @@ PARTS = {
 
 
 @pytest.fixture(scope="module")
-def graph() -> dict[str, Any]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with the blocks of docs/TUTORIAL.md, so that there is a task of every kind."""
+    folder = tmp_path_factory.mktemp("graph") / "project"
+    copy_project(folder)
+    follow(TUTORIAL, folder)
+    Checkout(folder).run("git init -q")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def params(folder: Path) -> Params:
+    return load_params(folder / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def graph(folder: Path) -> dict[str, Any]:
     """Stage by name, as DVC resolves dvc.yaml with params.yaml."""
-    return {stage.name: stage for stage in Repo(str(ROOT)).index.stages}
+    return {stage.name: stage for stage in Repo(str(folder)).index.stages}
+
+
+def test_there_is_a_task_of_every_kind(params: Params) -> None:
+    assert {task.kind for task in params.tasks.values()} == set(KINDS)
 
 
 def file_of(module: str) -> Path:
@@ -67,16 +88,15 @@ def stage_and_run(name: str) -> tuple[str, str]:
     return kind, instance
 
 
-def test_there_is_a_stage_for_every_task_and_run(graph: dict[str, Any]) -> None:
-    params = load_params()
+def test_there_is_a_stage_for_every_task_and_run(graph: dict[str, Any], params: Params) -> None:
     expected = {f"{kind}@{task}" for kind in ("download", "normalize") for task in params.tasks}
     expected |= {f"{kind}@{run}" for kind in ("find_lr", "train", "evaluate", "submit") for run in params.runs}
     expected |= {f"{kind}@{name}" for kind in ("ensemble", "submit_ensemble") for name in params.ensembles}
     assert graph.keys() == expected | {"report"}
 
 
-def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> None:
-    params, used, declared = load_params(), defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any], params: Params) -> None:
+    used, declared = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for name, stage in graph.items():
         kind, instance = stage_and_run(name)
         modules = [f"stages.{kind.removesuffix('_ensemble')}"]
@@ -96,9 +116,9 @@ def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any]) -> N
             assert dep.endswith("__init__.py") or any(covers(dep, file) for file in used[kind]), f"{kind}: no use for {dep}"
 
 
-def test_every_key_of_a_run_is_a_parameter_of_some_stage(graph: dict[str, Any]) -> None:
+def test_every_key_of_a_run_is_a_parameter_of_some_stage(graph: dict[str, Any], params: Params) -> None:
     """A key that no stage declares could change without anything running again."""
-    for run in load_params().runs:
+    for run, block in params.runs.items():
         declared = {
             key
             for name, stage in graph.items()
@@ -106,7 +126,6 @@ def test_every_key_of_a_run_is_a_parameter_of_some_stage(graph: dict[str, Any]) 
             for dep in stage.deps
             for key in getattr(dep, "params", [])
         }
-        block = load_params().runs[run]
         for key in vars(block):
             assert key in ("task", "kind", "inputs") or f"runs.{run}.{key}" in declared, (
                 f"runs.{run}.{key} is declared by no stage"

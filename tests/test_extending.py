@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, Checkout, change_params, commands_of_document
+from tests.conftest import EXTENDING, ROOT, Checkout, change_params, commands_of
 
 RUNS = {"conv_mixer": 20, "digit_resnet": 200}  # and their numbers of test images
 
@@ -61,7 +61,7 @@ def test_the_new_task_does_what_the_others_do(checkout: Checkout) -> None:
     image = np.zeros((56, 56, 3), np.uint8)
     cv2.putText(image, "7", (12, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (255, 255, 255), 3, cv2.LINE_AA)
     cv2.imwrite(str(checkout.folder / "digit.png"), image)
-    said = "".join(checkout.run(command) for command in commands_of_document() if not command.startswith("dvc "))
+    said = "".join(checkout.run(command) for command in commands_of(EXTENDING) if not command.startswith("dvc "))
     assert re.search(r"^digit\.png: [0-9] \d+\.\d%, ", said, re.M), said
     card = (checkout.folder / "exports/digit_resnet/README.md").read_text()
     assert card.startswith("# digit_resnet: which digit is in a picture")

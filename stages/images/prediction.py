@@ -13,6 +13,7 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images import storage
 from stages.images.evaluation.classification import averaged, log_probabilities
+from stages.images.raw.image import Problem, header
 from stages.images.training.batches import ImageBatch, normalize
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -31,8 +32,9 @@ class Classes:
 def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
     """RGB (side, side, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
     try:
+        header(content).check_size(stats["side"])
         return storage.decode(np.frombuffer(content, np.uint8), stats["side"])
-    except ValueError as error:
+    except (Problem, ValueError) as error:
         raise InputError(str(error)) from None
 
 

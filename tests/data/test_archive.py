@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import os
+import shutil
 import struct
 import tarfile
 import tracemalloc
@@ -131,6 +132,17 @@ def test_a_folder_packs_to_the_same_bytes_whatever_its_files_times_modes_and_ord
     (second / "top/a.txt").write_bytes(b"changed")
     pack_folder(second, tmp_path / "second.zip")
     assert (tmp_path / "first.zip").read_bytes() != (tmp_path / "second.zip").read_bytes()
+
+
+def test_an_empty_folder_below_one_with_files_is_listed(tmp_path: Path) -> None:
+    source = folder(tmp_path / "source", MEMBERS)
+    (source / "empty/inner").mkdir(parents=True)
+    (source / ".hidden").mkdir()
+    pack_folder(source, tmp_path / "packed.zip")
+    packed = Archive(tmp_path / "packed.zip")
+    assert packed.folders == ["empty/inner"] and set(packed.names) == set(MEMBERS)
+    shutil.make_archive(str(tmp_path / "made"), "tar", source)
+    assert {name.removeprefix("./") for name in Archive(tmp_path / "made.tar").folders} >= {"empty", "empty/inner"}
 
 
 def test_an_empty_folder_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

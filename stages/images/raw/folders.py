@@ -28,10 +28,10 @@ def check_classes(listing: Listing, classes: Iterable[str], example: File, what:
         )
 
 
-def check_filled(listing: Listing, place: Placing, filled: Collection[tuple[str, str]]) -> None:
-    """Raises InputError for a class's folder without an image. filled: (split, class) of all that have images."""
+def check_filled(listing: Listing, folders: Iterable[File], place: Placing, filled: Collection[tuple[str, str]]) -> None:
+    """Raises InputError for a class's folder, of `folders`, without an image. filled: (split, class) of those with one."""
     of_classes = {split for split, _ in filled}
-    for folder in listing.folders():
+    for folder in folders:
         parts = (*folder.parts, "")  # as of a file in it
         split, depth = place(parts) or ("", 0)
         if split in of_classes and (split, parts[depth]) not in filled:

@@ -65,9 +65,12 @@ class Listing:
         """The files beside the images whose names match."""
         return (file for file in self.others if re.fullmatch(pattern, file.member.rpartition("/")[2]))
 
-    def folders(self) -> Iterator[File]:
-        """Every folder that the archives list, as they do the empty ones, or that holds other files than images."""
-        yield from (File(index, name) for index, archive in enumerate(self.archives) for name in archive.folders)
+    def listed_folders(self) -> Iterator[File]:
+        """Every folder that the archives list, as they do the empty ones."""
+        return (File(index, name) for index, archive in enumerate(self.archives) for name in archive.folders)
+
+    def folders_of_others(self) -> Iterator[File]:
+        """Every folder that holds a file beside the images, once."""
         yield from dict.fromkeys(file._replace(member=file.member.rpartition("/")[0]) for file in self.others)
 
     def paths(self) -> Iterator[str]:

@@ -12,8 +12,7 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images import prediction
-from stages.images.prediction import SUFFIXES, Classes, predict
-from stages.images.raw.image import Problem, header
+from stages.images.prediction import SUFFIXES, Classes, predict, read
 
 
 @dataclass(frozen=True)
@@ -23,15 +22,6 @@ class SamePerson:
     same: bool
     score: float
     threshold: float
-
-
-def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
-    """RGB (side, side, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
-    try:
-        header(content).check_size(stats["side"])
-    except Problem as problem:
-        raise InputError(str(problem)) from None
-    return prediction.read(content, stats)
 
 
 def compare(

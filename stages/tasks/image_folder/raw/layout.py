@@ -80,7 +80,8 @@ def _sort(listing: Listing, by_split: bool) -> tuple[Splits, list[tuple[str, str
         raise InputError(f"{listing.source}: {missing}; see docs/DATA.md for the layouts")
     if not by_split:
         place = partial(_by_class, above=splits.above("train"))
-    check_filled(listing, place, {(split, class_of(name)) for split in ("train", "dev") for name in splits[split]})
+    filled = {(split, class_of(name)) for split in ("train", "dev") for name in splits[split]}
+    check_filled(listing, [*listing.listed_folders(), *listing.folders_of_others()], place, filled)
     problems += [
         (listing.where(file), f"is no image ({WANTED})") for file in listing.others if place(file.parts) is not None
     ]

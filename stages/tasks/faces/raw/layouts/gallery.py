@@ -67,7 +67,7 @@ def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, 
             reason = "lies in no <split>/<identity>/, nor in test/, unknown_dev/ or unknown_test/"
             problems.append((listing.where(file), reason))
     filled = {(split, class_of(name)) for split in ("train", "dev", "known") for name in splits[split]}
-    check_filled(listing, _place, filled)
+    check_filled(listing, listing.folders_of_others(), _place, filled)
     return splits, problems
 
 
