@@ -18,6 +18,7 @@ class PBLSTM(SequenceNetwork):
     hidden: PositiveInt
     decoder: PositiveInt
     dropout: Annotated[float, Share]
+    num_layers: PositiveInt = 2  # of each of its two LSTMs
     kaiming: bool = False
 
 

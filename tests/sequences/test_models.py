@@ -58,6 +58,12 @@ def test_the_networks_are_the_assignments(model: Any, num_features: int, expecte
     assert f"{expected:,} parameters" in model.__doc__
 
 
+def test_a_third_layer_of_pblstm_is_four_lstms_of_one_direction_more() -> None:
+    with torch.device("meta"):
+        deeper = pblstm.Model(27, 41, num_layers=3)
+    assert num_parameters(deeper) == 12_717_865 + 4 * (1024 * (512 + 256) + 2 * 1024)
+
+
 def test_conv_bilstms_lstm_is_the_assignments() -> None:
     with torch.device("meta"):
         assert num_parameters(conv_bilstm.Model(13, 41).lstm) == 23_101_440
