@@ -323,6 +323,7 @@ def test_a_path_that_dvcs_queue_cannot_have_is_told_before_anything_is_queued(
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    shutil.copy(ROOT / "params.yaml", folder)
+    for name in ("params.yaml", "ablations.yaml"):
+        shutil.copy(ROOT / name, folder)
     with pytest.raises(InputError, match="DVC's queue fails below a path"):
         ablate.main(["pblstm"])
