@@ -39,7 +39,8 @@ def curves(path: Path, run: str, history: list[dict[str, float]], score: str) ->
     figure.suptitle(f"{run}: training curves")
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
-    for axes, name in zip(figure.subplots(1, 3), ("loss", score, "lr"), strict=True):
+    names = [name for name in ("loss", score, "lr") if {name, f"train/{name}", f"dev/{name}"} & history[0].keys()]
+    for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
         for key in (f"train/{name}", f"dev/{name}") if name != "lr" else ("lr",):
             if key in history[0]:
                 axes.plot(epochs, [row[key] for row in history], marker=marker, markersize=4, label=key.split("/")[0])

@@ -217,7 +217,7 @@ def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: 
 )
 def test_a_wrong_value_is_named_in_full(plain: Project, path: str, value: Any, words: str) -> None:
     change(plain, {path: value})
-    separator = "" if words.startswith(".") else ": "
+    separator = "" if words.startswith((".", "[")) else ": "
     assert problem().startswith(f"{path}{separator}{words}")
 
 
