@@ -204,5 +204,5 @@ def test_an_interrupted_sweep_goes_on(swept: Checkout, sweep: Callable[..., int]
 
     assert sweep(1) == 0
     lost, again = study().trials
-    assert lost.value is None and again.params == values and again.user_attrs["began"] == 0
+    assert lost.value is None and again.params == values and again.user_attrs["lost"] == [0]
     assert again.value is not None and left() == []
