@@ -17,9 +17,10 @@ if find_spec("optuna") is None:
 
 from stages.ablating.grids import carried_out
 from stages.ablating.prepare import check_git, repro
+from stages.config.check import nearest
 from stages.config.schema import Params
 from stages.core import checksums, dependencies, paths
-from stages.core.errors import run_command
+from stages.core.errors import InputError, run_command
 from stages.core.locks import locked
 from stages.data import checkpoint
 from stages.sweeping import carry_out, space, summary
@@ -33,6 +34,8 @@ INTERRUPTED = 128 + signal.SIGINT
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 1 if no trial has ended well, 130 after Ctrl-C."""
     options, params = _parser().parse_args(arguments), load_params()
+    if not options.run:
+        raise InputError(f"name a run, as in `make sweep RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
     run = params.run(options.run)
     chosen, resolved = space.choose(options.run)
     check_git()

@@ -147,24 +147,30 @@ def test_trials_finish_stop_early_and_fail(
 
     Path(".sweeps").mkdir()
     begun = optuna.create_study(study_name=RUN, storage=storage(), direction="maximize")
-    for value in ("good", "tiny", "huge"):
-        begun.enqueue_trial({"lr": value})
-    assert sweep(3) == 0
-    finished, stopped, failed = study().trials
+    begun.enqueue_trial({"lr": "good"})
+    assert sweep(1) == 0
+    [finished] = study().trials
+    # One that cannot be reached, so that the next one is worse than the median.
+    far = {"value": 0.99, "intermediate_values": {1: 0.99, 2: 0.99}}
+    study().add_trial(optuna.create_trial(params=finished.params, distributions=finished.distributions, **far))
+    for value in ("tiny", "huge"):
+        study().enqueue_trial({"lr": value})
+    assert sweep(4) == 0
+    finished, _, stopped, failed = study().trials
     assert finished.state == TrialState.COMPLETE and set(finished.intermediate_values) == {1, 2}
     assert stopped.state == TrialState.PRUNED and failed.state == TrialState.FAIL
     assert "diverged" in failed.user_attrs["error"] or "finite" in failed.user_attrs["error"]
 
     told = capsys.readouterr().out
-    rows = [line.split() for line in told.splitlines() if len(line) <= 80]
-    assert [row[:2] for row in rows if row[:1] in (["0"], ["1"], ["2"])] == [
+    rows = [line.split()[:2] for line in told.splitlines()[-8:] if len(line) <= 80]
+    assert [row for row in rows if row[:1] in (["0"], ["2"], ["3"])] == [
         ["0", "finished"],
-        ["1", "stopped"],
-        ["2", "failed"],
+        ["2", "stopped"],
+        ["3", "failed"],
     ]
     shown = swept.run("dvc exp list --name-only").split()
     [best] = [name for name in shown if name.startswith(f"{RUN}-sweep-")]
-    assert best.endswith("-0") and left() == ["2.out"], "what a failed trial said, and nothing else"
+    assert best.endswith("-0") and left() == ["3.out"], "what a failed trial said, and nothing else"
     assert Path("metrics", RUN, "sweep.png").is_file()
 
     swept.run("git add dvc.lock && git commit -qm 'the data'")
@@ -198,5 +204,5 @@ def test_an_interrupted_sweep_goes_on(swept: Checkout, sweep: Callable[..., int]
 
     assert sweep(1) == 0
     lost, again = study().trials
-    assert lost.value is None and again.params == values and again.user_attrs["began"] == 0
+    assert lost.value is None and again.params == values and again.user_attrs["lost"] == [0]
     assert again.value is not None and left() == []

@@ -44,12 +44,12 @@ def _carry_out(sweep: Sweep, trial: optuna.Trial, score: str, snapshot: Snapshot
     """What became of the trial, which the record says, too."""
     run, name = sweep.space.run, sweep.name(trial.number)
     values = {parameter.path: parameter.suggest(trial) for parameter in sweep.space.parameters}
-    began = trial.user_attrs.get("began", trial.number)
-    again = f" (trial {began} again)" if began != trial.number else ""
+    tries = [*trial.user_attrs.get("lost", []), trial.number]
+    again = f" (trial {tries[0]} again)" if len(tries) > 1 else ""
     shown = ", ".join(f"{path.rpartition('.')[2]} {readable(value)}" for path, value in values.items())
     print(f"trial {trial.number}: {shown}{again}", flush=True)
     folder, log = sweep.folder / str(trial.number), sweep.folder / f"{trial.number}.out"
-    state = sweep.folder / f"{began}.state"
+    state = sweep.folder / f"{tries[0]}.state"
     try:
         with locked(sweep.folder / "clone.lock", WAIT):
             shutil.rmtree(folder, ignore_errors=True)
@@ -76,6 +76,9 @@ def _carry_out(sweep: Sweep, trial: optuna.Trial, score: str, snapshot: Snapshot
             sweep.study.tell(trial, value)
             told = f"{score} {value:.4f}"
         shutil.rmtree(state)
+        for lost in tries[:-1]:  # those of a sweep that was killed
+            shutil.rmtree(sweep.folder / str(lost), ignore_errors=True)
+            (sweep.folder / f"{lost}.out").unlink(missing_ok=True)
         return told
     finally:
         shutil.rmtree(folder, ignore_errors=True)

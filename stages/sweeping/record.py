@@ -27,6 +27,7 @@ STARTUP_TRIALS = 4  # that end before any is stopped early
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+warnings.filterwarnings("ignore", module="optuna")  # of trials that all have one score
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Sweep:
         known = self.study.trials[trial.number]
         self.study.tell(trial.number, state=TrialState.FAIL)
         if known.params:
-            self.study.enqueue_trial(known.params, {"began": known.user_attrs.get("began", known.number)})
+            self.study.enqueue_trial(known.params, {"lost": [*known.user_attrs.get("lost", []), known.number]})
 
     def _find_lost(self) -> None:
         for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
