@@ -21,7 +21,7 @@ def cifar10(folder: Path, train: int, dev: int) -> Path:
         (folder / split).mkdir(parents=True)
         np.save(folder / split / "images.npy", random.integers(0, 256, (num, SIDE, SIDE, 3), np.uint8))
         _write_labels(folder / split, num, len(CLASSES))
-    _write_stats(folder, classes=list(CLASSES), mean=[127.5] * 3, std=[73.9] * 3)
+    _write_stats(folder, classes=list(CLASSES), side=32, mean=[127.5] * 3, std=[73.9] * 3)
     return folder
 
 

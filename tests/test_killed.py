@@ -50,7 +50,7 @@ def test_a_killed_training_leaves_the_bytes_of_one_that_was_not(
     monkeypatch.setattr(loop, "take_step", step)
     train.main(run)
     whole = {file.name: file.read_bytes() for file in paths.model(run).iterdir()}
-    assert whole.keys() == {"best.safetensors", "last.safetensors", "summary.txt"}
+    assert whole.keys() >= {"best.safetensors", "last.safetensors", "summary.txt"}
     num = steps
     assert num % 3 == 0 and num >= 9
     for moment in (1, num // 3, num // 2, num - 1):

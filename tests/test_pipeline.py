@@ -152,7 +152,7 @@ def test_a_final_training_learns_from_dev_too_and_has_no_score_on_it(project: Pr
         succeed(name, run)
     assert "no dev" in succeed("evaluate", run)
     succeed("submit", run)
-    assert {file.name for file in Path(f"models/{run}").iterdir()} == {"last.pt", "mean.pt", "summary.txt"}
+    assert {file.name for file in Path(f"models/{run}").iterdir()} == {"last.safetensors", "mean.safetensors", "summary.txt"}
     assert not list(Path(f"metrics/{run}/train").rglob("dev"))
     dev = json.loads(Path(f"metrics/{run}/evaluate.json").read_text())["dev"]
     headlines = json.loads(Path(f"metrics/{run}.json").read_text())

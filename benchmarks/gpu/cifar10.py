@@ -97,7 +97,7 @@ def _rate(params: Params, compute: device.Compute, data: Path) -> tuple[float, s
     run = params.run(RUN)
     batches = training.train_batches(data, run, compute, params.seed)
     device.seed_torch(params.seed)
-    model = compute.to_device(training.build_model(run, {"classes": range(10)}))
+    model = compute.to_device(training.build_model(run, {"classes": range(10), "side": 32}))
     rates, losses = range_test.range_test(
         model, params.range_test, task=training, run=run, batches=batches, compute=compute, seed=params.seed
     )
@@ -110,7 +110,7 @@ def _rate(params: Params, compute: device.Compute, data: Path) -> tuple[float, s
 
 def _flops(params: Params) -> float:
     """Of one image's step: forward, counted by PyTorch, and twice as much backward."""
-    model = training.build_model(params.run(RUN), {"classes": range(10)}).eval()
+    model = training.build_model(params.run(RUN), {"classes": range(10), "side": 32}).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, 32, 32))
     return 3.0 * counter.get_total_flops()
@@ -120,7 +120,7 @@ def _train(params: Params, compute: device.Compute, data: Path, lr: float) -> di
     run = params.run(RUN)
     batches, dev = training.train_batches(data, run, compute, params.seed), training.eval_batches(data, "dev", run, compute)
     device.seed_torch(params.seed)
-    model = compute.to_device(training.build_model(run, {"classes": range(10)}))
+    model = compute.to_device(training.build_model(run, {"classes": range(10), "side": 32}))
     began = time.perf_counter()
     trainer = Trainer(training, run, lr, batches, dev, compute, params.seed, Silence(), Resume(None))
     state = trainer.train(model)

@@ -105,7 +105,7 @@ def test_every_image_is_in_colour_and_none_comes_twice(folder: Path) -> None:
         if name.endswith(".jpg")
     ]
     assert len(set(contents)) == len(contents) == 6 * 9 + 5 + 2 * 18
-    assert all(pixels(content).shape == (64, 64, 3) for content in contents)
+    assert all(pixels(content).shape == (48, 48, 3) for content in contents)
 
 
 def test_the_labels_say_who_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_two_drawings_of_one_identity_differ_by_what_says_nothing_about_it() -> 
     random = np.random.default_rng(0)
     person = identity(random)
     first, second = draw(person, random), draw(person, random)
-    assert first.shape == (64, 64, 3)
+    assert first.shape == (48, 48, 3)
     assert first.dtype == np.uint8
     assert np.abs(first.astype(int) - second).mean() > 10
 

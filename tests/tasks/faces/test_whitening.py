@@ -192,7 +192,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Faces:
     archives = [Archive(file) for file in sorted((folder / "raw").iterdir())]
     stats = raw.pack(archives, folder / "features", settings, 0)
     run = load_params(ROOT / "params.yaml").run("resnet50")
-    run = dataclasses.replace(run, model=ResNet50("resnet50", width=2), batch_size=5, loading="device")
+    run = dataclasses.replace(run, model=ResNet50("resnet50", width=4), batch_size=5, loading="device")
     seed_torch(0)
     return Faces(folder / "features", stats, run, PLACE.to_device(task.build_model(run, stats)))
 

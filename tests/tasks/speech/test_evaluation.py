@@ -91,6 +91,9 @@ class KnownBatches:
         self.names = [f"utterance-{index}" for index in range(len(true))]
         self.predicted, self.true = predicted, true
 
+    def __len__(self) -> int:
+        return -(-len(self.names) // 3)
+
     def epoch(self, epoch: int) -> Any:
         for indices in reversed(torch.arange(len(self.names)).split(3)):
             true = [symbols(self.true[index]) for index in indices.tolist()]
@@ -125,7 +128,8 @@ def known_output(model: nn.Module, batch: Any) -> Any:
 
 
 def evaluate(folder: Path, features: Path) -> dict[str, Any]:
-    run: Any = SimpleNamespace(evaluate=SimpleNamespace(dev_beam=2, test_beam=10, cut=0.001))
+    settings = SimpleNamespace(dev_beam=2, test_beam=10, cut=0.001)
+    run: Any = SimpleNamespace(evaluate=settings, train=SimpleNamespace(final=False))
     index = device.choose("cpu", "fp32", False)
     return evaluation.evaluate(nn.Identity(), "run", run, features, index, 0, plots_to=folder, predictions_to=folder)
 
