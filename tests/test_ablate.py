@@ -163,7 +163,7 @@ def test_a_grid_that_changes_nothing_is_left_out_and_refused_where_it_was_asked_
 ) -> None:
     """Of pblstm, the sample block hides optimizer.lr."""
     write_grids(pblstm={"rate": {"optimizer.lr": [0.1, 0.2]}, "beam": {"evaluate.dev_beam": [1, 2]}})
-    hidden = r"0.1 and 0.2 would be the same run: runs.pblstm.optimizer.lr: 0.1 -> 0.004 (its sample block"
+    hidden = r"0.1 and 0.2 would be the same run: runs.pblstm.optimizer.lr: 0.1 -> 0.005 (its sample block"
     assert [value.name for value in grids.choose("pblstm")] == ["pblstm-beam-1", "pblstm-beam-2"]
     assert f"left out: ablations.yaml: pblstm.rate: {hidden}" in capsys.readouterr().out
     with pytest.raises(InputError) as refused:

@@ -118,6 +118,8 @@ def text(value: Any) -> str:
     """A value in Hydra's grammar."""
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}:{text(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(text, value))}]"
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
