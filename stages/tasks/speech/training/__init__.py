@@ -16,7 +16,6 @@ from stages.sequences.training.batches import SequenceBatch, SequenceBatches
 from stages.tasks.speech import BLANK, MEL_BANDS, NUM_CLASSES
 from stages.tasks.speech.settings import Loss
 from stages.tasks.speech.training import decode
-from stages.tasks.speech.training.ctc import OrderedCTC
 from stages.training.protocol import Score
 
 SCORE = Score("distance", higher_is_better=False)
@@ -81,20 +80,19 @@ def forward(model: nn.Module, batch: SequenceBatch) -> Output:
 
 def loss(output: Output, batch: SequenceBatch, settings: Loss) -> Tensor:
     """CTC (Graves et al. 2006) of each utterance per phoneme, (N,); zero where the frames are too few."""
-    log_probs = output.log_probs.transpose(0, 1)
-    if log_probs.is_cuda and torch.is_grad_enabled() and torch.are_deterministic_algorithms_enabled():
-        losses = OrderedCTC.apply(log_probs, batch.targets, output.lengths, batch.target_lengths)
-    else:
-        losses = F.ctc_loss(
-            log_probs,
-            batch.targets,
-            output.lengths,
-            batch.target_lengths,
-            blank=BLANK,
-            reduction="none",
-            zero_infinity=True,
-        )
-    return losses / batch.target_lengths.clamp(min=1)
+    log_probs, device = output.log_probs.transpose(0, 1), output.log_probs.device
+    if device.type == "cuda" and torch.is_grad_enabled() and torch.are_deterministic_algorithms_enabled():
+        log_probs = log_probs.cpu()  # the GPU's backward pass adds up in no fixed order
+    losses = F.ctc_loss(
+        log_probs,
+        batch.targets.to(log_probs.device),
+        output.lengths.to(log_probs.device),
+        batch.target_lengths.to(log_probs.device),
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=True,
+    )
+    return losses.to(device) / batch.target_lengths.clamp(min=1)
 
 
 def train_metric(output: Output, batch: SequenceBatch) -> Tensor:
