@@ -430,28 +430,42 @@ def test_on_paper_everything_but_the_tables_of_numbers_is_open_and_afterwards_as
     assert opened.page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_dvc_draws_its_plots_without_network(project: Project, browser: Any) -> None:
-    """With the project's own template, for one revision and for two side by side."""
+def test_dvc_draws_its_plots_without_network_with_a_heading_for_each_run(project: Project, browser: Any) -> None:
+    """With the project's own template, for one revision and for two side by side, of which one run differs."""
     write_run("custom_resnet", "accuracy")
+    write_run("pblstm", "distance")
 
-    def dvc(*arguments: str) -> None:
-        subprocess.run([sys.executable, "-m", *arguments], check=True, capture_output=True, env=os.environ | GIT)
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | GIT)
 
     GIT = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     Path(".dvc").mkdir()
     template = os.path.relpath(vega.TEMPLATE, Path(".dvc").resolve())
     Path(".dvc/config").write_text(f"[core]\n    analytics = false\n[plots]\n    html_template = {template}\n")
-    Path("dvc.yaml").write_text(
-        "plots:\n  - metrics/custom_resnet/train/plots/metrics/dev: {x: step}\n  - metrics/custom_resnet/lr.png\n"
-    )
+    plots = [
+        f"  - metrics/{run}/{what}\n"
+        for run in ("custom_resnet", "pblstm")
+        for what in ("train/plots/metrics/dev", "lr.png")
+    ]
+    Path("dvc.yaml").write_text(f"plots:\n{''.join(plots)}")
     for command in ("init -q", "add .dvc/config dvc.yaml metrics", "commit -qm x"):
-        subprocess.run(["git", *command.split()], check=True, capture_output=True, env=os.environ | GIT)
-    for arguments in (("show",), ("diff", "HEAD")):
-        dvc("dvc", "plots", *arguments)
+        run("git", *command.split())
+    table = Path("metrics/pblstm/train/plots/metrics/dev/distance.tsv")
+    table.write_text(table.read_text() + f"{EPOCHS + 1}\t0.9\n")
+    for arguments, headings, closed in (
+        (("show",), ["custom_resnet", "pblstm"], []),
+        (("diff", "HEAD"), ["pblstm"], ["custom_resnet: the same curves"]),
+    ):
+        run(sys.executable, "-m", "dvc", "plots", *arguments)
         opened = Opened(browser, Path("dvc_plots/index.html").resolve(), 1280)
-        opened.page.wait_for_function("document.querySelectorAll('.vega-embed .marks').length == 2")
+        opened.page.wait_for_function("document.querySelectorAll('.vega-embed .marks').length == 4")
         assert opened.elsewhere == [] and not any(line.startswith("error") for line in opened.said)
         assert opened.run("[...document.images].length > 0 && [...document.images].every((image) => image.naturalWidth > 0)")
+        assert opened.page.locator("h2").all_text_contents() == headings
+        assert opened.page.locator("body > details > summary").all_text_contents() == closed
+        titles = opened.page.locator(".role-title-text text").all_text_contents()
+        assert sorted(titles) == ["accuracy, dev", "distance, dev", "loss, dev", "loss, dev"]
+        assert opened.run("document.documentElement.scrollWidth") <= 1280
 
 
 def test_the_scores_are_a_line_a_run_that_fits_a_terminal(

@@ -3,7 +3,9 @@
 A page is made when it is asked for. The report then asks for its curves every two seconds and draws those that have grown.
 """
 
+import contextlib
 import json
+import traceback
 from collections.abc import Callable
 from html import escape
 from http import HTTPStatus
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import paths
-from stages.core.errors import InputError
+from stages.core.errors import describe
 from stages.reporting import charts, page
 from stages.reporting.collect import collect, curves
 from stages.reporting.environment import environment
@@ -20,6 +22,8 @@ from stages.tasks import load_params
 
 ADDRESS = "127.0.0.1"
 CHECKOUT_SECONDS = 5
+ERROR = """<!DOCTYPE html><meta http-equiv="refresh" content="3"><title>error</title>
+<p>error: {}</p><p>This page asks again every three seconds.</p>"""
 
 
 def server(port: int) -> ThreadingHTTPServer:
@@ -37,13 +41,8 @@ def state() -> dict[str, Any]:
             found = curves(paths.history(run))
             if _is_outdated(run):
                 outdated.append(run)
-        except (
-            OSError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ):  # DVC takes it away, or a line is half written: the next time, then
-            continue
+        except (OSError, KeyError, TypeError, ValueError):
+            continue  # DVC takes it away, or a line is half written: the next time, then
         rows |= {f"{run} {metric}": charts.curve(run, metric, splits)["data"]["values"] for metric, splits in found.items()}
     measured = max((file.stat().st_mtime for file in Path("metrics").glob("*.json")), default=0)
     return {"rows": rows, "outdated": outdated, "measured": measured}
@@ -61,9 +60,10 @@ def _report() -> str:
 
 
 def _experiments() -> str:
-    from stages.reporting.experiments import collect, page  # with DVC, whose import takes a second
+    from stages.reporting.experiments.collect import collect  # with DVC, whose import takes a second
+    from stages.reporting.experiments.page import render
 
-    return page.render(collect.collect(), live=True)
+    return render(collect(), live=True)
 
 
 PAGES: dict[str, tuple[str, Callable[[], str]]] = {
@@ -82,16 +82,20 @@ class _Handler(BaseHTTPRequestHandler):
         status = HTTPStatus.OK
         try:
             text = make()
-        except (InputError, OSError) as error:
+        except Exception as error:  # a file half written, or a mistake of ours: the server goes on
+            if (sentence := describe(error)) is None:
+                traceback.print_exc()
+                sentence = repr(error)
             kind, status = "text/html", HTTPStatus.INTERNAL_SERVER_ERROR
-            text = f"<!DOCTYPE html><title>error</title><p>error: {escape(str(error))}</p><p>Load it again after that."
+            text = ERROR.format(escape(sentence))
         content = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):  # the page was left before it came
+            self.end_headers()
+            self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing: a line for every two seconds would say nothing."""

@@ -99,12 +99,13 @@ def test_a_curve_grows_in_the_browser_and_keeps_its_place_and_its_zoom(address: 
     assert not page.locator("#anew").is_visible()
     Path("metrics/custom_resnet.json").write_text("{}")
     page.locator("#anew").wait_for(state="visible")
-    note = page.get_by_text("are of the training before").first
+    note = page.get_by_text("The curves are newer").first
     assert not note.is_visible()
     os.utime("metrics/custom_resnet.json", (0, 0))
     note.wait_for(state="visible")
     write_run("pblstm", "distance")
-    page.wait_for_function("views.size > 3")  # the page was loaded again, with the new run's charts
+    # The page is loaded again, with the new run's charts.
+    page.wait_for_function("document.querySelectorAll('.plot svg').length == 6")
     assert opened.said == [] and opened.elsewhere == []
 
 

@@ -24,6 +24,7 @@ from stages.reporting.environment import git
 from stages.reporting.page import flatten
 
 COMMITS = 5  # of those that changed a metric, the last ones are shown
+DATE, LINE = "%Y-%m-%d %H:%M", "%H%x09%h%x09%cd%x09%s"  # git's words for a date, and for a commit with its date and subject
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Contents:
         return replace(self, metrics={run: found for run, found in self.metrics.items() if run not in stale})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Version:
     """A commit, an experiment, or the files as they are here."""
 
@@ -106,7 +107,7 @@ def collect() -> list[Version]:
     here = _read(Path()).measured(commits[head].contents)
     workspace = Version("workspace", "done", "", "the files as they are here", here, commits[head])
     found = [] if here == commits[head].contents else [workspace]
-    names = [task.name for task in tasks]
+    names = [workspace.name, *(commit.name for commit in commits.values()), *(task.name for task in tasks)]
     for base, commit in reversed(commits.items()):
         found.append(commit)
         for task in [task for rev in log for task in tasks if task.rev == rev and task.base == base]:
@@ -136,17 +137,7 @@ def _tasks() -> list[Task]:
 
 def _log(revs: Collection[str]) -> dict[str, Commit]:
     """Each of these commits, newest first."""
-    lines = (
-        git(
-            "log",
-            "--ignore-missing",
-            "--no-walk=sorted",
-            "--date=format:%Y-%m-%d %H:%M",
-            "--format=%H%x09%h%x09%cd%x09%s",
-            *revs,
-        )
-        or ""
-    )
+    lines = git("log", "--ignore-missing", "--no-walk=sorted", f"--date=format:{DATE}", f"--format={LINE}", *revs) or ""
     return {rev: Commit(*rest) for rev, *rest in (line.split("\t", 3) for line in lines.splitlines())}
 
 

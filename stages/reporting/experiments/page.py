@@ -104,20 +104,18 @@ def came_to(found: Comparison, version: Version) -> str:
     """The score, or how far a version without one has come."""
     if version.name in found.score.values:
         return shown(found.score.name, found.score.values[version.name])
-    epochs = [
-        point[0] for splits in version.contents.curves.get(found.run, {}).values() for c in splits.values() for point in c
-    ]
+    splits = [curve for metric in version.contents.curves.get(found.run, {}).values() for curve in metric.values()]
+    epochs = [epoch for curve in splits for epoch, _ in curve]
     return f"epoch {max(epochs)}" if epochs else version.state
 
 
 def curves(found: Comparison) -> list[tuple[str, dict[str, Any]]]:
     """Metric and chart, in the order of the first version that has curves."""
-    by_version = {version.name: version.contents.curves.get(found.run, {}) for version in found.versions}
-    return [
-        (metric, charts.curves(found.run, metric, {name: has[metric] for name, has in by_version.items() if metric in has},
-                               found.colours, found.chosen))
-        for metric in dict.fromkeys(metric for has in by_version.values() for metric in has)
-    ]  # fmt: skip
+    by_metric: dict[str, dict[str, Any]] = {}
+    for version in found.versions:
+        for metric, splits in version.contents.curves.get(found.run, {}).items():
+            by_metric.setdefault(metric, {})[version.name] = splits
+    return [(metric, charts.curves(found.run, metric, of, found.colours, found.chosen)) for metric, of in by_metric.items()]
 
 
 def changes(version: Version) -> list[tuple[str, str, str]]:
