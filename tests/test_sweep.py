@@ -55,7 +55,7 @@ def test_each_space_of_the_project_can_be_searched_on_sample_data_and_on_real_da
         (
             "runs.pblstm.optimizer.lr",
             {"log_uniform": [1e-4, 1e-2]},
-            "the same run: runs.pblstm.optimizer.lr: 0.01 -> 0.004 (its sample block)",
+            "the same run: runs.pblstm.optimizer.lr: 0.01 -> 0.005 (its sample block)",
         ),
     ],
 )

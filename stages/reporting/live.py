@@ -22,6 +22,8 @@ from stages.tasks import load_params
 
 ADDRESS = "127.0.0.1"
 CHECKOUT_SECONDS = 5
+ERROR = """<!DOCTYPE html><meta http-equiv="refresh" content="3"><title>error</title>
+<p>error: {}</p><p>This page asks again every three seconds.</p>"""
 
 
 def server(port: int) -> ThreadingHTTPServer:
@@ -85,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
                 traceback.print_exc()
                 sentence = repr(error)
             kind, status = "text/html", HTTPStatus.INTERNAL_SERVER_ERROR
-            text = f"<!DOCTYPE html><title>error</title><p>error: {escape(sentence)}</p><p>Load it again after that."
+            text = ERROR.format(escape(sentence))
         content = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")

@@ -104,9 +104,8 @@ def test_a_curve_grows_in_the_browser_and_keeps_its_place_and_its_zoom(address: 
     os.utime("metrics/custom_resnet.json", (0, 0))
     note.wait_for(state="visible")
     write_run("pblstm", "distance")
-    page.wait_for_function(
-        "document.querySelectorAll('.plot svg').length > 3"
-    )  # the page was loaded again, with the new run's charts
+    # The page is loaded again, with the new run's charts.
+    page.wait_for_function("document.querySelectorAll('.plot svg').length == 6")
     assert opened.said == [] and opened.elsewhere == []
 
 
