@@ -188,7 +188,7 @@ def test_each_run_shows_its_parameters_its_changes_and_its_pictures(made: Path) 
     text = made.read_text()
     section = text[text.index('<section id="custom_resnet"') : text.index('<section id="dilated_net"')]
     assert "label_smoothing: 0.0" in section and "width: 12" in section, "as resolved"
-    assert "<li>model.width: 64 -&gt; 16 (its sample block)</li>" in section
+    assert "<li>model.width: 64 -&gt; 12 (its sample block)</li>" in section
     assert "a range test of 20 steps" in section and "submission: public score" in section
     assert "<li>layout: Kaggle&#39;s competition</li>" in section and "sample data</span>" in section
     alternatives = re.findall(r'alt="([^"]+)"', section)
