@@ -1,5 +1,6 @@
 """Whole training steps on the CPU as an older GPU takes them: through float16, with loss scaling and fused optimizers."""
 
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -79,22 +80,21 @@ def test_fifty_steps_through_float16_learn_and_stay_finite(name: str, tmp_path: 
     assert state.scaler.is_enabled() and all(weight.isfinite().all() for weight in state.model.state_dict().values())
 
 
-class Waits(TorchDispatchMode):
-    """The operations whose outcome the host reads."""
+class Operations(TorchDispatchMode):
+    """The names of all operations, and of those whose outcome the host reads."""
 
-    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "bincount")
+    READ = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "bincount")
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.used, self.waits = set[str](), list[str]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        by_mask = name in ("index", "index_put_") and any(
-            index is not None and index.dtype == torch.bool for index in args[1]
-        )
-        if name in self.NAMES or by_mask:
-            self.found.append(name)
+        self.used.add(name)
+        by_mask = name in ("index", "index_put_") and any(mask is not None and mask.dtype == torch.bool for mask in args[1])
+        if name in self.READ or by_mask:
+            self.waits.append(name)
         return func(*args, **(kwargs or {}))
 
 
@@ -104,17 +104,67 @@ def test_the_host_waits_for_nothing_in_a_step(name: str, tmp_path: Path, fused: 
     run = small(name, train=Training(clip_norm=5.0))
     state, batch = start(run), first_batch(run, STATS, tmp_path, FP16.device, run.augment)
     state.model.train()
-    with Waits() as waits:
+    with Operations() as operations:
         step(state, run, batch)
-    assert not waits.found
+    assert not operations.waits
 
 
 def test_without_a_fused_optimizer_the_host_would_wait(tmp_path: Path) -> None:
     run = small("bilstm")
     state, batch = start(run), first_batch(run, STATS, tmp_path, FP16.device, run.augment)
-    with Waits() as waits:
+    with Operations() as operations:
         step(state, run, batch)
-    assert set(waits.found) == {"_local_scalar_dense"}
+    assert set(operations.waits) == {"_local_scalar_dense"}
+
+
+# Those that PyTorch documents as an error under use_deterministic_algorithms on CUDA, and what they are called inside.
+WITHOUT_ORDER = {
+    "AvgPool3d": "avg_pool3d_backward",
+    "AdaptiveAvgPool2d": "_adaptive_avg_pool2d_backward",
+    "AdaptiveAvgPool3d": "_adaptive_avg_pool3d_backward",
+    "AdaptiveMaxPool2d": "adaptive_max_pool2d_backward",
+    "AdaptiveMaxPool3d": "adaptive_max_pool3d_backward",
+    "FractionalMaxPool2d": "fractional_max_pool2d_backward",
+    "FractionalMaxPool3d": "fractional_max_pool3d_backward",
+    "MaxPool3d": "max_pool3d_with_indices_backward",
+    "MaxUnpool1d": "max_unpool2d",
+    "MaxUnpool2d": "max_unpool2d",
+    "MaxUnpool3d": "max_unpool3d",
+    "interpolate": "upsample_bilinear2d_backward",
+    "ReflectionPad1d": "reflection_pad1d_backward",
+    "ReflectionPad2d": "reflection_pad2d_backward",
+    "ReflectionPad3d": "reflection_pad3d_backward",
+    "NLLLoss": "nll_loss2d_forward",  # of images of classes; that of single classes has an order
+    "CTCLoss": "_ctc_loss_backward",
+    "EmbeddingBag": "_embedding_bag",
+    "put_": "put_",
+    "histc": "histc",
+    "bincount": "bincount",
+    "kthvalue": "kthvalue",
+    "median": "median",
+    "grid_sample": "grid_sampler_2d_backward",
+    "scatter_reduce": "scatter_reduce",
+    "cumsum": "cumsum",
+    "resize_": "resize_",
+}
+
+
+def test_the_list_of_operations_without_an_order_is_pytorchs() -> None:
+    text = torch.use_deterministic_algorithms.__doc__ or ""
+    errors = text[text.index("operations will throw a\n") :].partition("In addition")[0]
+    assert set(re.findall(r"\* :\w+:`torch\.(?:[\w]+\.)*(\w+)`", errors)) <= WITHOUT_ORDER.keys()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_operation_without_an_order_is_used(name: str, tmp_path: Path, fused: None) -> None:
+    """CTC takes its gradient on the CPU then, which adds up in order."""
+    run = small(name, train=Training(clip_norm=5.0))
+    state = start(run)
+    state.model.train()
+    with Operations() as operations:
+        step(state, run, first_batch(run, STATS, tmp_path, FP16.device, run.augment))
+    found = operations.used & set(WITHOUT_ORDER.values())
+    assert found == ({"_ctc_loss_backward"} if run.task == "speech" else set())
 
 
 @pytest.mark.parametrize("name", ["resnet50", "bilstm", "convnext"])  # of SGD, Adam and AdamW
