@@ -1,4 +1,4 @@
-"""The records that `make recipe` wrote, as the first table of docs/RESULTS.md: `python -m benchmarks.records` writes it again."""
+"""The first table of docs/RESULTS.md, from the records that `make recipe` wrote: `python -m benchmarks.records` updates it."""
 
 import json
 import re

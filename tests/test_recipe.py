@@ -10,7 +10,7 @@ from stages.ablating import grids
 from stages.config.params import read
 from stages.core import paths
 from stages.core.errors import InputError
-from tests.conftest import Checkout, Project, cifar_batch
+from tests.conftest import Checkout, Project, cifar_batch, copy_project
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(file.stem for file in (ROOT / "recipes").glob("*.yaml"))
@@ -41,19 +41,20 @@ def test_what_is_wrong_is_said_before_anything_runs(recipes: Path) -> None:
         recipe.main(["an4-pblstm", "nowhere.zip"])
 
 
-def test_a_recipe_becomes_an_experiment_with_a_record(checkout: Checkout) -> None:
-    batches = checkout.folder / "my data" / "cifar-10-batches-py"
+def test_a_recipe_becomes_an_experiment_with_a_record(tmp_path: Path) -> None:
+    copy_project(tmp_path / "project")
+    checkout = Checkout(tmp_path / "project")
+    batches = tmp_path / "my data" / "cifar-10-batches-py"
     batches.mkdir(parents=True)
     for number in range(1, 6):
         (batches / f"data_batch_{number}").write_bytes(cifar_batch(20, number))
     (batches / "test_batch").write_bytes(cifar_batch(20, 6))
     (checkout.folder / "recipes/tiny.yaml").write_text(
         "run: dilated_net\nclaim: it runs\ndata: random images\nchanges:\n"
-        "  runs.dilated_net.model.width: 12\n  runs.dilated_net.epochs: 2\n"
+        "  runs.dilated_net.model.width: 12\n  runs.dilated_net.epochs: 2\n  runs.dilated_net.schedule: {name: constant}\n"
         "  runs.dilated_net.optimizer: {name: sgd, lr: 0.01}\n"
     )
-    checkout.run("git add recipes")
-    checkout.run("git commit -qm recipe")
+    checkout.run("git init -q && git add . && git commit -qm start")
     commit = checkout.run("git rev-parse HEAD").strip()
     checkout.run(f"python -m stages.recipe tiny '{batches}' --seed 3")
     record = json.loads((checkout.folder / "benchmarks/results/tiny-seed-3.json").read_text())
