@@ -1,4 +1,4 @@
-"""The first table of docs/RESULTS.md, from the records that `make recipe` wrote: `python -m benchmarks.records` updates it."""
+"""The first table of docs/RESULTS.md, of the records that `make recipe` writes: `python -m benchmarks.records` writes it."""
 
 import json
 import re
