@@ -206,7 +206,7 @@ def test_a_row_is_what_the_experiments_commit_says_whatever_lies_in_the_workspac
     git("init", "-q")
     first = commit_results("pblstm", 1.75)
     commit_results("pblstm", 9.0)
-    found = ablate.row(VALUE, first, "distance", ["a.zip", "b.zip"])
+    found = ablate.result(VALUE, first, "distance", ["a.zip", "b.zip"])
     command = "dvc exp run -S runs.pblstm.evaluate.dev_beam=1 evaluate@pblstm"
     expected = Row(
         "beam",
@@ -223,7 +223,7 @@ def test_a_row_is_what_the_experiments_commit_says_whatever_lies_in_the_workspac
         command,
     )
     assert found == expected
-    failed = ablate.row(VALUE, None, "distance", "sample")
+    failed = ablate.result(VALUE, None, "distance", "sample")
     assert (failed.score, failed.lr, failed.epochs, failed.seconds, failed.weights) == (None, None, None, None, "")
 
 

@@ -292,7 +292,7 @@ def test_a_run_without_metrics_is_exported_and_says_so(project: Project, monkeyp
         (
             "custom_resnet",
             lambda project: write_json(paths.evaluation("custom_resnet"), {"dev": {}, "weights_sha256": "?"}),
-            r"metrics/custom_resnet/evaluate\.json: is about other weights .* `dvc repro evaluate@custom_resnet`",
+            r"metrics/custom_resnet/evaluate\.json: is of other weights .* `dvc repro evaluate@custom_resnet`",
         ),
     ],
 )  # fmt: skip

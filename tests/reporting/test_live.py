@@ -127,7 +127,7 @@ def test_ctrl_c_ends_the_command_with_one_line_and_code_0(project: Project) -> N
     assert process.stdout is not None
     assert process.stdout.readline().startswith("http://127.0.0.1:")
     process.send_signal(signal.SIGINT)
-    assert process.communicate() == ("\nended\n", "") and process.returncode == 0
+    assert process.communicate() == ("\nstopped\n", "") and process.returncode == 0
 
 
 def test_a_port_that_is_taken_or_none_is_told(project: Project) -> None:
@@ -135,9 +135,7 @@ def test_a_port_that_is_taken_or_none_is_told(project: Project) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(
-            InputError, match=rf"port {port} is taken; choose another one, as in `make watch PORT={port + 1}`"
-        ):
+        with pytest.raises(InputError, match=rf"port {port} is taken; choose another, as in `make watch PORT={port + 1}`"):
             watch.main(["--port", str(port)])
     with pytest.raises(InputError, match="port 70000: must be"):
         watch.main(["--port", "70000"])
