@@ -309,14 +309,14 @@ def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("harm", "sentence"),
     [
-        (lambda saved: {"a": 1, "weights": {}}, "is not a checkpoint of this project, for its 'run' is missing or wrong"),
+        (lambda saved: {"a": 1, "weights": {}}, "is not a checkpoint of this project: 'run' is missing or wrong"),
         (lambda saved: {"weights": saved["weights"]}, "is not a checkpoint of this project"),
         (lambda saved: saved | {"epoch": "2"}, "for its 'epoch' is missing or wrong"),
-        (lambda saved: saved | {"weights": {}}, "does not fit the network as its code is now; `dvc repro train@"),
-        (lambda saved: saved | {"stats": {}}, "does not fit the network as its code is now"),
+        (lambda saved: saved | {"weights": {}}, "does not fit the network's current code; `dvc repro train@"),
+        (lambda saved: saved | {"stats": {}}, "does not fit the network's current code"),
         (
             lambda saved: saved | {"weights": {name: tensor * torch.nan for name, tensor in saved["weights"].items()}},
-            "in its weights is not finite, so nothing can be said with them; `dvc repro -f train@custom_resnet`",
+            " is not finite; `dvc repro -f train@custom_resnet`",
         ),
     ],
 )  # fmt: skip

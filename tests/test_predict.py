@@ -283,7 +283,7 @@ def test_a_checkpoint_of_another_network_is_told(ask: Any) -> None:
         saved = checkpoint.load(file)
         saved["run"]["model"]["width"] = 3
         checkpoint.save(file, saved)
-        with pytest.raises(InputError, match=r"last\.safetensors: does not fit the network as its code is now"):
+        with pytest.raises(InputError, match=r"last\.safetensors: does not fit the network's current code"):
             ask("custom_resnet", "x.png")
     finally:
         file.write_bytes(content)

@@ -46,13 +46,13 @@ def pack(
     classes: Sequence[str],
     side: int,
     header: Sequence[str],
-    passed_over: str = "",
+    ignored: str = "",
 ) -> dict[str, Any]:
     """Write the splits below `out`.
 
     Returns the statistics, also in out/stats.json: counts, the training split's channel mean and standard deviation in
     units of 0 to 255, what was understood, what was rejected and why. layout: its name. header: the submission's columns.
-    passed_over: a pattern for the members of `archives` that the layout has and nobody needs.
+    ignored: a pattern for the members of `archives` that the layout has and nobody needs.
     Raises InputError for a bad item (unless settings.on_bad is skip), for a class without training images, for a split
     whose images are all of one class, for archives that were mostly not read.
     """
@@ -72,7 +72,7 @@ def pack(
             writers[item.split].append(item.image, label, item.name)
             if item.split == "train":
                 moments.add(side * side, sums(item.image))
-    check_all_read(archives, re.compile(passed_over))
+    check_all_read(archives, re.compile(ignored))
     missing = [name for label, name in enumerate(classes) if not counts["train"][label]]
     if missing:
         raise InputError(f"{source}: no training image of the class {', '.join(missing)}")

@@ -185,7 +185,7 @@ GOOD = picture(0)
         ({"dev/a/1.png": GOOD}, "train/<class>/ is missing"),
         ({"a/1.png": GOOD, "b/1.png": GOOD}, "no image for the dev split"),
         ({"a/1.bmp": b"", "b/1.bmp": b""}, "found no image (.jpg, .jpeg, .png); the first file is a/1.bmp"),
-        (PLAIN | {"labels.csv": b"id,label\n"}, "labels.csv is there and was not used"),
+        (PLAIN | {"labels.csv": b"id,label\n"}, "labels.csv was not used"),
         (SPLIT | {"dev/b/0.jpg": b""}, "dev/b/0.jpg: is not a readable image"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",

@@ -46,7 +46,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         classes=CLASSES,
         side=SIDE,
         header=HEADER,
-        passed_over=layout.PASSED_OVER,
+        ignored=layout.IGNORED,
     )
     sample = kaggle.sample_submission(archives)
     if sample is not None:

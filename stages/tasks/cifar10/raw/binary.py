@@ -14,7 +14,7 @@ from stages.tasks.cifar10 import CLASSES, SIDE
 BATCH, TEST = re.compile(r"data_batch_\d+\.bin|test_batch\.bin"), "test_batch.bin"
 RECORD = 1 + 3 * SIDE * SIDE  # bytes: a label, then the pixels, channel by channel
 NAME = "CIFAR-10, binary version"
-PASSED_OVER = r"(.*/)?(batches\.meta\.txt|readme\.html)"
+IGNORED = r"(.*/)?(batches\.meta\.txt|readme\.html)"
 
 
 def holds(names: list[str]) -> bool:

@@ -11,7 +11,7 @@ from stages.tasks.cifar10.raw.png import decode
 
 MEMBER = re.compile(rf"(?:.*/)?(train|test)/({'|'.join(CLASSES)})/([^/]+)\.png", re.IGNORECASE)
 NAME = "CIFAR-10, a folder for each class (fast.ai)"
-PASSED_OVER = r"(.*/)?labels\.txt"  # the classes, which the folders name as well
+IGNORED = r"(.*/)?labels\.txt"  # the classes, which the folders name as well
 
 
 def holds(names: list[str]) -> bool:

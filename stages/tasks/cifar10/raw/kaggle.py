@@ -16,7 +16,7 @@ from stages.tasks.cifar10.raw.png import decode
 
 LABELS, SAMPLE = "trainLabels.csv", "sampleSubmission.csv"
 NAME = "Kaggle's competition cifar-10"
-PASSED_OVER = rf".*\.7z|(.*/)?{SAMPLE}"  # the stage download makes zips of each 7z; a bad sample is `submit`'s to tell
+IGNORED = rf".*\.7z|(.*/)?{SAMPLE}"  # the stage download makes zips of each 7z; a bad sample is `submit`'s to tell
 
 
 def holds(names: list[str]) -> bool:

@@ -63,7 +63,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     for writer in writers.values():
         writer.finish()
     _check_enough(archives, found, writers)
-    check_all_read(archives, found.passed_over)
+    check_all_read(archives, found.ignored)
     labels = {split: Counter(item.label for item in writers[split].items) for split in ("train", "dev")}
     check_labels(archives[0].path.parent, found.classes, labels)
     mean, std = moments.mean_and_std()

@@ -45,7 +45,7 @@ class Layout:
 
     problems: (where, what is wrong) of items that have no place. pairs: of dev, and perhaps of test, by table order.
     submissions: by file stem, where there are test items. samples: files to copy. remark: follows the layout's name.
-    passed_over: a pattern for the members that the layout has and nobody needs.
+    ignored: a pattern for the members that the layout has and nobody needs.
     """
 
     classes: list[str]
@@ -55,7 +55,7 @@ class Layout:
     known: list[str] = field(default_factory=list)
     pairs: Mapping[str, list[Pair]] = field(default_factory=dict)
     samples: Mapping[str, bytes] = field(default_factory=dict)
-    passed_over: re.Pattern[str] = NOTHING
+    ignored: re.Pattern[str] = NOTHING
     name: str = ""
     remark: str = ""
 

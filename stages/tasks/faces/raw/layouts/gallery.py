@@ -19,7 +19,7 @@ from stages.tasks.faces.settings import Settings
 
 BY_IDENTITY = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "known": "known"}  # folder -> split
 FLAT = ("unknown_dev", "unknown_test")
-PASSED_OVER = re.compile(r"(.*/)?train_subset/.*")  # a part of train once more
+IGNORED = re.compile(r"(.*/)?train_subset/.*")  # a part of train once more
 HEADER = ("id", "label")
 
 
@@ -49,9 +49,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
         classification=("test images", list(splits["test"])),
         verification=("images of unknown_test", tables.row_ids(len(items["unknown_test"]))),
     )
-    return Layout(
-        people.classes, items, submissions, problems + people.problems, known, samples=samples, passed_over=PASSED_OVER
-    )
+    return Layout(people.classes, items, submissions, problems + people.problems, known, samples=samples, ignored=IGNORED)
 
 
 def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, str]]]:

@@ -56,7 +56,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
             classification=("test images", list(splits["test"])),
             verification=("test pairs", tables.row_ids(len(test))),
         ),
-        passed_over=gallery.PASSED_OVER,
+        ignored=gallery.IGNORED,
     )
 
 

@@ -1,7 +1,7 @@
 """The layouts that are understood. Each module has
 
 SIGN                                      a pattern: a member whose name it matches says that this is the layout
-PASSED_OVER                               a pattern: members that the layout has and the task does not need
+IGNORED                               a pattern: members that the layout has and the task does not need
 missing(names) -> str | None              what else has to be there and is not
 read(archives, *, may_skip, seed)         the Source; raises InputError, and the items do as they are read
 """

@@ -21,7 +21,7 @@ from stages.tasks.speech.raw.phones import UNKNOWN_WORD, UNKNOWN_WORDS
 from stages.tasks.speech.raw.source import Form, Source
 
 SIGN = re.compile(r"(?:.*/)?(train|dev|test)(_labels)?\.npy")
-PASSED_OVER = re.compile(r".*\.(py|md|txt)", re.IGNORECASE)
+IGNORED = re.compile(r".*\.(py|md|txt)", re.IGNORECASE)
 NEEDED, TEST = ("train.npy", "train_labels.npy", "dev.npy", "dev_labels.npy"), "test.npy"
 SAMPLE = "sample_submission.csv"
 

@@ -19,7 +19,7 @@ from stages.tasks.speech.raw.npy import read_frames, read_symbols
 from stages.tasks.speech.raw.source import Form, Source
 
 SIGN = re.compile(r"(?:.*/)?(train|dev|test)[^/]*/(mfcc|transcript)/(?:raw/)?([^/]+)\.npy")
-PASSED_OVER = re.compile(r".*\.(py|md|txt)", re.IGNORECASE)
+IGNORED = re.compile(r".*\.(py|md|txt)", re.IGNORECASE)
 ORDER, SAMPLES = "test_order.csv", ("random_submission.csv", "sample_submission.csv")
 MARKS_2022 = ("<sos>", "<eos>")
 STARTS, ENDS = ("[SOS]", MARKS_2022[0]), ("[EOS]", MARKS_2022[1])

@@ -20,7 +20,7 @@ from stages.tasks.speech.raw.recordings import AUDIO
 from stages.tasks.speech.raw.source import Source
 
 SIGN = re.compile(r".*[^/]\.(trans|phones)\.txt", re.IGNORECASE)
-PASSED_OVER = re.compile(r".*\.(txt|md|pdf)", re.IGNORECASE)  # LibriSpeech's own documents and tables
+IGNORED = re.compile(r".*\.(txt|md|pdf)", re.IGNORECASE)  # LibriSpeech's own documents and tables
 
 
 def missing(names: Sequence[str]) -> str | None:

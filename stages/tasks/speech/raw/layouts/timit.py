@@ -16,7 +16,7 @@ from stages.tasks.speech.raw.source import Source
 
 SIGN = re.compile(r".*[^/]\.phn", re.IGNORECASE)
 # Sentences, words, the corpus' own documents and tables, and each recording's second copy.
-PASSED_OVER = re.compile(r".*\.(txt|wrd|doc|csv|wav\.wav|flac)", re.IGNORECASE)
+IGNORED = re.compile(r".*\.(txt|wrd|doc|csv|wav\.wav|flac)", re.IGNORECASE)
 
 
 def missing(names: Sequence[str]) -> str | None:
