@@ -24,7 +24,7 @@ def read_predictions(path: Path, things: str, label: Callable[[str], str | None]
     labels: dict[str, str] = {}
     for row, name, predicted in zip(table.rows, table.column("name"), table.column("predicted"), strict=True):
         if name in labels:
-            raise InputError(f"{path}: line {row.line}: {name} is there a second time")
+            raise InputError(f"{path}: line {row.line}: {name} is a duplicate")
         found = label(predicted)
         if found is None:
             raise InputError(f"{path}: line {row.line}: the prediction {predicted!r} for {name} must be {domain}")
@@ -47,7 +47,7 @@ def sample_ids(sample: Table, names: Collection[str], things: str) -> list[str]:
         if name not in names:
             raise InputError(f"{sample.where}: line {line}: id {name!r} is none of the {len(names)} test {things}")
         if name in ids:
-            raise InputError(f"{sample.where}: line {line}: id {name!r} is there a second time")
+            raise InputError(f"{sample.where}: line {line}: id {name!r} is a duplicate")
         ids[name] = None
     missing = next((name for name in names if name not in ids), None)
     if missing is not None:

@@ -202,7 +202,7 @@ def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: 
         (f"{RUN}.evaluate.views", ["plain", {"shift": 0}], "[1].shift: must be greater than 0"),
         (f"{RUN}.evaluate.views", [], "must begin with plain"),
         (f"{RUN}.evaluate.views", ["flip", "plain"], "must begin with plain"),
-        (f"{RUN}.evaluate.views", ["plain", "flip", "flip"], "has one of them twice"),
+        (f"{RUN}.evaluate.views", ["plain", "flip", "flip"], "repeats a view"),
         (f"{RUN}.sample", [1], "must be a block of keys"),
         (f"{RUN}.model", None, "must be a block of keys"),
         (f"{RUN}.model", {}, ".name: missing; known: convnext, "),

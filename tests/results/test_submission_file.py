@@ -104,7 +104,7 @@ def test_the_first_of_several_offences_is_named(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"name,predicted\na,cat\nb,cow\n", "line 3: the prediction 'cow' for b must be cat, dog or nothing"),
-        (b"name,predicted\na,cat\na,cat\n", "line 3: a is there a second time"),
+        (b"name,predicted\na,cat\na,cat\n", "line 3: a is a duplicate"),
         (b"name,label\na,cat\n", "has no column 'predicted'"),
         (b"id,predicted\na,cat\n", "has no column 'name'"),
     ],
@@ -136,7 +136,7 @@ def test_a_sample_gives_the_ids_in_its_own_order(tmp_path: Path, rows: list[list
         (b"id\na\n", "line 1: must name two columns, an id and a label, but is 'id'"),
         (b"id,label,x\na,cat,1\n", "line 1: must name two columns, an id and a label, but is 'id,label,x'"),
         (b"id,label\na,x\n\nc,x\n", "line 4: id 'c' is none of the 2 test images"),
-        (b"id,label\na,x\na,x\n", "line 3: id 'a' is there a second time"),
+        (b"id,label\na,x\na,x\n", "line 3: id 'a' is a duplicate"),
         (b"id,label\nb,x\n", "lists 1 of the 2 test images; id 'a' is missing"),
     ],
 )

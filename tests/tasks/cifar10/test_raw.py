@@ -435,8 +435,8 @@ def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, 
     [
         ({"train/99.png": png(TRAIN[0])}, "train/99.png", "has no line in trainLabels.csv"),
         ({"train/3.png": None}, "train/3.png", "is listed in trainLabels.csv but is not there"),
-        ({"other/train/3.png": png(TRAIN[2])}, "other/train/3.png", "is there a second time"),
-        ({"other/test/3.png": png(TEST[2])}, "other/test/3.png", "is there a second time"),
+        ({"other/train/3.png": png(TRAIN[2])}, "other/train/3.png", "is a duplicate"),
+        ({"other/test/3.png": png(TEST[2])}, "other/test/3.png", "is a duplicate"),
     ],
 )
 def test_images_and_labels_that_do_not_match_are_named_or_left_out_when_so_asked(
@@ -464,7 +464,7 @@ def test_rejected_items_are_listed_in_the_same_order_every_time(write_zip: Write
     ("content", "words"),
     [
         (table([*LABELS[:3], ("4", "airplan"), *LABELS[4:]]), "line 5: 'airplan' is not a class; did you mean 'airplane'?"),
-        (table([*LABELS, ("4", "cat")]), "line 62: id '4' is there a second time"),
+        (table([*LABELS, ("4", "cat")]), "line 62: id '4' is a duplicate"),
         (b"id,label\n1,cat,2\n", "line 2: has 3 columns"),
         (b"id,label\n1\n", "line 2: has 1 columns"),
         (b"name,class\n1,cat\n", "its first line must be id,label"),

@@ -38,7 +38,7 @@ def read(archives: list[Archive]) -> Iterator[Item]:
             split, label, name = match[1].lower(), CLASSES.index(match[2].lower()), f"{match[2]}/{match[3]}"
             where, (image, problem) = f"{archive.path}: {member}", decode(content)
             if (split, name) in seen:
-                problem = "is there a second time"
+                problem = "is a duplicate"
             seen.add((split, name))
             yield Item("dev" if split == "test" else "train", name, where, image, label, problem)
             if split == "test" and problem is None:

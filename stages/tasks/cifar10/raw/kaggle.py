@@ -41,14 +41,14 @@ def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator
             where, (image, problem) = f"{archive.path}: {member}", decode(content)
             if path.parent.name == "test":
                 if path.stem in seen_test:
-                    problem = "is there a second time"
+                    problem = "is a duplicate"
                 seen_test.add(path.stem)
                 yield Item("test", path.stem, where, image, None, problem)
             elif path.parent.name == "train":
                 if path.stem not in labels:
                     problem = f"has no line in {LABELS}"
                 elif path.stem in seen:
-                    problem = "is there a second time"
+                    problem = "is a duplicate"
                 seen.add(path.stem)
                 yield Item("dev" if path.stem in dev else "train", path.stem, where, image, labels.get(path.stem), problem)
     for name in sorted(labels.keys() - seen):
@@ -83,7 +83,7 @@ def _read_labels(archives: list[Archive]) -> dict[str, int]:
     labels: dict[str, int] = {}
     for line, (name, label) in rows:
         if name in labels:
-            raise InputError(f"{where}: line {line}: id {name!r} is there a second time")
+            raise InputError(f"{where}: line {line}: id {name!r} is a duplicate")
         if label not in CLASSES:
             raise InputError(f"{where}: line {line}: {label!r} is not a class; {nearest(label, CLASSES)}")
         labels[name] = CLASSES.index(label)

@@ -13,7 +13,7 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.core.progress import track
 from stages.data import checkpoint
-from stages.images.evaluation.views import seen
+from stages.images.evaluation.views import apply_views
 from stages.images.training.batches import ImageBatch
 from stages.tasks.faces import training
 from stages.tasks.faces.evaluation import whitening
@@ -71,7 +71,7 @@ def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) ->
 def embed_batch(model: Any, batch: ImageBatch, run: Run, compute: Compute) -> Tensor:
     """Embeddings (N, D) float32 on the CPU, the means over the run's views. In evaluation mode."""
     with compute.autocast():
-        found = [model.embed(images).float() for images in seen(batch.inputs, run.evaluate.views)]
+        found = [model.embed(images).float() for images in apply_views(batch.inputs, run.evaluate.views)]
     return torch.stack(found).mean(0).cpu()
 
 

@@ -125,7 +125,7 @@ def _check(item: Item, seen: set[tuple[str, str]], width: int | None) -> np.ndar
     if item.problem is not None:
         raise Problem(item.problem)
     if (item.split, item.name) in seen:
-        raise Problem("is there a second time")
+        raise Problem("is a duplicate")
     seen.add((item.split, item.name))
     assert item.frames is not None
     if width is not None and item.frames.shape[1] != width:

@@ -88,7 +88,7 @@ def _labels(listing: Listing, splits: Splits, split: str, problems: list[tuple[s
     if not tables:
         return None
     if len(tables) > 1:
-        raise InputError(f"{listing.where(tables[1])}: is there a second time; the first is {listing.where(tables[0])}")
+        raise InputError(f"{listing.where(tables[1])}: is a duplicate; the first is {listing.where(tables[0])}")
     where, files = listing.where(tables[0]), splits[split]
     labels = parse_labels(listing.read(tables[0]), where)
     if files and labels.keys().isdisjoint(files):
@@ -106,7 +106,7 @@ def parse_labels(content: bytes, where: str) -> dict[str, int]:
         if not (label and label[0].isascii() and label[0].isdecimal()):
             raise InputError(f"{where}: line {number}: must be a path and a whole number, but is {line!r}")
         if name in labels:
-            raise InputError(f"{where}: line {number}: {name} is there a second time")
+            raise InputError(f"{where}: line {number}: {name} is a duplicate")
         labels[name] = int(label[0])
     if not labels:
         raise InputError(f"{where}: lists no image")

@@ -88,7 +88,7 @@ def _read_transcripts(archives: list[Archive]) -> _Transcripts:
     found, twice, first = dict[tuple[Split, str], Transcript](), list[Item](), list[list[str]]()
     for split, name, where, content in _members(archives, "transcript"):
         if (split, name) in found:
-            twice.append(Item(split, name, where, None, None, "is there a second time"))
+            twice.append(Item(split, name, where, None, None, "is a duplicate"))
         elif split != "test":
             try:
                 symbols = read_symbols(content)

@@ -217,12 +217,12 @@ ALSO_B = member("train-clean-360/b", "mfcc")
             member("train-clean-100/a", "transcript"),
             "has no features",
         ),
-        (SPRING_2023, {ALSO_B: npy(FRAMES["train-clean-100/b"])}, ALSO_B, "is there a second time"),
+        (SPRING_2023, {ALSO_B: npy(FRAMES["train-clean-100/b"])}, ALSO_B, "is a duplicate"),
         (
             SPRING_2023,
             {member("train-clean-360/b", "transcript"): npy(["HH"])},
             member("train-clean-360/b", "transcript"),
-            "is there a second time",
+            "is a duplicate",
         ),
         (
             SPRING_2023,

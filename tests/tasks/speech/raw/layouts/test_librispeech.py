@@ -148,7 +148,7 @@ PHONES = "LibriSpeech/dev/1/7/1-7.phones.txt"
         ({PHONES: b"1-7-0000 HH QQ\n"}, f"{PHONES}: line 1", "holds 'QQ', which is not one of the phonemes"),
         ({PHONES: b"1-7-0000 spn\n"}, f"{PHONES}: line 1", "holds no phoneme"),
         ({FLAC.replace("/7/", "/8/"): tone(), TRANS.replace("/7/", "/8/"): b"1-7-0000 HELLO\n"},
-         FLAC.replace("/7/", "/8/"), "is there a second time"),
+         FLAC.replace("/7/", "/8/"), "is a duplicate"),
     ],
 )  # fmt: skip
 def test_bad_audio_is_named_or_left_out_when_so_asked(
