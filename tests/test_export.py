@@ -266,7 +266,7 @@ def test_exported_faces_have_the_whitened_embeddings_that_were_evaluated(project
     np.testing.assert_allclose(cosines, expected, atol=1e-4)
     assert not np.allclose(cosines, nn.functional.cosine_similarity(*embeddings.split(6)), atol=0.1)
     card = (folder / "README.md").read_text()
-    assert "whitened; two faces are as similar" in card and "`whiten: 0.5`" in card
+    assert "whitened; the cosine of two embeddings" in card and "`whiten: 0.5`" in card
 
 
 def test_a_run_without_metrics_is_exported_and_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -274,7 +274,7 @@ def test_a_final_training_refuses_what_needs_a_dev_score(plain: Project, key: st
 @pytest.mark.parametrize("kind", ["cifar11", None, ["cifar10"]])
 def test_a_kind_of_task_that_does_not_exist_names_the_nearest(plain: Project, kind: Any) -> None:
     change(plain, {"tasks.cifar11": {"kind": kind, "source": "sample"}})
-    assert problem().startswith(f"tasks.cifar11.kind: {kind!r} is no kind of task; ")
+    assert problem().startswith(f"tasks.cifar11.kind: {kind!r} is not a kind of task; ")
     assert "cifar10" in problem()
 
 

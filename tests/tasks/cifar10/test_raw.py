@@ -346,7 +346,7 @@ def test_images_that_are_still_in_a_7z_are_refused(missing: str, write_zip: Writ
     packed = {"train.7z": b"", "test.7z": b""}
     rest = {name: content for name, content in KAGGLE.items() if not name.startswith(missing)}
     path = write_zip("a.zip", rest | {"trainLabels.csv": KAGGLE["trainLabels.csv"]} | packed)
-    assert problem(path, tmp_path / "out").startswith(f"{path}: {missing}.7z is packed once more, and no archive holds")
+    assert problem(path, tmp_path / "out").startswith(f"{path}: {missing}.7z is another archive, and no archive holds")
 
 
 def test_a_7z_may_lie_beside_an_archive_of_its_images(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -550,7 +550,7 @@ def test_a_folder_for_each_class_gives_train_dev_and_test(write_zip: WriteZip, t
     [
         (
             "cifar-100-python/train",
-            "looks like the python version of CIFAR-100, another data set; take cifar-10-python.tar.gz",
+            "looks like the python version of CIFAR-100, another data set; use cifar-10-python.tar.gz",
         ),
         ("train.bin", "looks like the binary version of CIFAR-100"),
         ("cifar-10-batches-mat/data_batch_1.mat", "looks like the Matlab version"),
