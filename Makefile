@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help check setup repro test soak lint bench bench-gpu ablate seeds sweep compare watch demo lock clean
+.PHONY: help check setup repro test soak lint bench bench-gpu ablate seeds sweep recipe compare watch demo lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ seeds: setup ## RUN=pblstm [SEEDS="1 2 3"] [JOBS=1]: how much a run's scores dep
 
 sweep: setup $(VENV)/.sweep-installed-from-lock ## RUN=pblstm [TRIALS=30] [JOBS=1]: search its space in sweeps.yaml, bad trials stopped early
 	@python -m stages.sweep "$(RUN)" --trials $(or $(TRIALS),30) --jobs $(or $(JOBS),1)
+
+recipe: setup ## NAME=an4-pblstm SOURCE=an4.zip [SEED=1]: a training on real data as it was done before, from recipes/
+	@python -m stages.recipe "$(NAME)" $(SOURCE) $(if $(SEED),--seed $(SEED))
 
 compare: setup ## data/experiments/index.html: DVC's experiments laid over one another
 	@python -m stages.compare

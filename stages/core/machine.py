@@ -1,6 +1,16 @@
 """The machine's cores and memory."""
 
 import os
+import platform
+import re
+from pathlib import Path
+
+
+def cpu_name() -> str:
+    """The processor's name, as people know it; where the system does not say, its architecture."""
+    info = Path("/proc/cpuinfo")
+    name = re.search(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.is_file() else None
+    return name[1] if name else platform.processor() or platform.machine()
 
 
 def num_cores() -> int:

@@ -39,7 +39,7 @@ def combine(
     if kind is not None:
 
         def embed(split: str) -> Tensor:
-            found = concatenate(members, split)
+            found = together(members, split)
             save(predictions_to, split, found)
             return found
 
@@ -47,7 +47,7 @@ def combine(
     return metrics
 
 
-def concatenate(members: Sequence[Member], split: str) -> Tensor:
+def together(members: Sequence[Member], split: str) -> Tensor:
     """Return the members' embeddings of a split, (N, sum of D) float32. Raises InputError if a member has none."""
     parts = []
     for member in members:

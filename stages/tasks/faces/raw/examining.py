@@ -36,10 +36,10 @@ def examine(content: bytes, side: int, *, add_up: bool) -> Examined | Problem:
 
 
 class Entry(NamedTuple):
-    """An image with its split and its index there, by which entries are sorted."""
+    """An image with its split and its position there, by which entries are sorted."""
 
     split: str
-    index: int
+    position: int
     item: Item
 
 

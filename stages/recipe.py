@@ -1,0 +1,125 @@
+"""`make recipe NAME=an4-convnext1d SOURCE=an4.zip`: repeat a training on real data from its file in recipes/.
+
+A recipe names a run, the data that it needs, and its changes of params.yaml. `dvc exp run` carries it out, so it is an
+experiment like any other. Its record goes to benchmarks/results/NAME.json: the command, the data's hash, the commit, the
+machine, the scores and every epoch. docs/RESULTS.md is made from these records.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from stages.ablating import grids
+from stages.ablating.prepare import check_git
+from stages.config.check import build, mapping, nearest
+from stages.config.params import read
+from stages.core import paths
+from stages.core.errors import InputError
+from stages.core.hashes import file_hash
+from stages.core.machine import cpu_name, num_cores
+from stages.reporting.collect import curves
+from stages.reporting.environment import git
+
+RECIPES = Path("recipes")
+RECORDS = Path("benchmarks/results")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """claim: what it shows. data: what the source must be. changes: path in params.yaml -> value, as in sweeps.yaml."""
+
+    run: str
+    claim: str
+    data: str
+    changes: dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Raises InputError: no such recipe, a change that params.yaml may not have, or the experiment failed."""
+    parser = argparse.ArgumentParser("python -m stages.recipe", description="A training on real data, from recipes/.")
+    parser.add_argument("name", metavar="NAME", help="a file in recipes/, without .yaml")
+    parser.add_argument("source", metavar="SOURCE", nargs="+", help="the archives or folders that the recipe is for")
+    parser.add_argument("--seed", metavar="N", type=int, help="in place of the one in params.yaml")
+    options = parser.parse_args(arguments)
+    recipe = load(options.name)
+    for source in options.source:
+        if not Path(source).exists():
+            raise InputError(f"{source}: no such file or folder; the recipe is for {recipe.data}")
+    changes = overrides(recipe, options.source, options.seed)
+    grids.apply(recipe.run, changes, read(paths.PARAMS))
+    check_git()
+    commit = git("rev-parse", "HEAD")
+    name = options.name if options.seed is None else f"{options.name}-seed-{options.seed}"
+    words = [word for change in changes for word in ("-S", change)]
+    if subprocess.run([sys.executable, "-m", "dvc", "exp", "run", "-n", name, *words, f"submit@{recipe.run}"]).returncode:
+        raise InputError(f"{name}: the experiment failed; see above. The same command continues an interrupted training")
+    shown = " ".join(Path(source).name for source in options.source)
+    command = f"make recipe NAME={options.name} SOURCE={shown}" + ("" if options.seed is None else f" SEED={options.seed}")
+    record = {"recipe": options.name, "claim": recipe.claim, "command": command, "data": recipe.data}
+    record |= {"sources": {Path(source).name: _sha256(Path(source)) for source in options.source}}
+    record |= {"commit": commit, "date": date.today().isoformat(), "machine": f"{num_cores()} cores of {cpu_name()}"}
+    record |= {"seed": read(paths.PARAMS)["seed"], "changes": changes, **results(recipe.run)}
+    with paths.replacing(RECORDS / f"{name}.json") as partial:
+        partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    print(f"{RECORDS / name}.json: written")
+
+
+def load(name: str) -> Recipe:
+    """The recipe of a file in recipes/. Raises InputError: there is none, or it is not as it must be."""
+    known = {file.stem: file for file in RECIPES.glob("*.yaml")}
+    if name not in known:
+        raise InputError(f"{RECIPES}: has no recipe {name!r}; {nearest(name, known)}")
+    content = mapping(read(known[name]), str(known[name]))
+    recipe: Recipe = build(Recipe, content, str(known[name]))
+    if recipe.run not in (runs := read(paths.PARAMS)["runs"]):
+        raise InputError(f"{known[name]}: run: {recipe.run!r} is not in params.yaml; {nearest(recipe.run, runs)}")
+    return recipe
+
+
+def overrides(recipe: Recipe, sources: Sequence[str], seed: int | None = None) -> list[str]:
+    """What -S takes to carry out the recipe on these sources."""
+    params = read(paths.PARAMS)
+    block = params["runs"][recipe.run]
+    source = json.dumps([str(Path(source).resolve()) for source in sources])
+    changes = [word for path, value in recipe.changes.items() for word in grids.overrides(path, value, block)]
+    return [f"tasks.{block['task']}.source={source}", *changes, *([] if seed is None else [f"seed={seed}"])]
+
+
+def results(run: str) -> dict[str, Any]:
+    """The scores, the time and every epoch of the run as it lies in the project now."""
+    evaluate = json.loads(paths.evaluation(run).read_text())
+    timing = paths.timing(evaluate["weights_sha256"])
+    return {
+        "evaluate": evaluate,
+        "timing": json.loads(timing.read_text()) if timing.is_file() else None,
+        "history": {
+            f"{split}/{metric}": [value for _, value in curve]
+            for metric, by_split in curves(paths.history(run)).items()
+            for split, curve in by_split.items()
+        },
+    }
+
+
+def _sha256(source: Path) -> str:
+    """Of a file; of a folder that of its files' names and hashes, sorted."""
+    if source.is_file():
+        return file_hash(source)
+    files = sorted(file for file in source.rglob("*") if file.is_file())
+    lines = "".join(f"{file_hash(file)}  {file.relative_to(source).as_posix()}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
