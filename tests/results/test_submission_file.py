@@ -56,7 +56,7 @@ def test_whatever_is_done_to_a_row_is_refused_with_its_line(
         "dropped": ([*before, *after], line, f"must have the id {row[0]!r}, but"),
         "twice": ([*before, row, row, *after], line + 1, ""),
         "inserted": ([*before, ["new", "cat"], row, *after], line, "but has 'new'"),
-        "appended": ([*rows, ["new", "cat"]], len(rows) + 2, f"id 'new' is one too many, for there are {len(rows)}"),
+        "appended": ([*rows, ["new", "cat"]], len(rows) + 2, f"id 'new' is one too many; there must be {len(rows)}"),
         "other id": ([*before, [f"{row[0]}x", row[1]], *after], line, f"must have the id {row[0]!r}, but has"),
         "other label": ([*before, [row[0], "cow"], *after], line, "the label 'cow' of"),
         "label in capitals": ([*before, [row[0], "Cat"], *after], line, "must be cat, dog or nothing"),
