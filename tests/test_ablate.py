@@ -274,7 +274,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path, rows: list[Row]) -> N
 @pytest.mark.parametrize("content", ["grid,key\nbeam,x\n", "\n\nbeam\n", f"{','.join(ablations.COLUMNS)}\nbeam,x\n"])
 def test_another_table_in_its_place_is_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "ablation.csv").write_text(content)
-    with pytest.raises(InputError, match=r"ablation\.csv: is not what `make ablate` wrote"):
+    with pytest.raises(InputError, match=r"ablation\.csv: is not a table of `make ablate`"):
         ablations.read(tmp_path / "ablation.csv")
 
 
