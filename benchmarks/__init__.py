@@ -1,1 +1,1 @@
-"""Claims about speed, each measured side by side with the usual way, in one run; `make bench` runs them all."""
+"""Benchmarks that compare the project's speed with the usual way, side by side; `make bench` runs them all."""

@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other: writes the tables of docs/PERFORMANCE.md and results/speed/<machine>.json.
+"""Run all benchmarks and write the tables of docs/PERFORMANCE.md and results/speed/<machine>.json.
 
 python -m benchmarks
 """
@@ -20,7 +20,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
 
 def tables(record: dict[str, Any]) -> str:
-    """The record as Markdown."""
+    """Return the record as Markdown."""
     about = record["machine"]
     kind = "with" if about["bf16 instructions"] else "without"
     lines = [

@@ -1,8 +1,8 @@
-"""Prefix beam search: ours (fast-ctc-decode) against flashlight through torchaudio, utterances a second of one core.
+"""Prefix beam search: ours (fast-ctc-decode) against flashlight through torchaudio, in utterances per core-second.
 
     python -m benchmarks.beam_search
 
-50 made-up emissions of 500 frames. Their highest probability is 0.95 in the mean, and two thirds of the frames are blank.
+50 synthetic emissions of 500 frames, with a mean highest probability of 0.95 and two thirds blank frames.
 """
 
 from functools import partial
@@ -18,23 +18,23 @@ EMISSIONS, FRAMES, BEAM, CUT = 50, 500, 10, 0.001
 
 
 def make_emissions() -> Tensor:
-    """Log-probabilities (N, T, K): blanks with phonemes of 1 to 3 frames between them, some frames in doubt."""
+    """Return log-probabilities (N, T, K): blanks with phonemes of 1 to 3 frames in between, some frames uncertain."""
     random = torch.Generator().manual_seed(0)
     classes = torch.randint(1, NUM_CLASSES, (EMISSIONS, FRAMES), generator=random)
     classes[torch.rand(classes.shape, generator=random) < 0.7] = BLANK
-    again = torch.rand(classes.shape, generator=random) < 0.3
-    classes[:, 1:] = torch.where(again[:, 1:], classes[:, :-1], classes[:, 1:])
+    repeated = torch.rand(classes.shape, generator=random) < 0.3
+    classes[:, 1:] = torch.where(repeated[:, 1:], classes[:, :-1], classes[:, 1:])
     logits = torch.randn(*classes.shape, NUM_CLASSES, generator=random)
-    clear = 5 + 9 * torch.rand(*classes.shape, 1, generator=random)
-    return logits.scatter_add_(2, classes.unsqueeze(2), clear).log_softmax(2)
+    margin = 5 + 9 * torch.rand(*classes.shape, 1, generator=random)
+    return logits.scatter_add_(2, classes.unsqueeze(2), margin).log_softmax(2)
 
 
 def measure() -> list[Result]:
-    """Nothing where flashlight-text is not installed."""
+    """Compare both; no results if flashlight-text is not installed."""
     try:
         from torchaudio.models.decoder import ctc_decoder
 
-        # Flashlight puts a silence at both ends; as blank it leaves no trace.
+        # Flashlight adds a silence at both ends; as the blank it disappears.
         blank = CHARACTERS[BLANK]
         decoder = ctc_decoder(
             None, list(CHARACTERS), nbest=1, beam_size=BEAM, log_add=True, blank_token=blank, sil_token=blank
@@ -44,8 +44,8 @@ def measure() -> list[Result]:
         return []
 
     def flashlight(log_probs: Tensor) -> list[str]:
-        tokens = [decoder(item[None])[0][0].tokens.tolist() for item in log_probs]
-        return ["".join(CHARACTERS[token] for token in item if token != BLANK) for item in tokens]
+        rows = [decoder(emissions[None])[0][0].tokens.tolist() for emissions in log_probs]
+        return ["".join(CHARACTERS[token] for token in tokens if token != BLANK) for tokens in rows]
 
     log_probs = make_emissions()
     arrays = list(log_probs.numpy())

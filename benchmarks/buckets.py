@@ -1,10 +1,10 @@
-"""Which batches learn most? The same network, epochs and seeds, with other batches: padding, time and dev scores.
+"""Compare kinds of batches with the same network, epochs and seeds: padding, time and dev scores.
 
     python -m benchmarks.buckets
 
-The sample's pblstm on the features of speech that lie in data/: of real recordings, once `tasks.speech.source` in
-params.yaml names their archive and `dvc repro normalize@speech` has read it. At the run's learning rate and at half of it,
-on one thread. An hour and a half for AN4; prints every dev score, and a table.
+The sample's pblstm on the speech features in data/, at the run's learning rate and at half of it, on one thread. For real
+recordings, set `tasks.speech.source` in params.yaml and run `dvc repro normalize@speech` first. An hour and a half for AN4;
+prints every dev score and a table.
 """
 
 import statistics
@@ -20,11 +20,11 @@ from stages.core import paths
 from stages.sequences.training.batches import SequenceBatches
 from stages.tasks import load_params, part
 
-SEEDS = range(8)  # of three, two kinds that learn alike have differed by more than their deviations
+SEEDS = range(8)  # with three seeds, equal kinds have differed by more than their deviations
 
 
 class Similar(SequenceBatches):
-    """Of sequences of similar length alone: buckets, as they are usually made. For a fixed `batch_size`."""
+    """Batches of similar lengths, the usual buckets. For a fixed `batch_size`."""
 
     def num_long(self, size: Any) -> Any:
         return size
@@ -38,8 +38,8 @@ KINDS = {
 
 
 def padding(batches: SequenceBatches) -> float:
-    """The part of the frames of an epoch that is padding."""
-    lengths = [batches.lengths[places] for places in batches.batches(0)]
+    """Return the share of padding in the frames of an epoch."""
+    lengths = [batches.lengths[indices] for indices in batches.batches(0)]
     return 1 - sum(map(np.sum, lengths)) / sum(len(batch) * batch.max() for batch in lengths)
 
 

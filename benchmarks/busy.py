@@ -1,10 +1,10 @@
-"""Training on a CPU beside other work, for several ways that OpenMP's threads wait for one another: seconds a step.
+"""Training on a busy CPU with several settings for how OpenMP's threads wait: seconds per step.
 
     python -m benchmarks.busy [--rounds 5] [--seconds 1]
 
-Each setting has two processes of its own; they train small networks on synthetic tensors when asked. Three states: idle,
-beside one busy loop a core, and two trainings at once. Medians of the rounds, in which the settings take turns. The default
-of libgomp, GNU's OpenMP, is 300,000: a waiting thread looks that often for work before it sleeps.
+Each setting has two processes, which train small networks on synthetic tensors on request. Three states: idle, beside one
+busy loop per core, and two trainings at once. Medians over rounds, in which the settings take turns. libgomp's default is
+300,000: a waiting thread spins that often before it sleeps.
 """
 
 import argparse
@@ -26,7 +26,7 @@ WARM_UP = 3  # steps that are not timed
 
 
 def build(network: str) -> Callable[[], None]:
-    """A function that takes one training step of a small network on a fixed batch."""
+    """Return a function that takes a training step of a small network on a fixed batch."""
     import torch
     from torch import Tensor
     from torch.nn import functional as F
@@ -63,7 +63,7 @@ def build(network: str) -> Callable[[], None]:
 
 
 def serve() -> None:
-    """For each line `network seconds` of stdin: train for so long, and write the seconds that a step took."""
+    """For each line `network seconds` of stdin, train for that time and print the seconds per step."""
     steps = {network: build(network) for network in NETWORKS}
     for step, _ in itertools.product(steps.values(), range(WARM_UP)):
         step()
@@ -78,7 +78,7 @@ def serve() -> None:
 
 
 class Trainer:
-    """A process that trains under one setting; it sleeps between two requests."""
+    """A process that trains under one setting and sleeps between requests."""
 
     def __init__(self, setting: str) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
@@ -111,25 +111,25 @@ def busy_loops(count: int) -> Iterator[None]:
             loop.wait()
 
 
-def seconds_a_step(trainers: list[Trainer], network: str, seconds: float) -> float:
-    """Of the slowest of the trainers, which all start at once."""
+def step_seconds(trainers: list[Trainer], network: str, seconds: float) -> float:
+    """Return the seconds per step of the slowest of the trainers, which start together."""
     for trainer in trainers:
         trainer.ask(network, seconds)
     return max(float(trainer.read()) for trainer in trainers)
 
 
 def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """A row for each network and setting: the median milliseconds a step of each state."""
+    """Return a row for each network and setting with the median milliseconds per step in each state."""
     pairs = {setting: [Trainer(setting), Trainer(setting)] for setting in SETTINGS}
     for trainer in itertools.chain(*pairs.values()):
-        trainer.read()  # it is ready
+        trainer.read()  # wait until it is ready
     found: dict[tuple[str, str, str], list[float]] = {key: [] for key in itertools.product(NETWORKS, SETTINGS, STATES)}
     for _, (network, setting, state) in itertools.product(range(rounds), found):
         trainers = pairs[setting] if state == "two at once" else pairs[setting][:1]
         with busy_loops(os.cpu_count() or 1 if state == "busy loops" else 0):
-            found[network, setting, state].append(1000 * seconds_a_step(trainers, network, seconds))
+            found[network, setting, state].append(1000 * step_seconds(trainers, network, seconds))
     for trainer in itertools.chain(*pairs.values()):
-        trainer.process.communicate()  # stdin ends, and so does the process
+        trainer.process.communicate()  # closes stdin, which ends the process
     rows = []
     for network, setting in itertools.product(NETWORKS, SETTINGS):
         medians = {state: statistics.median(found[network, setting, state]) for state in STATES}

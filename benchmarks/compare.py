@@ -1,6 +1,6 @@
-"""Two ways to do the same work, in turn, in one process: how much each does in a second of a core, and the ratio.
+"""Compare two ways to do the same work, in turn, in one process: units per core-second, and the ratio.
 
-CPU time rather than the clock's: other programs on a shared machine slow both sides down, but never evenly.
+CPU time, not wall-clock time, as other programs on a shared machine slow down both sides unevenly.
 """
 
 import statistics
@@ -13,7 +13,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Result:
-    """ours, usual: units a second of one core, medians over the rounds. ratio, low, high: its median, least and most."""
+    """ours, usual: units per core-second, medians over the rounds. ratio, low, high: median, minimum and maximum."""
 
     claim: str
     against: str
@@ -40,7 +40,7 @@ def compare(
     against: str,
     rounds: int = ROUNDS,
 ) -> Result:
-    """Measure and print. ours, usual: do the work of a round, given its number, and return how many units it was."""
+    """Measure, print and return. ours, usual: do the work of a round, given its number, and return the number of units."""
 
     def rate(side: Callable[[int], float], number: int) -> float:
         began = time.process_time()

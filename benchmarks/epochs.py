@@ -1,12 +1,12 @@
-"""An epoch of every full network: ours against the loop that a competent user writes. Seconds that the user waits.
+"""An epoch of each full network: ours against the loop that a competent user writes, in wall-clock seconds.
 
     python -m benchmarks.epochs [RUN …] [--rounds 3]
 
-Both sides train the same network, at its full size, with the same loss, optimizer and precision, on made-up data: an epoch
-is shortened to 256 images of CIFAR-10, 32 faces of 112 pixels or 16 utterances of LibriSpeech's lengths. Both take all
-cores, in turn, after an epoch that does not count; medians of the rounds.
-The usual loop: a DataLoader with a worker a core, torchvision's transforms v2 or length-bucketed padded batches,
-channels-last, and bf16 autocast where the CPU has instructions for it.
+Both train the same full-size network with the same loss, optimizer and precision on synthetic data: an epoch is shortened to
+256 images of CIFAR-10, 32 faces of 112 pixels or 16 utterances of LibriSpeech's lengths. Both use all cores, in turn, after
+a warm-up epoch; medians over the rounds.
+The usual loop has a DataLoader with a worker per core, torchvision's transforms v2 or length-bucketed padded batches,
+channels-last, and bf16 autocast if the CPU has instructions for it.
 """
 
 import argparse
@@ -106,14 +106,14 @@ class Buckets(Sampler[list[int]]):
         return iter([self.batches[number] for number in torch.randperm(len(self.batches)).tolist()])
 
 
-def collate(items: list[tuple[Tensor, Tensor]]) -> SequenceBatch:
-    frames, classes = zip(*items, strict=True)
-    lengths, sizes = (torch.tensor([len(item) for item in side]) for side in (frames, classes))
+def collate(utterances: list[tuple[Tensor, Tensor]]) -> SequenceBatch:
+    frames, classes = zip(*utterances, strict=True)
+    lengths, sizes = (torch.tensor([len(tensor) for tensor in tensors]) for tensors in (frames, classes))
     return SequenceBatch(pad_sequence(list(frames), True), lengths, pad_sequence(list(classes), True), sizes, torch.empty(0))
 
 
 def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compute) -> Callable[[int], float]:
-    """A function that trains for an epoch and returns the mean loss."""
+    """Return a function that trains for an epoch with the usual loop and returns the mean loss."""
     task = part(run.kind, "training")
     model = task.build_model(run, stats).to(memory_format=torch.channels_last).train()
     optimizer = build_optimizer(run.optimizer, model, LR)
@@ -152,7 +152,7 @@ def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Com
 
 
 def our_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compute) -> Callable[[int], float]:
-    """The same by the project's own loop."""
+    """Return the same with the project's loop."""
     task = part(run.kind, "training")
     model = compute.to_device(task.build_model(run, stats))
     batches = task.train_batches(data, run, compute, 0)
@@ -168,13 +168,13 @@ def our_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compu
 
 
 def read_images(data: Path, stats: dict[str, Any]) -> Any:
-    """The images (H, W, 3) of the training split by number: an array, or JPEGs that are decoded when they are read."""
+    """Return the images of the training split, (H, W, 3) each: an array, or JPEGs that are decoded on access."""
     array: np.ndarray = np.load(data / "train/images.npy", mmap_mode="r")
     return array if array.ndim == 4 else EncodedImages(data / "train/images", stats["side"])
 
 
 def full_run(name: str) -> Run:
-    """A run without what its `sample` block changes; batches fit the shortened epoch."""
+    """Return a run without its `sample` block, with batches that fit the shortened epoch."""
     content: Any = read(paths.PARAMS)
     content["tasks"][content["runs"][name]["task"]]["source"] = "elsewhere"
     with tempfile.TemporaryDirectory() as folder:
@@ -185,7 +185,7 @@ def full_run(name: str) -> Run:
 
 
 def make_data(folder: Path) -> dict[str, Path]:
-    """The folder of features of each task."""
+    """Write synthetic features and return the folder of each task."""
     return {
         "cifar10": features.cifar10(folder / "cifar10", IMAGES, 1),
         "faces": features.faces(folder / "faces", FACES, SIDE, 100),
@@ -195,7 +195,7 @@ def make_data(folder: Path) -> dict[str, Path]:
 
 @dataclass
 class Epoch:
-    """Median seconds of an epoch of a run; ratio: usual / ours, its median."""
+    """ours, usual: median seconds of an epoch. ratio: the median of usual / ours."""
 
     run: str
     ours: float
@@ -204,7 +204,7 @@ class Epoch:
 
 
 def measure(names: list[str], rounds: int) -> list[Epoch]:
-    """Measure and print."""
+    """Measure, print and return the epochs of the runs."""
     found = []
     compute = device.choose("cpu", "auto", deterministic=False)
     with tempfile.TemporaryDirectory() as folder:

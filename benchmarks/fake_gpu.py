@@ -1,4 +1,4 @@
-"""A GPU that is not there: tensors with shapes, types and a device, and no numbers, by PyTorch's FakeTensorMode."""
+"""A fake GPU: tensors with shapes, types and a device but no data, by PyTorch's FakeTensorMode."""
 
 import warnings
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from stages.config.schema import Run
 
 CUDA = torch.device("cuda:0")
-# Of the real data, as build_model asks for them.
+# Statistics of the real data for build_model.
 STATS: dict[str, dict[str, Any]] = {
     "cifar10": {"classes": range(10), "side": 32},
     "faces": {"classes": range(7000), "side": 224},
@@ -24,10 +24,10 @@ STATS: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def fake_gpu() -> Iterator[None]:
-    """Within the block tensors may be on CUDA and under its autocast; there is no backward pass, cuDNN or CTC."""
+    """Allow CUDA tensors and CUDA autocast in the block, without a backward pass, cuDNN and CTC."""
     with (
-        warnings.catch_warnings(action="ignore"),  # of the driver that is not there
-        patch("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),  # or autocast would do nothing
+        warnings.catch_warnings(action="ignore"),  # about the missing driver
+        patch("torch.cuda.amp.common.amp_definitely_not_available", lambda: False),  # or autocast does nothing
         patch("torch.cuda.is_bf16_supported", lambda: True),
         torch.backends.cudnn.flags(enabled=False),
         FakeTensorMode(),
@@ -36,8 +36,8 @@ def fake_gpu() -> Iterator[None]:
 
 
 def fake_network(task: ModuleType, run: Run, stats: dict[str, Any]) -> nn.Module:
-    """The run's network on the fake GPU, its convolutions channels-last."""
-    with unset_fake_temporarily(), torch.device("meta"):  # so that no numbers are drawn
+    """Build the run's network on the fake GPU, with channels-last convolutions."""
+    with unset_fake_temporarily(), torch.device("meta"):  # without random weights
         model: nn.Module = task.build_model(run, stats)
     for module in model.modules():
         for name, old in module._parameters.items():

@@ -1,4 +1,4 @@
-"""Made-up data in the layout of data/features, of a given size: what the tasks' own `train_batches` read."""
+"""Synthetic data in the layout of data/features, of any size, for the tasks' `train_batches`."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ from stages.tasks.cifar10 import CLASSES, SIDE
 from stages.tasks.speech import NUM_CLASSES
 
 FEATURES = 27
-DISTINCT = 256  # images drawn; more are these again
+DISTINCT = 256  # different images; more repeat these
 
 
 def cifar10(folder: Path, train: int, dev: int) -> Path:
-    """Random pixels."""
+    """Write random pixels."""
     random = np.random.default_rng(0)
     for split, num in (("train", train), ("dev", dev)):
         (folder / split).mkdir(parents=True)
@@ -26,7 +26,7 @@ def cifar10(folder: Path, train: int, dev: int) -> Path:
 
 
 def faces(folder: Path, num: int, side: int, classes: int) -> Path:
-    """Smooth noise at JPEG quality 90, about 20 kB an image of 224x224."""
+    """Write smooth noise at JPEG quality 90, about 20 kB per image of 224x224."""
     random, drawn = np.random.default_rng(0), []
     for _ in range(min(num, DISTINCT)):
         image = cv2.resize(random.normal(128, 60, (side // 8, side // 8, 3)), (side, side), interpolation=cv2.INTER_CUBIC)
@@ -44,7 +44,7 @@ def faces(folder: Path, num: int, side: int, classes: int) -> Path:
 
 
 def speech(folder: Path, utterances: int) -> tuple[Path, int]:
-    """Random features, LibriSpeech-like lengths; also the number of frames."""
+    """Write random features of LibriSpeech-like lengths; return also the number of frames."""
     random = np.random.default_rng(0)
     lengths = librispeech_like(random, utterances)
     (folder / "train").mkdir(parents=True)
@@ -55,13 +55,13 @@ def speech(folder: Path, utterances: int) -> tuple[Path, int]:
 
 
 def librispeech_like(random: np.random.Generator, num: int) -> np.ndarray:
-    """Frames of each utterance: 16.6 s less a log-normal time, but at least 1.5 s; 12 s in the mean."""
+    """Return the frames of each utterance: 16.6 s minus a log-normal time, at least 1.5 s; the mean is 12 s."""
     seconds = 16.6 - random.lognormal(1.1, 0.9, num).clip(0.1)
     return np.asarray(100 * np.maximum(seconds, 1.5)).astype(int)
 
 
 def write_utterances(folder: Path, lengths: np.ndarray, random: np.random.Generator) -> None:
-    """Features and targets, one phoneme for 8 frames."""
+    """Write features and targets, one phoneme per 8 frames."""
     with Ragged(folder / "mfcc", (FEATURES,), np.float32) as mfcc, Ragged(folder / "transcript", (), np.uint8) as transcript:
         for length in lengths.tolist():
             mfcc.append(random.standard_normal((length, FEATURES), np.float32))

@@ -1,11 +1,10 @@
-"""Does what is fast learn as well as what is plain? The same data, epochs and seeds, both ways: the dev scores of each.
+"""Compare the dev scores of fast and plain training with the same data, epochs and seeds.
 
     python -m benchmarks.learning
 
 Each run's own training (`stages.training.loop`), after `dvc repro` of the sample data. Fast: bf16, images augmented in
-batches on the device, batches half of long and half of short sequences. Plain: float32, albumentations in processes,
-batches drawn at random.
-Welch's t of the two means: below 2 or so, what lies between them is no more than what lies between seeds.
+batches on the device, batches of half long and half short sequences. Plain: float32, albumentations in processes, random
+batches. Below 2 or so, Welch's t of the two means is within the variation between seeds.
 
 Half an hour on two cores; writes benchmarks/results/speed/learning.json and prints the table of docs/PERFORMANCE.md.
 """
@@ -35,16 +34,16 @@ OUT = Path(__file__).parent / "results/speed/learning.json"
 
 
 class RandomBatches(SequenceBatches):
-    """Of a training epoch: any sequences together, whatever their lengths. For a fixed `batch_size`."""
+    """Training batches of random sequences, whatever their lengths. For a fixed `batch_size`."""
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        places = np.random.default_rng((self.seed, epoch)).permutation(self.num_items)
-        return np.split(places, np.cumsum(self.sizes)[:-1])
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.num_items)
+        return np.split(order, np.cumsum(self.sizes)[:-1])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Dev scores of one run, a seed each, as the score is called."""
+    """A run's dev scores, one per seed. score: their name."""
 
     run: str
     score: str
@@ -63,14 +62,14 @@ class Comparison:
 
 
 def learn(run: Run, compute: device.Compute, seed: int, lr: float, batches_of: type[SequenceBatches] | None = None) -> float:
-    """The dev score of a training from the beginning, with the weights that the run's `evaluate` takes.
+    """Train a run and return the dev score of the weights that its `evaluate` uses.
 
-    batches_of: what makes batches of sequences, where it is not the engine.
+    batches_of: another class of batches for sequences.
     """
     task, features, stats = part(run.kind, "training"), paths.features(run.task), paths.read_stats(run.task)
     batches: Any = task.train_batches(features, run, compute, seed)
     if batches_of is not None:
-        batches.__class__ = batches_of  # over the same features, masked alike
+        batches.__class__ = batches_of  # with the same features and masks
     device.seed_torch(seed)
     model = compute.to_device(task.build_model(run, stats))
     dev = task.eval_batches(features, "dev", run, compute)

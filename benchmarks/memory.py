@@ -1,13 +1,12 @@
-"""How much of a GPU's memory a training step takes, by arithmetic: each full network at its batch size, in fp32 and in bf16.
+"""Compute the GPU memory of a training step: each full network at its batch size, in fp32 and in bf16.
 
     python -m benchmarks.memory [RUN ...]
 
-No GPU is needed: the tensors are fake ones, with shapes and no numbers. Counted are the weights, the two copies of them
-that training keeps (the last epoch's and the best one's), gradients, the optimizer's state, and what the forward pass saves
-for the backward pass, with twice the largest tensor of that for the backward pass's own work. An LSTM is taken to save six
-values a unit and frame (four gates, the cell, its tanh) besides its input and output; cuDNN does not say what it saves.
-Not counted: CUDA itself (0.5 to 1 GB), cuDNN's workspaces, what the allocator loses between blocks, and images that
-`loading: device` keeps there.
+No GPU is needed, as the tensors are fake. Counted are the weights, the two copies that training keeps (the last epoch's and
+the best one's), gradients, optimizer state, and what the forward pass saves for the backward pass, plus twice the largest of
+these tensors for the backward pass itself. For an LSTM six values per unit and frame are assumed (four gates, the cell, its
+tanh) besides input and output, as cuDNN does not document what it saves. Not counted: CUDA itself (0.5 to 1 GB), cuDNN's
+workspaces, fragmentation, and images of `loading: device`.
 """
 
 import argparse
@@ -29,19 +28,19 @@ from stages.images.training.batches import ImageBatch
 from stages.sequences.training.batches import SequenceBatch
 from stages.tasks import part
 
-FRAMES = 1650  # of the longest utterance of train-clean-100 but for a few, 16.5 s
+FRAMES = 1650  # 16.5 s, which only a few utterances of train-clean-100 exceed
 SIZES = (16, 24, 80, 141)  # GB: T4 or V100, L4 or RTX 4090, A100 or H100, H200
 
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes."""
+    """Memory in bytes."""
 
-    weights: int  # three times: those that train, the last epoch's, the best ones
+    weights: int  # three copies: trained, last epoch's, best
     gradients: int
     optimizer: int
     activations: int
-    largest: int  # of the activations
+    largest: int  # activation
 
     @property
     def total(self) -> int:
@@ -49,7 +48,7 @@ class Peak:
 
 
 class LikeCudnn(torch.autograd.Function):
-    """Saves what cuDNN's LSTM does, as far as that is known. x (N, T, F) -> (N, T, hidden)."""
+    """Saves as much as cuDNN's LSTM is assumed to. x (N, T, F) -> (N, T, hidden)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, hidden: int) -> Tensor:
@@ -59,12 +58,12 @@ class LikeCudnn(torch.autograd.Function):
 
 
 def _lstm(lstm: nn.LSTM, x: Tensor) -> tuple[Tensor, None]:
-    """In place of nn.LSTM.forward. Under autocast PyTorch gives cuDNN float16, in bf16's place too."""
+    """Replaces nn.LSTM.forward. Under autocast, even to bf16, PyTorch passes float16 to cuDNN."""
     return LikeCudnn.apply(x.half() if torch.is_autocast_enabled("cuda") else x, lstm.hidden_size), None
 
 
 def fake_batch(run: Run, stats: dict[str, Any]) -> Any:
-    """As large as the largest of an epoch: all utterances as long as the longest."""
+    """Return the largest batch of an epoch, in which all utterances are as long as the longest."""
     num = run.batch_size
     if run.inputs == "sequences":
         lengths = torch.empty(num, dtype=torch.int64, device=CUDA)
@@ -76,12 +75,12 @@ def fake_batch(run: Run, stats: dict[str, Any]) -> Any:
 
 
 def activations(model: nn.Module, task: ModuleType, batch: Any, compute: Compute) -> tuple[int, int]:
-    """Bytes that the forward pass saves for the backward pass, in all and of the largest tensor, without the weights."""
+    """Return the bytes that the forward pass saves for the backward pass, in total and of the largest tensor."""
     own = {weight.untyped_storage()._cdata for weight in model.parameters()}
     saved: dict[int, Tensor] = {}
 
     def save(tensor: Tensor) -> Tensor:
-        saved.setdefault(tensor.untyped_storage()._cdata, tensor)  # kept, so that no other storage gets its number
+        saved.setdefault(tensor.untyped_storage()._cdata, tensor)  # a reference, so that no other storage gets its id
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor), compute.autocast():
@@ -92,7 +91,7 @@ def activations(model: nn.Module, task: ModuleType, batch: Any, compute: Compute
 
 
 def peak(run: Run, precision: str) -> Peak:
-    """Of the run as it is on real data; a batch in parts is counted as its largest part."""
+    """Return the memory of a run on real data. With `accumulate`, the largest part of a batch counts."""
     task, stats = part(run.task, "training"), STATS[run.task]
     run = replace(run, batch_size=-(-run.batch_size // run.train.accumulate))
     with fake_gpu(), patch.object(nn.LSTM, "forward", _lstm):
@@ -105,7 +104,7 @@ def peak(run: Run, precision: str) -> Peak:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="these only")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="default: all")
     params = full_params()
     rows: list[tuple[str, ...]] = [
         ("run", "batch", "precision", "weights", "gradients", "optimizer", "activations", "in all, GB", "fits")
@@ -113,7 +112,7 @@ def main() -> None:
     for name in parser.parse_args().runs or params.runs:
         run = params.run(name)
         if not isinstance(run.batch_size, int):
-            raise InputError(f"runs.{name}.batch_size: give a number of utterances; a budget of frames has no one size")
+            raise InputError(f"runs.{name}.batch_size: give a number of utterances; batches of a frame budget vary in size")
         for precision in ("fp32", "bf16"):
             found = peak(run, precision)
             parts = (found.weights, found.gradients, found.optimizer, found.activations + 2 * found.largest, found.total)

@@ -1,12 +1,11 @@
-"""The stage `normalize` against what the libraries' bare calls take: the share of their speed that is left.
+"""The stage `normalize` against the libraries' bare calls: the share of their speed that is left.
 
     python -m benchmarks.normalize
 
-Faces: 4,000 JPEGs of 224 x 224 in a zip, smooth noise at quality 90, 20 kB each; the floor is cv2.imdecode, in memory.
-Speech: an hour of harmonics and noise in a zip, as wav and as flac; the floor is torchaudio's MFCC of samples in memory,
-and before it, for flac, soundfile's decoding in memory. The stage also reads the archive, checks it, adds up the moments or
-subtracts them, and writes: of so many items that opening a dozen files is no tenth of it. Checked: the images' bytes arrive,
-and the MFCCs are the same. One thread, in turn.
+Faces: 4,000 JPEGs of 224 x 224 in a zip, smooth noise at quality 90, 20 kB each, against cv2.imdecode in memory.
+Speech: an hour of harmonics and noise in a zip, as wav and flac, against torchaudio's MFCC of samples in memory, and for
+flac also soundfile's decoding. The stage also reads and checks the archive, normalises, and writes, with enough items that
+opening a dozen files takes less than a tenth of the time. The images' bytes and the MFCCs are compared. One thread.
 """
 
 import io
@@ -37,7 +36,7 @@ MEL = {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40}
 
 
 def make_jpegs(num: int) -> list[bytes]:
-    """`num` JPEGs, a hundred of them different, each in memory of its own."""
+    """Return `num` JPEGs, a hundred different ones, each in its own memory."""
     random, found = np.random.default_rng(0), []
     for _ in range(100):
         image = cv2.resize(random.normal(128, 60, (28, 28, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
@@ -47,7 +46,7 @@ def make_jpegs(num: int) -> list[bytes]:
 
 
 def write_faces(folder: Path, num: int) -> list[bytes]:
-    """An archive of ten identities, a tenth of the images in dev."""
+    """Write an archive of ten identities, with a tenth of the images in dev."""
     images = make_jpegs(num)
     for index, content in enumerate(images):
         path = folder / f"files/{'dev' if index % 10 == 9 else 'train'}/n{index // 10 % 10:06d}/{index:06d}_01.jpg"
@@ -58,7 +57,7 @@ def write_faces(folder: Path, num: int) -> list[bytes]:
 
 
 def make_waves(num: int) -> list[np.ndarray]:
-    """`num` utterances, thirty of them different, each in memory of its own: a data set fits into no cache."""
+    """Return `num` utterances, thirty different ones, each in its own memory, so that they do not fit into the cache."""
     random, time = np.random.default_rng(0), np.arange(SECONDS * RATE) / RATE
     waves = []
     for _ in range(30):
@@ -71,7 +70,7 @@ def make_waves(num: int) -> list[np.ndarray]:
 
 
 def write_speech(folder: Path, kind: str, waves: list[np.ndarray]) -> list[bytes]:
-    """An archive of utterances, a tenth of them in dev, all of the same words."""
+    """Write an archive of utterances of the same words, with a tenth of them in dev."""
     contents = []
     for index, wave in enumerate(waves):
         path = folder / kind / ("dev" if index % 10 == 9 else "train") / f"{index:06d}.{kind}"
@@ -142,10 +141,10 @@ def measure_speech(folder: Path) -> list[Result]:
 
 def measure() -> list[Result]:
     results = []
-    for part in (measure_faces, measure_speech):
+    for measure_task in (measure_faces, measure_speech):
         with tempfile.TemporaryDirectory() as name:
             (Path(name) / "out").mkdir()
-            results += part(Path(name))
+            results += measure_task(Path(name))
     return results
 
 

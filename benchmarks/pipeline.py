@@ -1,4 +1,4 @@
-"""What a user waits for: the sample pipeline from an empty clone, and `dvc repro` with nothing to do. Seconds.
+"""The seconds of the sample pipeline from an empty clone, and of `dvc repro` with nothing to do.
 
 python -m benchmarks.pipeline
 """

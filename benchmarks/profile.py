@@ -1,10 +1,9 @@
-"""Where the time of a run's training goes: its data, forward, loss, backward and optimizer, step by step.
+"""Profile a run's training steps by phase: data, forward, loss, backward and optimizer.
 
     python -m benchmarks.profile RUN [--steps 50]
 
-It takes the steps of the stage `train` on the run's own batches, made by `dvc repro normalize@<task>`, with a clock that
-every phase stops; on a GPU each phase waits for the one before it, so the sum is more than a step takes without the clock.
-Nothing is written.
+It takes the steps of the stage `train` on the run's own batches, made by `dvc repro normalize@<task>`. On a GPU each phase
+is synchronised, so the sum is more than a step takes otherwise. Nothing is written.
 """
 
 import argparse
@@ -28,21 +27,21 @@ WARM_UP = 3  # steps before the clock counts
 
 
 class Clock:
-    """Seconds by phase: `end` gives what has passed since the last call to the phase that it names."""
+    """Seconds by phase: `end` adds the time since its last call to the named phase."""
 
     def __init__(self, compute: Compute) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._place, self._last = compute, time.perf_counter()
+        self._compute, self._last = compute, time.perf_counter()
 
     def end(self, phase: str) -> None:
-        self._place.synchronize()
+        self._compute.synchronize()
         now = time.perf_counter()
         self.seconds[phase] += now - self._last
         self._last = now
 
 
 class TimedScaler(torch.amp.GradScaler):
-    """A GradScaler that stops the clock where the loss ends, and around backward, clipping and the optimizer."""
+    """A GradScaler that stops the clock after the loss, backward, clipping and the optimizer."""
 
     def __init__(self, clock: Clock, compute: Compute) -> None:
         super().__init__(compute.device.type, enabled=compute.precision == "fp16")
@@ -67,7 +66,7 @@ class TimedScaler(torch.amp.GradScaler):
 
 
 def profile(name: str, steps: int) -> dict[str, float]:
-    """Seconds by phase, of `steps` steps after a few that are not counted."""
+    """Return the seconds by phase of `steps` steps after the warm-up."""
     params = load_params()
     run = params.run(name)
     task, stats = part(run.kind, "training"), paths.read_stats(run.task)

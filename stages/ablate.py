@@ -1,8 +1,8 @@
-"""`make ablate RUN=pblstm`: a run's grids of ablations.yaml, each value an experiment in DVC's queue, as one table.
+"""`make ablate RUN=pblstm`: run the grids of ablations.yaml as DVC experiments and write their scores as a table.
 
-Not a stage: experiments run stages. Every value is a `dvc exp run --queue -S … evaluate@RUN`; what these committed becomes
-metrics/RUN/ablation.csv, which the report shows. Each of the queue's workers has a copy of the project to itself, and what
-DVC has made before of the same data, code and parameters is not made again.
+Not a stage: experiments run stages. Each value is queued as `dvc exp run --queue -S … evaluate@RUN`. The results go to
+metrics/RUN/ablation.csv, which the report shows. Each queue worker has its own copy of the project, and DVC's run cache
+skips stages that ran before with the same data, code and parameters.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from stages.tasks import load_params, part
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 1 if there are values of which no number came."""
+    """Return the exit code: 1 if any experiment failed."""
     options, params = _parser().parse_args(arguments), load_params()
     if not options.run:
         raise InputError(f"name a run, as in `make ablate RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
@@ -38,44 +38,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trials = [value.with_seed(seed) for value in values for seed in options.seeds] or values
     baseline = [grids.present(options.run, seed) for seed in options.seeds]
     refs = queue.run([*baseline, *trials], options.jobs)
-    rows = [row(value, refs.get(value.name), score.name, source) for value in trials]
-    present = [row(value, refs.get(value.name), score.name, source) for value in baseline]
-    if options.seeds:  # each grid has the run as it is, too
-        grids_of = dict.fromkeys((item.grid, item.key) for item in rows)
+    rows = [result(value, refs.get(value.name), score.name, source) for value in trials]
+    present = [result(value, refs.get(value.name), score.name, source) for value in baseline]
+    if options.seeds:  # each grid also lists the unchanged run
+        names = dict.fromkeys((row.grid, row.key) for row in rows)
         rows = [
-            item
-            for grid, key in grids_of
-            for item in (
-                *(dataclasses.replace(item, grid=grid, key=key, value=spread.PRESENT) for item in present),
-                *(item for item in rows if item.grid == grid),
+            row
+            for grid, key in names
+            for row in (
+                *(dataclasses.replace(row, grid=grid, key=key, value=spread.PRESENT) for row in present),
+                *(row for row in rows if row.grid == grid),
             )
         ]
     table = paths.ablation(options.run)
-    grown = ablations.grids(ablations.read(table)) | ablations.grids(rows)
-    write_table(table, ablations.COLUMNS, (item.cells for grid in grown.values() for item in grid))
+    merged = ablations.grids(ablations.read(table)) | ablations.grids(rows)
+    write_table(table, ablations.COLUMNS, (row.cells for grid in merged.values() for row in grid))
     print(text(rows))
     if options.seeds:
         print(f"\n{spread.comparison(rows, higher_is_better=score.higher_is_better)}")
-    failed = dict.fromkeys(item.experiment for item in rows if item.score is None)
+    failed = dict.fromkeys(row.experiment for row in rows if row.score is None)
     for name in failed:
         print(f"{name} failed: `dvc queue logs {name}` shows why", file=sys.stderr)
-    print(f"{table}: written; `dvc exp apply NAME` takes an experiment over")
+    print(f"{table}: written; `dvc exp apply NAME` applies an experiment to the workspace")
     return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m stages.ablate", description="A run's grids of ablations.yaml, as one table.")
+    parser = argparse.ArgumentParser("python -m stages.ablate", description="Run a run's grids from ablations.yaml.")
     parser.add_argument("run", metavar="RUN", help="its name in params.yaml and ablations.yaml")
-    parser.add_argument("--grid", metavar="NAME", help="this grid alone")
+    parser.add_argument("--grid", metavar="NAME", help="run only this grid")
     parser.add_argument(
-        "--seeds", metavar="N", type=int, nargs="+", action=Seeds, default=[], help="each value with each of them"
+        "--seeds", metavar="N", type=int, nargs="+", action=Seeds, default=[], help="run each value with each seed"
     )
     parser.add_argument("--jobs", metavar="N", type=int, choices=range(1, 65), default=1, help="experiments at a time")
     return parser
 
 
-def row(value: Value, ref: str | None, metric: str, source: str | list[str]) -> Row:
-    """What an experiment came to, read from its commit. ref: None if it failed. metric: the task's score."""
+def result(value: Value, ref: str | None, metric: str, source: str | list[str]) -> Row:
+    """Read an experiment's result from its commit. ref: None if it failed. metric: the name of the task's score."""
     evaluation = queue.made(ref, paths.evaluation(value.run)) if ref else {}
     weights = evaluation.get("weights_sha256", "")
     timing = json.loads(file.read_text()) if ref and (file := paths.timing(weights)).is_file() else {}
@@ -96,12 +96,12 @@ def row(value: Value, ref: str | None, metric: str, source: str | list[str]) -> 
 
 
 def text(rows: Sequence[Row]) -> str:
-    """The rows for a terminal, in columns."""
+    """Lay out the rows in columns for a terminal."""
     lines = [["experiment", rows[0].metric, "lr", "epochs", "seconds", "weights"]]
-    for item in rows:
-        score = "failed" if item.score is None else f"{item.score:.4f}"
-        others = ["" if cell is None else str(cell) for cell in (item.lr, item.epochs, item.seconds)]
-        lines.append([item.experiment, score, *others, item.weights])
+    for row in rows:
+        score = "failed" if row.score is None else f"{row.score:.4f}"
+        others = ["" if cell is None else str(cell) for cell in (row.lr, row.epochs, row.seconds)]
+        lines.append([row.experiment, score, *others, row.weights])
     return columns(lines)
 
 
@@ -111,6 +111,6 @@ if __name__ == "__main__":
     except (InputError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted: the queue goes on with what it has, and the same command waits for it again;")
-        print("`dvc queue stop --kill` ends what runs, `dvc queue remove --queued` forgets what waits")
+        print("interrupted: the queue keeps running, and the same command waits for it again;")
+        print("`dvc queue stop --kill` stops running experiments, `dvc queue remove --queued` drops waiting ones")
         sys.exit(130)

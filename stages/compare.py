@@ -1,6 +1,6 @@
-"""`make compare`: data/experiments/index.html, one file about DVC's experiments, laid over one another.
+"""`make compare`: data/experiments/index.html, one page that compares DVC's experiments.
 
-Not a stage: experiments are nothing that a stage could depend on, and the page is as old as the command.
+Not a stage: a stage cannot depend on experiments, so the page is only as fresh as the last call.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""A page of this machine's own to try the trained networks on: `make demo`. What it says is what `stages.predict` says.
+"""`make demo`: a local web page to try the trained networks. Its answers are those of `stages.predict`.
 
-Nothing leaves the machine: no telemetry, no fonts or scripts from elsewhere. What people give it is deleted at its end.
+Nothing leaves the machine: no telemetry, no remote fonts or scripts. Uploads are deleted when the server stops.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 if find_spec("gradio") is None:
     sys.exit("error: Gradio is not installed; `make demo` installs it and starts the page")
-# Read where gradio is imported. It asks its own server whether it is there, which no proxy could tell.
+# Gradio reads these when imported. It also polls its own server, which a proxy could not reach.
 os.environ |= {"GRADIO_ANALYTICS_ENABLED": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "no_proxy": "127.0.0.1"}
 
 import gradio as gr
@@ -38,9 +38,9 @@ CSS = """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve the page until Ctrl-C. Raises InputError where nothing is trained, and for a port that cannot be had."""
+    """Serve the page until Ctrl-C. Raises InputError if nothing is trained or the port is unavailable."""
     parser = argparse.ArgumentParser("python -m stages.demo", description="A web page to try the trained networks on.")
-    parser.add_argument("--port", type=int, help="of 127.0.0.1; otherwise the first free one from 7860")
+    parser.add_argument("--port", type=int, help="port on 127.0.0.1; default: the first free one from 7860")
     port = parser.parse_args(arguments).port
     if port is not None and not 0 < port < 2**16:
         raise InputError(f"--port {port}: must be from 1 to {2**16 - 1}")
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not runs:
         raise InputError("models: holds no trained run; `dvc repro` trains them, `dvc pull` fetches them")
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["GRADIO_TEMP_DIR"] = f"{folder}/given"
+        os.environ["GRADIO_TEMP_DIR"] = f"{folder}/uploads"
         page = build(runs, Path(folder))
         try:
             _launch(page, port)
@@ -56,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if error.errno is not None:
                 raise
             raise InputError(f"--port: {port or '7860 to 7959'} is taken; give another") from None
-        print(f"{page.local_url}: {', '.join(chain.from_iterable(runs.values()))}; Ctrl-C ends it", flush=True)
+        print(f"{page.local_url}: {', '.join(chain.from_iterable(runs.values()))}; Ctrl-C stops it", flush=True)
         page.block_thread()
 
 
 def _launch(page: gr.Blocks, port: int | None) -> None:
-    """For this machine alone, without what Gradio would add: a tunnel, links to elsewhere, a list of past answers."""
+    """Serve on this machine only, without Gradio's tunnel, footer links and history of answers."""
     page.launch(
         server_name="127.0.0.1",
         server_port=port,
@@ -77,7 +77,7 @@ def _launch(page: gr.Blocks, port: int | None) -> None:
 
 
 def trained_runs() -> dict[str, list[str]]:
-    """The runs that have a checkpoint, by task, in the order of params.yaml."""
+    """Return the names of the runs that have a checkpoint, by task, in the order of params.yaml."""
     params, found = load_params(), dict[str, list[str]]()
     for name in params.runs:
         run = params.run(name)
@@ -87,46 +87,46 @@ def trained_runs() -> dict[str, list[str]]:
 
 
 def build(runs: dict[str, list[str]], folder: Path) -> gr.Blocks:
-    """The page: a tab for each task. folder: for the examples' files."""
+    """Build the page: a tab for each task. folder: where the example files go."""
     with gr.Blocks(title="Trained networks", analytics_enabled=False) as page:
-        gr.Markdown("# Trained networks\nThey answer as `python -m stages.predict` does. Nothing leaves this machine.")
+        gr.Markdown("# Trained networks\nThe answers are those of `python -m stages.predict`. Nothing leaves this machine.")
         for task, names in runs.items():
             with gr.Tab(task):
                 run = gr.Dropdown(names, label="run", interactive=True)
-                gr.on([page.load, run.change], _telling(_caution), run, gr.Markdown())
-                _kind(task)(task, run, folder)
+                gr.on([page.load, run.change], _show_errors(_caution), run, gr.Markdown())
+                _tab(task)(task, run, folder)
     return page
 
 
-def _kind(task: str) -> Callable[[str, Any, Path], None]:
-    """What makes a task's tab, by what its room can do."""
+def _tab(task: str) -> Callable[[str, Any, Path], None]:
+    """Return the function that builds the task's tab."""
     room = part(task, "prediction")
     if hasattr(room, "compare"):
-        return _two_pictures
-    return _a_picture if ".png" in room.SUFFIXES else _a_sound
+        return _face_tab
+    return _picture_tab if ".png" in room.SUFFIXES else _sound_tab
 
 
-def _telling(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """`answer`, whose InputError becomes a message on the page."""
+def _show_errors(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `answer` so that an InputError becomes a message on the page."""
 
     @wraps(answer)
-    def answer_or_tell(*arguments: Any) -> Any:
+    def wrapped(*arguments: Any) -> Any:
         try:
             return answer(*arguments)
         except InputError as error:
             raise gr.Error(str(error), duration=None, print_exception=False) from None
 
-    return answer_or_tell
+    return wrapped
 
 
-def _as_it_came(component: Any) -> Any:
-    """It gives the path of the very file. Gradio would open a picture first, and refuse it in words of its own."""
-    component.preprocess = lambda given: given and given.path
+def _unprocessed(component: Any) -> Any:
+    """Make the component pass on the uploaded file's path. Gradio would decode the file first, with its own errors."""
+    component.preprocess = lambda upload: upload and upload.path
     return component
 
 
 def _picture(**settings: Any) -> Any:
-    return _as_it_came(
+    return _unprocessed(
         gr.Image(type="filepath", format="png", height=320, buttons=["fullscreen"], elem_classes="picture", **settings)
     )
 
@@ -141,12 +141,11 @@ def _read(trained: predict.Trained, file: str) -> Any:
 
 
 def _examples(files: Sequence[Sequence[Path]], components: Sequence[Any]) -> None:
-    """Nothing where there are none."""
     if files:
         gr.Examples([[str(file) for file in each] for each in files], components, label="to try", cache_examples=False)
 
 
-def _a_picture(task: str, run: Any, folder: Path) -> None:
+def _picture_tab(task: str, run: Any, folder: Path) -> None:
     gr.Markdown("What does the picture show?")
     with gr.Row():
         with gr.Column():
@@ -165,7 +164,7 @@ def _a_picture(task: str, run: Any, folder: Path) -> None:
                 )
         answer = gr.Label(label="classes")
     _examples([[file] for file in examples.pictures(task, folder)], [picture])
-    gr.on([picture.change, run.change], _telling(_classes), [run, picture], answer, trigger_mode="always_last")
+    gr.on([picture.change, run.change], _show_errors(_classes), [run, picture], answer, trigger_mode="always_last")
     drawing.change(lambda drawn: drawn and drawn["composite"], drawing, picture, trigger_mode="always_last")
 
 
@@ -177,14 +176,14 @@ def _classes(name: str, file: str | None) -> dict[str, float] | None:
     return answer.probabilities
 
 
-def _two_pictures(task: str, run: Any, folder: Path) -> None:
+def _face_tab(task: str, run: Any, folder: Path) -> None:
     gr.Markdown("Are two faces the same person's?")
     with gr.Row():
         faces = [_picture(label=label) for label in ("a face", "another face")]
     answer, plot = gr.Markdown(), gr.Plot(show_label=False)
     _examples(examples.pairs(task, folder), faces)
     triggers = [run.change, *(face.change for face in faces)]
-    gr.on(triggers, _telling(_same), [run, *faces], [answer, plot], trigger_mode="always_last")
+    gr.on(triggers, _show_errors(_same), [run, *faces], [answer, plot], trigger_mode="always_last")
 
 
 def _same(name: str, one: str | None, other: str | None) -> tuple[str, Any]:
@@ -197,13 +196,13 @@ def _same(name: str, one: str | None, other: str | None) -> tuple[str, Any]:
     return text, pictures.score(answer)
 
 
-def _a_sound(task: str, run: Any, folder: Path) -> None:
+def _sound_tab(task: str, run: Any, folder: Path) -> None:
     gr.Markdown("Which phonemes are heard, and when?")
-    sound = _as_it_came(gr.Audio(type="filepath", sources=["upload", "microphone"], buttons=[], show_label=False))
+    sound = _unprocessed(gr.Audio(type="filepath", sources=["upload", "microphone"], buttons=[], show_label=False))
     _examples([[file] for file in examples.recordings(task, folder)], [sound])
     arpabet = gr.Textbox(label="ARPAbet", buttons=["copy"])
     plot = gr.Plot(show_label=False, elem_classes="along")
-    gr.on([sound.change, run.change], _telling(_phonemes), [run, sound], [arpabet, plot], trigger_mode="always_last")
+    gr.on([sound.change, run.change], _show_errors(_phonemes), [run, sound], [arpabet, plot], trigger_mode="always_last")
 
 
 def _phonemes(name: str, file: str | None) -> tuple[str, Any]:

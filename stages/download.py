@@ -1,4 +1,4 @@
-"""Stage `download`: the raw archives of a task into data/archives/<task>/."""
+"""Stage `download`: put a task's raw archives into data/archives/<task>/."""
 
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,17 @@ def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
     elif settings.source == "kaggle":
         if not settings.competitions:
             raise InputError(f"tasks.{task}.competitions: names no competition to download; docs/COMPETING.md lists them")
-        named = settings.competitions if isinstance(settings.competitions, dict) else {"": settings.competitions}
-        for stem, competition in named.items():
+        competitions = settings.competitions if isinstance(settings.competitions, dict) else {"": settings.competitions}
+        for stem, competition in competitions.items():
             key = f"tasks.{task}.competitions.{stem}".rstrip(".")
             kaggle.fetch(competition, out, cache, key, max_bytes=max_bytes)
     elif settings.source == "public":
         known = part(settings.kind, "public").PUBLIC
         if not settings.public:
-            raise InputError(
-                f"tasks.{task}.public: names no archives; take the source 'kaggle', or a path to archives of yours"
-            )
+            raise InputError(f"tasks.{task}.public: names no archives; use the source 'kaggle' or a path to your archives")
         for name in settings.public:
             if name not in known:
-                raise InputError(f"tasks.{task}.public: {name!r} is not offered to everybody; {nearest(name, known)}")
+                raise InputError(f"tasks.{task}.public: {name!r} is not a public archive; {nearest(name, known)}")
             url, checksum = known[name]
             http.fetch(url, out, cache, checksum=checksum)
     else:

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: metrics/<run>.json, metrics/<run>/evaluate.json and plots/, data/predictions/<run>/."""
+"""Stage `evaluate`: write metrics/<run>.json, metrics/<run>/evaluate.json and plots/, and data/predictions/<run>/."""
 
 import json
 
@@ -48,10 +48,10 @@ def main(name: str) -> None:
         headlines = choose(metrics, evaluation.HEADLINES)
         partial.write_text(json.dumps({"dev": headlines} if headlines else {}, indent=2) + "\n")
     if run.train.final:
-        print(f"{name}: no dev {task.SCORE.name}, for `train.final` learns from dev too; the test split is predicted")
+        print(f"{name}: no dev {task.SCORE.name}, as `train.final` also trains on dev; the test split is predicted")
         return
     score = metrics[task.SCORE.name]
-    print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights, of epoch {saved['epoch']}")
+    print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights of epoch {saved['epoch']}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""`python -m stages.export RUN`: exports/<run>/ holds model.onnx, checked against PyTorch, and README.md, its model card.
+"""`python -m stages.export RUN`: write model.onnx, checked against PyTorch, and its model card into exports/<run>/.
 
-Not a stage: what it makes follows from a run's outputs, and nothing in the pipeline needs it.
+Not a stage, as nothing in the pipeline needs the export.
 """
 
 import dataclasses
@@ -64,8 +64,8 @@ def main(name: str) -> None:
 
 
 def _check_parameters(name: str, run: Run, saved: dict[str, Any]) -> None:
-    """Raises InputError if the run was trained by other parameters than params.yaml has: the card would be untrue."""
-    now = json.loads(json.dumps(dataclasses.asdict(run)))  # as a checkpoint says it: with lists for tuples
+    """Raises InputError if params.yaml has changed since the run was trained, as the card would then be wrong."""
+    now = json.loads(json.dumps(dataclasses.asdict(run)))  # lists for tuples, as in the checkpoint
     changed = [f"runs.{name}.{key}" for key, value in saved["run"].items() if now.get(key) != value]
     if changed:
         keys = ", ".join(changed)
@@ -75,19 +75,19 @@ def _check_parameters(name: str, run: Run, saved: dict[str, Any]) -> None:
 
 
 def _describe(model: nn.Module) -> str:
-    """The first line of the model file's docstring, without its legend of shapes."""
+    """Return the first line of the model file's docstring, without the legend of shapes."""
     line = (sys.modules[type(model).__module__].__doc__ or "").splitlines()[0]
     return re.sub(r"\s+(Shapes: )?N [CT] .*", "", line)
 
 
 def _metrics(name: str, digest: str) -> dict[str, Any] | None:
-    """The dev split's metrics, if there are any. Raises InputError if they are about other weights."""
+    """Return the dev metrics, or None if the run was not evaluated. Raises InputError if they are of other weights."""
     file = paths.evaluation(name)
     if not file.is_file():
         return None
     report = json.loads(file.read_text())
     if report["weights_sha256"] != digest:
-        raise InputError(f"{file}: is about other weights than {paths.model(name)} holds; `dvc repro evaluate@{name}`")
+        raise InputError(f"{file}: is of other weights than those in {paths.model(name)}; run `dvc repro evaluate@{name}`")
     dev: dict[str, Any] = report["dev"]
     return dev
 

@@ -1,6 +1,6 @@
-"""Stage `find_lr`: decide a run's learning rate. metrics/<run>/lr.json says which and why.
+"""Stage `find_lr`: choose a run's learning rate and write it, with its source, to metrics/<run>/lr.json.
 
-The top-level `lr` if set, else the run's own number, else (`lr: find`) a range test.
+The top-level `lr` wins, then the run's own number; with `lr: find` a range test decides.
 """
 
 import json
@@ -23,7 +23,7 @@ def main(name: str) -> None:
     elif run.optimizer.lr != "find":
         lr, source = _fixed(name, run, run.optimizer.lr, f"runs.{name}.optimizer.lr")
     else:
-        from stages.tuning.search import search  # imports torch, which takes seconds
+        from stages.tuning.search import search  # imports torch, which is slow
 
         lr, source = search(name, run, params, part(run.kind, "training"))
     with paths.output(paths.lr(name)) as partial:
@@ -32,7 +32,7 @@ def main(name: str) -> None:
 
 
 def _fixed(name: str, run: Run, lr: float, source: str) -> tuple[float, str]:
-    """Draw the rate over the training."""
+    """Plot the learning rate over training and return it with its source."""
     factors = [schedules.lr_factor(run.schedule, step, 100, run.epochs) for step in range(100 * run.epochs)]
     plots.fixed_lr(paths.lr_plot(name), name, lr, source, factors)
     return lr, source

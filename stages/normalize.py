@@ -1,4 +1,4 @@
-"""Stage `normalize`: decode and check raw archives once; packed arrays and statistics into data/features/<task>/."""
+"""Stage `normalize`: decode and check the raw archives, and pack them with statistics into data/features/<task>/."""
 
 from stages.core import checksums, paths
 from stages.core.errors import run_stage

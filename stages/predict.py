@@ -1,8 +1,8 @@
-"""What a trained run says of files: `python -m stages.predict RUN FILE…`. Not a stage: what it says is printed and not kept.
+"""`python -m stages.predict RUN FILE…`: print a trained run's predictions for files. Not a stage: nothing is kept.
 
-The network, its settings and the statistics are the checkpoint's, whatever has become of params.yaml and the data since.
-params.yaml decides what it decides in `evaluate`, so that both say the same of the same item: the run's `evaluate` block
-(which weights, views, the beam), device, precision.
+The network, its settings and the statistics come from the checkpoint, even if params.yaml or the data have changed since.
+The run's `evaluate` block (weights, views, beam), the device and the precision come from params.yaml, as in `evaluate`, so
+that both stages give the same answer for the same item.
 """
 
 import argparse
@@ -30,40 +30,40 @@ from stages.data import checkpoint
 from stages.data.tables import row
 from stages.tasks import load_params, part
 
-TOGETHER = 64  # files that are in memory at a time
+CHUNK = 64  # files in memory at a time
 FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 1 if there were files of which nothing could be said. They are named, and the others told of."""
+    """Return the exit code: 1 if any file could not be read. Such files are named on stderr, the others are answered."""
     options = _parser().parse_args(arguments)
     trained = load(options.run)
     files, failed = _expand(options.files, trained.room.SUFFIXES), list[str]()
-    told = iter([_compare(trained, files)]) if options.same else _predict(trained, files, failed)
+    results = iter([_compare(trained, files)]) if options.same else _predict(trained, files, failed)
     is_table = options.out is not None or any(path.is_dir() for path in options.files)
     form = "json" if options.json else "csv" if is_table else "text"
     if trained.made_up:
         print(caution(trained), file=sys.stdout if form == "text" else sys.stderr)
     with nullcontext() if options.out is None else paths.replacing(options.out) as partial:
         with nullcontext(sys.stdout) if partial is None else partial.open("w", newline="", encoding="utf-8") as out:
-            _write(out, told, form, trained.room)
+            _write(out, results, form, trained.room)
         if options.out is not None and len(failed) == len(files):
-            raise InputError(f"{options.out}: is not written, as none of the files could be read")
+            raise InputError(f"{options.out}: not written, as none of the files could be read")
     return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m stages.predict", description="What a trained run says of files.")
+    parser = argparse.ArgumentParser("python -m stages.predict", description="A trained run's predictions for files.")
     parser.add_argument("run", metavar="RUN", help="its name in params.yaml")
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="files, or folders of them, which give a table")
-    parser.add_argument("--same", action="store_true", help="of two faces: are they the same person's?")
-    parser.add_argument("--json", action="store_true", help="a JSON object a file, each on a line of its own")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="write there, as CSV unless --json is given")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="files or folders; a folder gives a table")
+    parser.add_argument("--same", action="store_true", help="whether two faces are the same person")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line, one for each file")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="write to this file, as CSV unless --json is given")
     return parser
 
 
 class Trained(NamedTuple):
-    """A run as it was trained, with its `evaluate` block of today. made_up: on a sample. room: the task's `prediction`."""
+    """A run as trained, with its current `evaluate` block. made_up: trained on a sample. room: the task's `prediction`."""
 
     name: str
     run: Run
@@ -76,17 +76,17 @@ class Trained(NamedTuple):
 
 
 def load(name: str) -> Trained:
-    """Raises InputError: no such run, no checkpoint of it, or one that does not fit the code any more."""
+    """Load a trained run. Raises InputError for an unknown run, or a checkpoint that is absent or does not fit the code."""
     params = load_params()
-    today = params.run(name)
-    file = weights_file(name, today)
+    current = params.run(name)
+    file = weights_file(name, current)
     saved = checkpoint.load_trained(file)
-    block = saved["run"]
-    kinds = typing.get_type_hints(part(today.kind, "settings").Run, include_extras=True)
+    trained = saved["run"]
+    types = typing.get_type_hints(part(current.kind, "settings").Run, include_extras=True)
     run = dataclasses.replace(
-        today, **{key: build(kinds[key], block.get(key), f"{file}: {key}") for key in ("model", "loss")}
+        current, **{key: build(types[key], trained.get(key), f"{file}: {key}") for key in ("model", "loss")}
     )
-    # `deterministic` would import what torch.compile needs, 1 s. It changes no forward pass but a GPU's convolutions.
+    # `deterministic=True` would import what torch.compile needs, 1 s. In a forward pass it affects only cuDNN.
     compute = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic
     build_model = part(run.kind, "training").build_model
@@ -96,48 +96,48 @@ def load(name: str) -> Trained:
 
 
 def weights_file(name: str, run: Run) -> Path:
-    """The checkpoint that answers for a run."""
+    """Return the path of the checkpoint that the run's `evaluate` block chooses."""
     return paths.weights(name, run.evaluate.weights)
 
 
 def caution(trained: Trained) -> str:
-    """What there is to say first of a run that was trained on a sample."""
-    return f"{trained.name} was trained on made-up data, so what it says of other files means nothing"
+    """Return the warning about a run that was trained on sample data."""
+    return f"{trained.name} was trained on made-up data, so its answers about other files mean nothing"
 
 
-def read(trained: Trained, file: Path, called: str) -> Any:
-    """An item that `answers` and `compare` take. called: what the person calls the file, with which an InputError begins."""
+def read(trained: Trained, file: Path, name: str) -> Any:
+    """Read a file as an input of `answers` and `compare`. name: the file's name in an InputError."""
     try:
         return trained.room.read(file.read_bytes(), trained.stats)
     except InputError as error:
-        raise InputError(f"{called}: {error}") from None
+        raise InputError(f"{name}: {error}") from None
     except OSError as error:
-        raise InputError(f"{called}: {error.strerror}") from None
+        raise InputError(f"{name}: {error.strerror}") from None
 
 
-def answers(trained: Trained, items: Sequence[Any]) -> list[Any]:
-    """What the run says of each item: dataclasses of the room."""
-    found: list[Any] = trained.room.predict(trained.model, items, trained.run, trained.stats, trained.compute)
+def answers(trained: Trained, inputs: Sequence[Any]) -> list[Any]:
+    """Return the run's answer for each input, a dataclass of the task's `prediction`."""
+    found: list[Any] = trained.room.predict(trained.model, inputs, trained.run, trained.stats, trained.compute)
     return found
 
 
-def compare(trained: Trained, items: Sequence[Any]) -> Any:
-    """What a run says of two items, a dataclass of the room. Raises InputError: no threshold for these very weights."""
+def compare(trained: Trained, inputs: Sequence[Any]) -> Any:
+    """Return the run's answer for a pair of inputs. Raises InputError if there is no threshold for these weights."""
     report = paths.evaluation(trained.name)
     again = f"`dvc repro evaluate@{trained.name}` makes it again"
     if not report.is_file():
-        raise InputError(f"{report}: is not there, and holds the threshold; {again}")
+        raise InputError(f"{report}: is missing, and with it the threshold; {again}")
     content = json.loads(report.read_text())
     if content["weights_sha256"] != checkpoint.weights_hash(trained.weights):
-        raise InputError(f"{report}: its threshold is of other weights than the checkpoint's; {again}")
+        raise InputError(f"{report}: its threshold was measured with other weights than the checkpoint's; {again}")
     predictions = paths.predictions(trained.name)
-    return trained.room.compare(trained.model, items, trained.run, trained.stats, trained.compute, content, predictions)
+    return trained.room.compare(trained.model, inputs, trained.run, trained.stats, trained.compute, content, predictions)
 
 
-def _expand(given: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
-    """Files as they are; of a folder, all below it with these suffixes, sorted."""
+def _expand(arguments: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
+    """Replace each folder by the files below it that have one of the suffixes, sorted."""
     files = []
-    for path in given:
+    for path in arguments:
         found = [path]
         if path.is_dir():
             found = sorted(file for file in path.rglob("[!.]*") if file.suffix.lower() in suffixes and file.is_file())
@@ -147,47 +147,47 @@ def _expand(given: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
     return files
 
 
-class Told(NamedTuple):
-    """An answer, and the names of the files that it is about: `file`, and `other` where two were compared."""
+class Result(NamedTuple):
+    """An answer and the names of its files: `file`, and `other` if two were compared."""
 
     names: dict[str, str]
     answer: Any
 
 
-def _predict(trained: Trained, files: Sequence[Path], failed: list[str]) -> Iterator[Told]:
-    """An answer a file, in order. Files of which there is none are named on stderr and added to `failed`."""
-    for begin in range(0, len(files), TOGETHER):
-        names, items = [], []
-        for file in files[begin : begin + TOGETHER]:
+def _predict(trained: Trained, files: Sequence[Path], failed: list[str]) -> Iterator[Result]:
+    """Yield a result per file, in order. Unreadable files are named on stderr and added to `failed`."""
+    for begin in range(0, len(files), CHUNK):
+        names, inputs = [], []
+        for file in files[begin : begin + CHUNK]:
             try:
-                items.append(read(trained, file, str(file)))
+                inputs.append(read(trained, file, str(file)))
                 names.append(_name(file))
             except InputError as error:
                 print(f"error: {error}", file=sys.stderr)
                 failed.append(_name(file))
-        if items:
-            told = zip(names, answers(trained, items), strict=True)
-            yield from (Told({"file": name}, answer) for name, answer in told)
+        if inputs:
+            for name, answer in zip(names, answers(trained, inputs), strict=True):
+                yield Result({"file": name}, answer)
 
 
-def _compare(trained: Trained, files: Sequence[Path]) -> Told:
-    """Raises InputError: not two files, a task that compares nothing, or what `read` and `compare` raise."""
+def _compare(trained: Trained, files: Sequence[Path]) -> Result:
+    """Compare two files. Raises InputError if there are not two, or the task cannot compare."""
     if not hasattr(trained.room, "compare"):
         raise InputError(f"--same: {trained.name} does not compare anything; a run of the task faces does")
     if len(files) != 2:
-        raise InputError(f"--same: takes two files, and not {len(files)}")
+        raise InputError(f"--same: takes two files, not {len(files)}")
     answer = compare(trained, [read(trained, file, str(file)) for file in files])
-    return Told({"file": _name(files[0]), "other": _name(files[1])}, answer)
+    return Result({"file": _name(files[0]), "other": _name(files[1])}, answer)
 
 
 def _name(file: Path) -> str:
-    """Bytes that are no text, which a file's name may hold, are escaped."""
+    """Return the file's name, with bytes that are not UTF-8 escaped."""
     return str(file).encode(errors="backslashreplace").decode()
 
 
-def _write(out: TextIO, told: Iterator[Told], form: str, room: ModuleType) -> None:
-    """As lines of text, of JSON, or of CSV: there all that is a single value."""
-    for number, (names, answer) in enumerate(told):
+def _write(out: TextIO, results: Iterator[Result], form: str, room: ModuleType) -> None:
+    """Write the results as lines of text or JSON, or as CSV with all fields that are single values."""
+    for number, (names, answer) in enumerate(results):
         fields = names | dataclasses.asdict(answer)
         if form == "json":
             print(json.dumps(fields), file=out)
@@ -202,7 +202,7 @@ def _write(out: TextIO, told: Iterator[Told], form: str, room: ModuleType) -> No
 
 
 def _cell(key: str, value: Any) -> Any:
-    """A file's name that a spreadsheet would compute is quoted; phonemes may well begin with @."""
+    """Format a CSV cell. A file name that a spreadsheet would run as a formula is quoted; phonemes may begin with @."""
     if isinstance(value, float):
         return f"{value:.4f}"
     return f"'{value}" if key in ("file", "other") and FORMULA.match(value) else value

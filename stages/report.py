@@ -1,7 +1,7 @@
-"""Stage `report`: a folder with index.html, one file about all runs that needs no network.
+"""Stage `report`: write index.html, one self-contained page about all runs.
 
-It shows what is there: a run that was not trained or not evaluated yet has gaps. Equal metrics and parameters give equal
-bytes, but for the versions that the page names; DVC does not make it again when only those change.
+Runs that are not trained or evaluated yet have gaps. Equal metrics and parameters give equal bytes, except for the software
+versions on the page; DVC does not rerun the stage when only those change.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`python -m stages.scores`: a line for each run with its headline number, and where to look for more."""
+"""`python -m stages.scores`: print a line for each run with its headline score."""
 
 import sys
 

@@ -1,7 +1,6 @@
-"""Stage `submit`: the competition's CSV into data/submissions/<run>/, checked, and with `submit.enabled` to Kaggle.
+"""Stage `submit`: write the competition's CSV to data/submissions/<run>/, check it, and with `submit.enabled` upload it.
 
-metrics/<run>/submission.json holds, for each file, what was submitted and its scores; leaderboard.json holds the scores
-alone.
+metrics/<run>/submission.json describes each file and has its scores; leaderboard.json has only the scores.
 """
 
 import json
@@ -20,7 +19,7 @@ def main(name: str) -> None:
     params = load_params()
     task = params.system(name).task
     if params.submit.enabled and params.task(task).source == "sample":
-        raise InputError(f"submit.enabled: the source of {task} is sample, and Kaggle is not to be sent made-up data")
+        raise InputError(f"submit.enabled: the source of {task} is sample; do not send made-up data to Kaggle")
     submission = part(params.task(task).kind, "submission")
     predictions, features = paths.predictions(name), paths.features(task)
     checksums.check(features, below=False)
@@ -37,7 +36,7 @@ def main(name: str) -> None:
         key = f"tasks.{task}.competitions"
         if report.keys().isdisjoint(competitions):
             each = f"give a name for each of {', '.join(report)}"
-            raise InputError(f"{key}: names the competition of none of the run's files; {each}")
+            raise InputError(f"{key}: names no competition for any of the run's files; {each}")
         for file in files:
             if file.stem in competitions:
                 report[file.stem] |= kaggle.submit(
@@ -60,7 +59,7 @@ def main(name: str) -> None:
 
 
 def _by_file(competitions: str | dict[str, str], stems: list[str]) -> dict[str, str]:
-    """The competition of each submission file. One name alone is that of the only file; of several it would be a guess."""
+    """Return the competition of each submission file. A single name belongs to the only file; with several, to none."""
     if isinstance(competitions, dict):
         return competitions
     return {stems[0]: competitions} if len(stems) == 1 else {}

@@ -1,7 +1,7 @@
-"""`make sweep RUN=pblstm`: Optuna chooses values from a run's space in sweeps.yaml, and stops bad trials early.
+"""`make sweep RUN=pblstm`: search a run's space from sweeps.yaml with Optuna, stopping bad trials early.
 
-Not a stage: experiments run stages. Each trial is a `dvc exp run` in a clone of the project of its own, which is watched
-while it trains; one that ends becomes a DVC experiment of the project. What is optimised is the task's score on dev.
+Not a stage: experiments run stages. Each trial is a `dvc exp run` in its own clone of the project, watched while it trains;
+a finished trial becomes a DVC experiment of the project. The objective is the task's dev score.
 """
 
 import argparse
@@ -32,39 +32,37 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 1 if no trial has ended well, 130 after Ctrl-C."""
+    """Return the exit code: 1 if no trial has finished, 130 after Ctrl-C."""
     options, params = _parser().parse_args(arguments), load_params()
     if not options.run:
         raise InputError(f"name a run, as in `make sweep RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
     run = params.run(options.run)
     chosen, resolved = space.choose(options.run)
     check_git()
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # which a script's `&` would have ignored here and in all trials
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a script's `&` ignores SIGINT, and the trials would inherit that
+        signal.signal(number, signal.default_int_handler)
     with locked(FOLDER / "repro.lock", WAIT):
-        repro(f"normalize@{run.task}")  # what all trials share
+        repro(f"normalize@{run.task}")  # all trials share it
     score, snapshot = part(run.kind, "training").SCORE, Snapshot.take()
     basis = _basis(options.run, resolved, [parameter.path for parameter in chosen.parameters])
     sweep = Sweep.open(chosen, basis, maximize=score.higher_is_better, epochs=resolved.run(options.run).epochs)
     stop = Event()
     with ThreadPoolExecutor(options.jobs) as pool:
-        working = [
+        workers = [
             pool.submit(carry_out.work, sweep, score.name, snapshot, options.trials, stop) for _ in range(options.jobs)
         ]
-        interrupted = _wait(working, stop)
-    _tell(sweep, score.name)
-    for future in working:
-        future.result()
+        interrupted = _wait(workers, stop)
+    _print_summary(sweep, score.name)
+    for worker in workers:
+        worker.result()
     return INTERRUPTED if interrupted else int(not any(trial.value is not None for trial in sweep.trials))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m stages.sweep", description="A sweep over a run's space in sweeps.yaml.")
+    parser = argparse.ArgumentParser("python -m stages.sweep", description="Search a run's space from sweeps.yaml.")
     parser.add_argument("run", metavar="RUN", help="its name in params.yaml and sweeps.yaml")
     parser.add_argument(
-        "--trials", metavar="N", type=_positive, default=30, help="of the whole sweep, earlier calls included"
+        "--trials", metavar="N", type=_positive, default=30, help="trials in total, including those of earlier calls"
     )
     parser.add_argument("--jobs", metavar="J", type=int, choices=range(1, 65), default=1, help="trials at a time")
     return parser
@@ -77,7 +75,7 @@ def _positive(text: str) -> int:
 
 
 def _basis(name: str, resolved: Params, swept: Sequence[str]) -> str:
-    """A hash of what decides a trial's score beside the parameters: the rest of params.yaml, the code, the data."""
+    """Hash what decides a trial's score besides the swept parameters: the rest of params.yaml, the code, the data."""
     run = resolved.run(name)
     keys = {"download": run.task, "normalize": run.task, "find_lr": name, "train": name, "evaluate": name}
     listed = [dependencies.listed(stage, key) for stage, key in keys.items()]
@@ -87,19 +85,19 @@ def _basis(name: str, resolved: Params, swept: Sequence[str]) -> str:
     return checkpoint.fingerprint(settings, dependencies.ROOT, code)
 
 
-def _wait(working: Sequence[Future[None]], stop: Event) -> bool:
-    """Whether Ctrl-C came before all had ended. An error in one ends the others."""
+def _wait(workers: Sequence[Future[None]], stop: Event) -> bool:
+    """Wait for all workers; an error in one stops the others. Return whether Ctrl-C interrupted them."""
     try:
-        wait(working, return_when=FIRST_EXCEPTION)
+        wait(workers, return_when=FIRST_EXCEPTION)
         return False
     except KeyboardInterrupt:
-        print("interrupted: trainings save their state", flush=True)
+        print("interrupted: the trials save their state", flush=True)
         return True
     finally:
         stop.set()
 
 
-def _tell(sweep: Sweep, score: str) -> None:
+def _print_summary(sweep: Sweep, score: str) -> None:
     trials, run = sweep.trials, sweep.space.run
     if not trials:
         return
@@ -107,7 +105,7 @@ def _tell(sweep: Sweep, score: str) -> None:
     if any(trial.value is not None for trial in trials):
         summary.draw(sweep.study, run, score)
         best = sweep.study.best_trial.number
-        print(f"\nbest: trial {best}; `dvc exp apply {sweep.name(best)}` takes it over; {paths.sweep_plot(run)}: written")
+        print(f"\nbest: trial {best}; `dvc exp apply {sweep.name(best)}` applies it; {paths.sweep_plot(run)}: written")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""`python -m stages.verify`: compare every file in DVC's cache with its checksum, and mend or remove what is damaged.
+"""`python -m stages.verify`: check every file in DVC's cache against its checksum, and repair or remove damaged files.
 
-DVC 3.67 trusts its own cache: it checks out a file whose bits have flipped, and calls it up to date. The name of each file
-is its MD5. Where the workspace still has a good copy, that takes its place. Outputs that are damaged themselves are removed;
-`dvc repro` makes them again, `dvc pull` fetches them. On a full disk DVC exits with 0 all the same, and dvc.lock names what
-is in no cache: such outputs are listed.
+DVC 3.67 trusts its cache: it checks out a corrupt file and calls it up to date. A cache file's name is its MD5. A damaged
+file is replaced by the workspace's copy if that is good. Damaged outputs are removed; `dvc repro` makes them again, `dvc
+pull` fetches them. On a full disk DVC exits with 0, although dvc.lock then names outputs that are not cached; these are
+listed.
 """
 
 import json
@@ -19,7 +19,7 @@ from stages.core import paths
 from stages.core.errors import InputError, run_command
 from stages.core.hashes import file_hash
 
-NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")  # below a folder of two digits; others are on their way in
+NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")  # below a folder of two digits; other names are temporary files
 
 
 def main() -> None:
@@ -31,13 +31,13 @@ def main() -> None:
     }
     repaired = set()
     for out in repo.index.outs if damaged else ():
-        parts = _parts(cache, out)
-        if damaged.keys() & parts.values():
+        names = _cache_names(cache, out)
+        if damaged.keys() & names.values():
             path = Path(out.fs_path)
             bad = {
-                file for file, name in parts.items() if name in damaged and file.is_file() and file_hash(file, "md5") != name
+                file for file, name in names.items() if name in damaged and file.is_file() and file_hash(file, "md5") != name
             }
-            for file, name in parts.items():
+            for file, name in names.items():
                 if name in damaged and file.is_file() and file not in bad:
                     with paths.replacing(damaged[name]) as partial:
                         shutil.copyfile(file, partial)
@@ -50,15 +50,15 @@ def main() -> None:
         if name not in repaired:
             file.unlink()
     if lost := damaged.keys() - repaired:
-        back = "`dvc repro`, `dvc pull` or `dvc commit` brings them back"
-        raise InputError(f"{cache}: {len(lost)} of {len(files)} files were damaged; {back}")
+        remedy = "`dvc repro`, `dvc pull` or `dvc commit` brings them back"
+        raise InputError(f"{cache}: {len(lost)} of {len(files)} files were damaged; {remedy}")
     absent = [out for out in repo.index.outs if out.use_cache and not _is_cached(cache, out)]
     for out in absent:
         print(f"not in the cache: {Path(out.fs_path).relative_to(repo.root_dir)}")
     if absent:
-        back = "`dvc commit -f` takes them from the workspace, `dvc pull` or `dvc repro` brings the others"
-        raise InputError(f"{cache}: lacks {len(absent)} of the outputs that dvc.lock names; {back}")
-    print(f"{len(files)} files, all as they were" if not damaged else f"{len(files)} files, all as they were again")
+        remedy = "`dvc commit -f` adds those in the workspace, `dvc pull` or `dvc repro` brings the others"
+        raise InputError(f"{cache}: lacks {len(absent)} of the outputs that dvc.lock names; {remedy}")
+    print(f"{len(files)} files, all intact" + (" again" if damaged else ""))
 
 
 def _is_whole(file: Path) -> bool:
@@ -66,12 +66,12 @@ def _is_whole(file: Path) -> bool:
 
 
 def _is_cached(cache: Path, out: Output) -> bool:
-    """Whether the cache has all of an output, if dvc.lock names it at all."""
-    return all((cache / name[:2] / name[2:]).is_file() for name in _parts(cache, out).values())
+    """Whether the cache has every file of an output that dvc.lock names."""
+    return all((cache / name[:2] / name[2:]).is_file() for name in _cache_names(cache, out).values())
 
 
-def _parts(cache: Path, out: Output) -> dict[Path, str]:
-    """The cache's name of each file of an output, in the workspace; a folder's list has the folder's own path."""
+def _cache_names(cache: Path, out: Output) -> dict[Path, str]:
+    """Map each workspace file of an output to its name in the cache. A folder's path maps to its .dir list."""
     path, name = Path(out.fs_path), out.hash_info.value if out.hash_info else None
     if name is None:
         return {}

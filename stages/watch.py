@@ -1,4 +1,4 @@
-"""`make watch`: the report at http://127.0.0.1:8000/, with the curves of a training as it goes on; Ctrl-C ends it."""
+"""`make watch`: serve the report at http://127.0.0.1:8000/, with live training curves, until Ctrl-C."""
 
 import argparse
 import errno
@@ -9,8 +9,8 @@ from stages.reporting import live
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("python -m stages.watch", description="The report, following what is trained.")
-    parser.add_argument("--port", type=int, default=8000, metavar="N", help="8000 unless said otherwise; 0: any free one")
+    parser = argparse.ArgumentParser("python -m stages.watch", description="Serve the report with live training curves.")
+    parser.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: any free port")
     port = parser.parse_args(arguments).port
     try:
         server = live.server(port)
@@ -19,13 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise InputError(f"port {port} is taken; choose another one, as in `make watch PORT={port + 1}`") from None
+        raise InputError(f"port {port} is taken; choose another, as in `make watch PORT={port + 1}`") from None
     with server:
         try:
-            print(f"http://{live.ADDRESS}:{server.server_port}/ follows metrics/; Ctrl-C ends it", flush=True)
+            print(f"http://{live.ADDRESS}:{server.server_port}/ follows metrics/; Ctrl-C stops it", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
-            print("\nended")
+            print("\nstopped")
 
 
 if __name__ == "__main__":

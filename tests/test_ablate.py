@@ -206,7 +206,7 @@ def test_a_row_is_what_the_experiments_commit_says_whatever_lies_in_the_workspac
     git("init", "-q")
     first = commit_results("pblstm", 1.75)
     commit_results("pblstm", 9.0)
-    found = ablate.row(VALUE, first, "distance", ["a.zip", "b.zip"])
+    found = ablate.result(VALUE, first, "distance", ["a.zip", "b.zip"])
     command = "dvc exp run -S runs.pblstm.evaluate.dev_beam=1 evaluate@pblstm"
     expected = Row(
         "beam",
@@ -223,7 +223,7 @@ def test_a_row_is_what_the_experiments_commit_says_whatever_lies_in_the_workspac
         command,
     )
     assert found == expected
-    failed = ablate.row(VALUE, None, "distance", "sample")
+    failed = ablate.result(VALUE, None, "distance", "sample")
     assert (failed.score, failed.lr, failed.epochs, failed.seconds, failed.weights) == (None, None, None, None, "")
 
 
@@ -274,7 +274,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path, rows: list[Row]) -> N
 @pytest.mark.parametrize("content", ["grid,key\nbeam,x\n", "\n\nbeam\n", f"{','.join(ablations.COLUMNS)}\nbeam,x\n"])
 def test_another_table_in_its_place_is_an_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "ablation.csv").write_text(content)
-    with pytest.raises(InputError, match=r"ablation\.csv: is not what `make ablate` wrote"):
+    with pytest.raises(InputError, match=r"ablation\.csv: is not a table of `make ablate`"):
         ablations.read(tmp_path / "ablation.csv")
 
 

@@ -82,7 +82,7 @@ def test_packed_two_way_lstms_in_the_place_of_ours_give_the_same_losses(params: 
     data, _ = features.speech(tmp_path / "speech", 6)
     compute = steps.choose("cpu", changed, deterministic=True)
     ours = steps.Trainer(changed, "pblstm", compute, data)
-    packed = steps.Trainer(changed, "pblstm", compute, data, speech.two_way(is_packed=True))
+    packed = steps.Trainer(changed, "pblstm", compute, data, speech.use_cudnn(is_packed=True))
     one, other = ours.network.eval(), packed.network.eval()
     assert isinstance(one, pblstm.Model) and isinstance(other, pblstm.Model)
     other.load_state_dict({key: value for key, value in one.state_dict().items() if ".lstm." not in key}, strict=False)

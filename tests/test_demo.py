@@ -39,7 +39,7 @@ def address(installed: None, browser: Any, trained: Path, tmp_path_factory: pyte
     with subprocess.Popen(command, cwd=trained, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            line = f"http://127.0.0.1:{port}/: custom_resnet, resnet50, bilstm; Ctrl-C ends it\n"
+            line = f"http://127.0.0.1:{port}/: custom_resnet, resnet50, bilstm; Ctrl-C stops it\n"
             assert server.stdout.readline() == line
             yield f"http://127.0.0.1:{port}/"
             assert _files(given)

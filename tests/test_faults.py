@@ -151,10 +151,8 @@ if sys.argv[1] == "no room":
     torch.UntypedStorage._share_fd_cpu_ = lambda storage: (no_room if storage.nbytes() > 1e7 else share)(storage)
 run_stage(main)
 """
-GONE = (
-    "a process that loads data (is killed by signal: Killed|exited unexpectedly|is gone), as happens where memory runs out"
-)
-SHORT = r"there is not enough memory for a process that loads data \("
+GONE = "a data loading process (is killed by signal: Killed|exited unexpectedly|died), as happens when memory runs out"
+SHORT = r"not enough memory for a data loading process \("
 
 
 def endless(how: str) -> subprocess.Popen[str]:
@@ -205,7 +203,7 @@ def test_a_worker_without_shared_memory_for_its_batch_leaves_nobody_waiting() ->
     finally:
         process.kill()
     assert process.returncode == 1 and not told and errors.count("\n") == 1, errors
-    assert "not enough memory for a process that loads data (RuntimeError: unable to mmap 30720000 bytes" in errors
+    assert "not enough memory for a data loading process (RuntimeError: unable to mmap 30720000 bytes" in errors
 
 
 # Words.
@@ -237,19 +235,19 @@ def from_worker(error: Exception) -> Exception:
         ),
         (OSError(errno.EIO, "Input/output error"), f"{Path.cwd()}: input/output error"),
         (OSError("the connection broke"), "the connection broke"),
-        (MemoryError(), "there is not enough memory for this process (MemoryError); a smaller batch_size"),
+        (MemoryError(), "not enough memory for this process (MemoryError); a smaller batch_size"),
         (
             RuntimeError("CUDA out of memory. Tried to allocate 2 GiB."),
-            "there is not enough memory for this process (CUDA out",
+            "not enough memory for this process (CUDA out",
         ),
         (
             RuntimeError("DataLoader worker (pid(s) 5, 6) exited unexpectedly"),
-            "a process that loads data exited unexpectedly",
+            "a data loading process exited unexpectedly",
         ),
         (from_worker(InputError("train/1.jpg: is not a readable image")), "train/1.jpg: is not a readable image"),
         (
             from_worker(MemoryError("Unable to allocate 3 GiB")),
-            "there is not enough memory for a process that loads data (Mem",
+            "not enough memory for a data loading process (Mem",
         ),
     ],
 )

@@ -35,5 +35,7 @@ def test_the_plan_names_the_runs_and_what_is_given_to_dvc(
     assert plan_of("faces", "--targets") == "submit@resnet50 submit@convnext\n"
     project.set(tasks__faces__source="faces.zip")
     assert "real data for faces" in plan_of() and "real data" not in plan_of("cifar10")
-    with pytest.raises(InputError, match=r"no run in params.yaml is of the task face: give one of cifar10, faces, speech"):
+    with pytest.raises(
+        InputError, match=r"no run in params.yaml belongs to the task face; give one of cifar10, faces, speech"
+    ):
         plan_of("face")

@@ -34,7 +34,7 @@ def ask(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         capsys.readouterr()
         assert predict.main([str(argument) for argument in arguments]) == code
         said = capsys.readouterr()
-        note = f"{arguments[0]} was trained on made-up data, so what it says of other files means nothing\n"
+        note = f"{arguments[0]} was trained on made-up data, so its answers about other files mean nothing\n"
         assert (said.out + said.err).count(note) == 1
         return said.out.removeprefix(note), said.err.removeprefix(note)
 
@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
         np.save(file, np.ones((50, 13), np.float32))
     output, errors = ask(run, file, code=1)
     assert not output and errors.startswith(f"error: {file}: {message}") and errors.count("\n") == 1
-    with pytest.raises(InputError, match="is not written"):
+    with pytest.raises(InputError, match="not written"):
         ask(run, file, "--out", tmp_path / "table.csv")
     assert not [path for path in tmp_path.iterdir() if path != file]
 
@@ -233,7 +233,7 @@ def test_what_cannot_be_asked_is_one_sentence(ask: Any, tmp_path: Path) -> None:
         (["custom_resnt", face], "did you mean 'custom_resnet'"),
         (["pblstm", face], "models/pblstm/best.safetensors: no such checkpoint; `dvc repro` trains it"),
         (["bilstm", "--same", face, face], "--same: bilstm does not compare"),
-        (["resnet50", "--same", face], "--same: takes two files, and not 1"),
+        (["resnet50", "--same", face], "--same: takes two files, not 1"),
         (["custom_resnet", tmp_path], "holds no .png, .jpg, .jpeg files"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -243,7 +243,7 @@ def test_what_cannot_be_asked_is_one_sentence(ask: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (None, "metrics/resnet50/evaluate.json: is not there"),
+        (None, "metrics/resnet50/evaluate.json: is missing"),
         ({"weights_sha256": "0"}, "metrics/resnet50/evaluate.json: .* of other weights"),
         ({"dev": {"accuracy": 1.0}}, "there is no threshold"),
     ],
@@ -283,7 +283,7 @@ def test_a_checkpoint_of_another_network_is_told(ask: Any) -> None:
         saved = checkpoint.load(file)
         saved["run"]["model"]["width"] = 3
         checkpoint.save(file, saved)
-        with pytest.raises(InputError, match=r"last\.safetensors: does not fit the network as its code is now"):
+        with pytest.raises(InputError, match=r"last\.safetensors: does not fit the network's current code"):
             ask("custom_resnet", "x.png")
     finally:
         file.write_bytes(content)

@@ -193,7 +193,7 @@ def test_each_run_shows_its_parameters_its_changes_and_its_pictures(made: Path) 
     assert "<li>layout: Kaggle&#39;s competition</li>" in section and "sample data</span>" in section
     alternatives = re.findall(r'alt="([^"]+)"', section)
     assert [alt.split(" of custom_resnet")[0] for alt in alternatives] == [
-        "Learning rate", "Confusion matrix", "Novel", "Surest mistakes",
+        "Learning rate", "Confusion matrix", "Novel", "Most confident mistakes",
     ], "narrow ones first, and the curves are drawn again"  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def test_a_competition_by_its_name_alone_is_that_of_the_only_file(server: Kaggle
 def test_a_run_without_any_competition_is_told(server: KaggleServer, project: Project) -> None:
     project.set(tasks__cifar10__competitions={"submision": "cifar-10"})
     done = submit(server)
-    words = "names the competition of none of the run's files; give a name for each of submission"
+    words = "names no competition for any of the run's files; give a name for each of submission"
     assert done.err == f"error: {KEY}: {words}\n"
     assert done.code == 1 and not server.requests
 

@@ -31,7 +31,7 @@ def outputs(checkout: Checkout) -> dict[str, str]:
 @pytest.mark.parametrize("path", ["models/digit_resnet/best.safetensors", "data/features/digits/train/images.npy"])
 def test_a_flipped_bit_is_found_and_made_anew(checkout: Checkout, path: str) -> None:
     before = outputs(checkout)
-    assert "all as they were" in checkout.run("python -m stages.verify")
+    assert "all intact" in checkout.run("python -m stages.verify")
     flip(cached(checkout, (checkout.folder / path).read_bytes()))
     checkout.run("rm -rf data models && dvc checkout")
     assert outputs(checkout) != before, "what DVC checks out is damaged, and it does not notice"
@@ -41,7 +41,7 @@ def test_a_flipped_bit_is_found_and_made_anew(checkout: Checkout, path: str) -> 
     assert f"removed: {output}\n" in told and "1 of" in told
     checkout.run("dvc repro")
     assert outputs(checkout) == before
-    assert "all as they were" in checkout.run("python -m stages.verify")
+    assert "all intact" in checkout.run("python -m stages.verify")
 
 
 def test_what_the_workspace_still_has_is_put_back(checkout: Checkout) -> None:
@@ -85,10 +85,10 @@ def test_what_dvc_lock_names_and_no_cache_holds_is_listed(content: bytes, output
     checkout = Checkout(tmp_path)
     (tmp_path / "dvc.yaml").write_text(PIPELINE)
     verify = f"PYTHONPATH={ROOT} python -m stages.verify"
-    assert "all as they were" in checkout.run(f"dvc init --no-scm -q && dvc repro -q && {verify}")
+    assert "all intact" in checkout.run(f"dvc init --no-scm -q && dvc repro -q && {verify}")
     [lost] = [file for file in tmp_path.glob(".dvc/cache/files/md5/*/*") if file.read_bytes().startswith(content)]
     lost.unlink()
     told = checkout.run(f"! {verify}")
     assert f"not in the cache: {output}\n" in told and told.count("not in the cache") == 1
-    assert "lacks 1 of the outputs that dvc.lock names; `dvc commit -f` takes them from the workspace" in told
-    assert "all as they were" in checkout.run(f"dvc commit -f -q && {verify}")
+    assert "lacks 1 of the outputs that dvc.lock names; `dvc commit -f` adds those in the workspace" in told
+    assert "all intact" in checkout.run(f"dvc commit -f -q && {verify}")

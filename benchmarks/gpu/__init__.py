@@ -1,5 +1,5 @@
-"""What a GPU makes of the project: each claim measured through the project's own batches, loop and networks.
+"""Benchmarks on a GPU, with the project's own batches, loop and networks.
 
-`make bench-gpu` runs all of it in under ten minutes on one H200. It needs no network, and no file but, where there is one,
-data/features/cifar10: everything else is made up, of the real sizes.
+`make bench-gpu` runs them in under ten minutes on one H200, without a network. The data are synthetic, of the real sizes,
+except data/features/cifar10 if it is there.
 """

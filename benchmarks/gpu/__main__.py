@@ -1,8 +1,8 @@
-"""All parts, one after the other: prints the claims and writes benchmarks/results/speed/<device>.json.
+"""Run all GPU benchmarks, print the results and write benchmarks/results/speed/<device>.json.
 
     python -m benchmarks.gpu [--device cpu --small]
 
---small tries the code itself on tiny networks, in seconds; it claims nothing and writes nothing.
+--small tests the code on tiny networks, in seconds, and writes nothing.
 """
 
 import argparse
@@ -28,11 +28,11 @@ PARTS = {"custom_resnet": cifar10, "resnet50": faces, "pblstm": speech, "determi
 
 
 def main(device: str, sizes: Sizes, results: Path | None) -> bool:
-    """Measure every part; the file in `results`, if any, is written again after each. Returns whether all could be measured.
+    """Run every benchmark, rewrite the file in `results`, if any, after each, and return whether all succeeded.
 
-    A part that fails is told, and the others go on: time on a GPU is dear.
+    After a failure the others still run, as time on a GPU is expensive.
     """
-    params, began, is_whole = full_params(), time.monotonic(), True
+    params, began, is_complete = full_params(), time.monotonic(), True
     record: dict[str, Any] = {"command": "python -m benchmarks.gpu", "machine": machine() | _device(device)}
     for name, part in PARTS.items():
         began_part = time.monotonic()
@@ -41,14 +41,14 @@ def main(device: str, sizes: Sizes, results: Path | None) -> bool:
             print("\n".join(part.lines(found)), flush=True)
         except Exception as error:
             traceback.print_exc()
-            found, is_whole = {"error": f"{type(error).__name__}: {error}"}, False
+            found, is_complete = {"error": f"{type(error).__name__}: {error}"}, False
         record[name] = found | {"seconds for this": round(time.monotonic() - began_part, 1)}
         if results is not None:
             results.mkdir(parents=True, exist_ok=True)
             kind = re.sub(r"[^a-z0-9]+", "-", record["machine"]["device"].lower()).strip("-")
             (results / f"{kind}.json").write_text(json.dumps(record, indent=1) + "\n")
     print(f"{time.monotonic() - began:.0f} s" + ("" if results is None else f"; {results / f'{kind}.json'} is written"))
-    return is_whole
+    return is_complete
 
 
 def _device(device: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ if __name__ == "__main__":
     if not is_trial and not (torch.cuda.is_available() and torch.device(arguments.device).type == "cuda"):
         sys.exit("error: there is no CUDA device here; `--device cpu --small` tries the benchmark without one")
     try:
-        is_whole = main(arguments.device, SMALL if arguments.small else FULL, None if arguments.small else RESULTS)
+        is_complete = main(arguments.device, SMALL if arguments.small else FULL, None if arguments.small else RESULTS)
     except InputError as error:
         sys.exit(f"error: {error}")
-    sys.exit(0 if is_whole else 1)
+    sys.exit(0 if is_complete else 1)

@@ -1,7 +1,7 @@
-"""custom_resnet: the whole of its training on CIFAR-10, data on the device, against the floor that its arithmetic sets.
+"""custom_resnet: its whole training on CIFAR-10, with data on the device, against the lower bound of its arithmetic.
 
-Aim: 94 % in the mean over the seeds, in 10 seconds of training. The learning rate is that of one range test, as in the
-pipeline. Without the real CIFAR-10 in data/features the images are random pixels, and accuracies are not told.
+Aim: a mean of 94 % over the seeds, in 10 seconds of training. The learning rate comes from one range test, as in the
+pipeline. Without the real CIFAR-10 in data/features the images are random pixels, and there are no accuracies.
 """
 
 import dataclasses
@@ -28,12 +28,12 @@ from stages.training.resume import Resume
 from stages.tuning import range_test
 
 RUN = "custom_resnet"
-TRAIN, MEAN = 50_000, (125.3, 123.0, 113.9)  # of the real training images
-LR = 0.01  # where a range test finds none
+TRAIN, MEAN = 50_000, (125.3, 123.0, 113.9)  # the number and mean of the real training images
+LR = 0.01  # if the range test finds none
 
 
 def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
-    """Five seeds each with and without `compile`; one of each without `deterministic`."""
+    """Train five seeds each with and without `compile`, and one of each without `deterministic`."""
     epochs = sizes.cifar_epochs or params.run(RUN).epochs
     test = dataclasses.replace(params.range_test, steps=sizes.cifar_range_steps)
     params = at_size(params, RUN, epochs=epochs, model={"width": sizes.cifar_width})
@@ -68,28 +68,29 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The claims in words."""
-    told = [f"custom_resnet, {found['epochs']} epochs, {found['data']}; floor {found['floor, seconds']:.2f} s"]
+    """Return the results in words."""
+    text = [f"custom_resnet, {found['epochs']} epochs, {found['data']}; floor {found['floor, seconds']:.2f} s"]
     kinds = sorted({(row["deterministic"], row["compile"]) for row in found["trainings"]}, reverse=True)
     for kind in kinds:
         rows = [row for row in found["trainings"] if (row["deterministic"], row["compile"]) == kind]
         seconds, share = (statistics.mean(row[key] for row in rows) for key in ("seconds", "share of the floor"))
-        text = f"  deterministic {kind[0]}, compile {kind[1]}: {seconds:.2f} s ({share:.0%} of the floor's speed)"
+        line = f"  deterministic {kind[0]}, compile {kind[1]}: {seconds:.2f} s ({share:.0%} of the floor's speed)"
         if kind[1]:
-            text += f", compiled in {rows[0]['compile_seconds']:.1f} s before"
+            line += f", compiled in {rows[0]['compile_seconds']:.1f} s before"
         if "accuracy" in rows[0]:
-            text += f", accuracy {statistics.mean(row['accuracy'] for row in rows):.4f} over {len(rows)} seed(s)"
-        told.append(text)
-    return [*told, "  aims: 10 s, 94 %"]
+            line += f", accuracy {statistics.mean(row['accuracy'] for row in rows):.4f} over {len(rows)} seed(s)"
+        text.append(line)
+    return [*text, "  aims: 10 s, 94 %"]
 
 
 def _data(folder: Path, sizes: Sizes) -> tuple[bool, Path]:
-    there = paths.features("cifar10")
-    if (there / "stats.json").is_file():
+    """Return whether the real CIFAR-10 is used, and the features."""
+    real = paths.features("cifar10")
+    if (real / "stats.json").is_file():
         stats = paths.read_stats("cifar10")
-        near = all(abs(mine - real) < 1 for mine, real in zip(stats["mean"], MEAN, strict=True))
-        if near and stats["num"]["train"] == TRAIN and sizes.cifar_images == TRAIN:
-            return True, there
+        is_near = all(abs(mine - expected) < 1 for mine, expected in zip(stats["mean"], MEAN, strict=True))
+        if is_near and stats["num"]["train"] == TRAIN and sizes.cifar_images == TRAIN:
+            return True, real
     return False, features.cifar10(folder / "cifar10", sizes.cifar_images, sizes.cifar_dev)
 
 
@@ -109,7 +110,7 @@ def _rate(params: Params, compute: device.Compute, data: Path) -> tuple[float, s
 
 
 def _flops(params: Params) -> float:
-    """Of one image's step: forward, counted by PyTorch, and twice as much backward."""
+    """Return the operations of one image's step: the forward pass, counted by PyTorch, and twice that backward."""
     model = training.build_model(params.run(RUN), {"classes": range(10), "side": 32}).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, 32, 32))

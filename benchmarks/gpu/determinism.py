@@ -1,4 +1,4 @@
-"""What `deterministic: true` costs: a training step of one run of each task with and without, and by which operations."""
+"""The cost of `deterministic: true`: a training step of one run per task with and without, and the slower operations."""
 
 import itertools
 import statistics
@@ -13,7 +13,7 @@ from benchmarks.gpu.sizes import Sizes, at_size
 from stages.config.schema import Params
 
 RUNS = ("custom_resnet", "resnet50", "pblstm")
-SHOWN = 6  # operations
+NUM_OPERATIONS = 6  # to show
 
 
 def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
@@ -32,34 +32,34 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
             "pblstm": features.speech(folder / "speech", 4 * sizes.speech_batch)[0],
         }
         for run in RUNS:
-            ways = {way: _steps(params, run, device, data[run], sizes, deterministic=way) for way in (True, False)}
-            milliseconds = {way: seconds for way, (seconds, _) in ways.items()}
-            more = {key: value - ways[False][1].get(key, 0.0) for key, value in ways[True][1].items()}
-            dearest = sorted(more.items(), key=lambda item: -item[1])[:SHOWN]
+            timed = {flag: _steps(params, run, device, data[run], sizes, deterministic=flag) for flag in (True, False)}
+            milliseconds = {flag: total for flag, (total, _) in timed.items()}
+            more = {key: value - timed[False][1].get(key, 0.0) for key, value in timed[True][1].items()}
+            slowest = sorted(more.items(), key=lambda item: -item[1])[:NUM_OPERATIONS]
             found[run] = {
                 "milliseconds a step, deterministic": milliseconds[True],
                 "milliseconds a step": milliseconds[False],
                 "ratio": milliseconds[True] / milliseconds[False],
-                "operations that take longer, milliseconds more a step": {key: value for key, value in dearest if value > 0},
+                "operations that take longer, milliseconds more a step": {key: value for key, value in slowest if value > 0},
             }
     return found
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    told = ["deterministic: true, milliseconds a step with it and without"]
+    text = ["deterministic: true, milliseconds a step with it and without"]
     for run, row in found.items():
         more = row["operations that take longer, milliseconds more a step"]
         both = (
             f"{row['milliseconds a step, deterministic']:.2f} and {row['milliseconds a step']:.2f}, ratio {row['ratio']:.2f}"
         )
-        told.append(f"  {run}: {both}; more in " + ", ".join(f"{key} {value:.2f}" for key, value in more.items()))
-    return told
+        text.append(f"  {run}: {both}; more in " + ", ".join(f"{key} {value:.2f}" for key, value in more.items()))
+    return text
 
 
 def _steps(
     params: Params, run: str, device: str, data: Path, sizes: Sizes, *, deterministic: bool
 ) -> tuple[float, dict[str, float]]:
-    """The median of some steps on the same batches, each waited for, and the milliseconds by operation."""
+    """Return the median milliseconds of synchronised steps on the same batches, and the milliseconds by operation."""
     trainer = steps.Trainer(params, run, steps.choose(device, params, deterministic=deterministic), data)
     batches = list(itertools.islice(trainer.endless(), 4))
     times = []
@@ -69,5 +69,5 @@ def _steps(
         trainer.step(batch)
         trainer.compute.synchronize()
         times.append(1000 * (time.perf_counter() - began))
-    # A step on each batch chooses kernels for its shape, where that is allowed.
+    # The first step on each batch may choose kernels for its shape.
     return statistics.median(times[len(batches) :]), trainer.operations(iter(batches))

@@ -1,8 +1,8 @@
-"""resnet50 at 224x224 with 7000 classes: training images a second, and what feeding it costs.
+"""resnet50 at 224x224 with 7000 classes: training images per second, and the cost of loading.
 
-Three sources of batches: made once and lying on the device, which costs nothing; uint8 images on the device, augmented there
-(`loading: device`); packed JPEG, decoded and augmented in worker processes (`loading: workers`). Augmentation is the run's.
-Aims: 2,500 images a second, and 95 % of that from either of the other two.
+Three sources of batches: fixed batches on the device, which cost nothing; uint8 images on the device, augmented there
+(`loading: device`); packed JPEGs, decoded and augmented in worker processes (`loading: workers`). Augmentation is the run's.
+Aims: 2,500 images per second, and 95 % of that with each of the other two.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from stages.config.schema import Params
 from stages.core.machine import num_cores
 
 RUN = "resnet50"
-NUM_MADE = 4  # batches that lie on the device
+NUM_BATCHES = 4  # fixed batches on the device
 
 
 def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
@@ -45,23 +45,23 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    told = [
+    text = [
         f"resnet50 at {found['side']}x{found['side']}, {found['classes']} classes, images a second ({found['cores']} cores)"
     ]
     for row in found["batches"]:
-        text = f"  batch {row['batch_size']}: {row['synthetic']:,.0f} synthetic"
-        text += "".join(
+        line = f"  batch {row['batch_size']}: {row['synthetic']:,.0f} synthetic"
+        line += "".join(
             f", {row[kind]:,.0f} from {kind} ({row[f'{kind} to synthetic']:.0%})" for kind in ("device", "workers")
         )
         if "compile_seconds" in row:
-            text += f"; compiled {row['synthetic, compiled']:,.0f} synthetic (in {row['compile_seconds']:.0f} s)"
-        told.append(text)
-    return [*told, "  aims: 2,500 synthetic, 95 % of it from either"]
+            line += f"; compiled {row['synthetic, compiled']:,.0f} synthetic (in {row['compile_seconds']:.0f} s)"
+        text.append(line)
+    return [*text, "  aims: 2,500 synthetic, 95 % of it from either"]
 
 
 def _synthetic(trainer: steps.Trainer, sizes: Sizes) -> float:
-    made = list(itertools.islice(trainer.endless(), NUM_MADE))
-    return trainer.throughput(itertools.cycle(made), sizes, _count)
+    batches = list(itertools.islice(trainer.endless(), NUM_BATCHES))
+    return trainer.throughput(itertools.cycle(batches), sizes, _count)
 
 
 def _count(batch: Any) -> float:

@@ -1,4 +1,4 @@
-"""How much is measured: the real sizes, and tiny ones on which the code itself can be tried on a CPU."""
+"""The sizes of the measurements: the real ones, and tiny ones to test the code on a CPU."""
 
 import dataclasses
 import json
@@ -15,15 +15,15 @@ from stages.tasks import load_params
 
 @dataclass(frozen=True)
 class Sizes:
-    compiles: bool  # whether compiled networks are measured too
+    compiles: bool  # measure compiled networks, too
     matmul: int  # side of the matrices whose product gives the peak
-    seconds: float  # how long each throughput is measured
-    warm_up: int  # steps before that
-    steps: int  # whose median is taken where each is timed
+    seconds: float  # of each throughput measurement
+    warm_up: int  # steps before it
+    steps: int  # timed steps, of which the median counts
     cifar_seeds: int
-    cifar_images: int  # made up, where there is no CIFAR-10
+    cifar_images: int  # synthetic, without CIFAR-10
     cifar_dev: int
-    cifar_epochs: int | None  # None: as many as the run has
+    cifar_epochs: int | None  # None: the run's
     cifar_width: int
     cifar_range_steps: int  # of the range test
     faces_side: int
@@ -31,7 +31,7 @@ class Sizes:
     faces_width: int
     faces_batches: tuple[int, ...]
     faces_images: int
-    speech_utterances: int  # which are trained on
+    speech_utterances: int
     speech_batch: int
     speech_hidden: int
     speech_decoder: int
@@ -84,7 +84,7 @@ SMALL = Sizes(
 
 
 def full_params() -> Params:
-    """params.yaml as for real data, and without its overrides: no sample block hides the hyperparameters."""
+    """Read params.yaml as for real data, without sample blocks and overrides."""
     content = params.read(paths.PARAMS)
     for settings in content["tasks"].values():
         settings["source"] = "public"
@@ -95,7 +95,7 @@ def full_params() -> Params:
 
 
 def at_size(loaded: Params, run: str, **changes: Any) -> Params:
-    """The parameters with some values of one run changed; `model` adds to the model's keys."""
+    """Return the parameters with changes to one run; `model` changes some of the model's keys."""
     before = loaded.run(run).with_epochs(changes.pop("epochs", loaded.run(run).epochs))
     model = dataclasses.replace(before.model, **changes.pop("model", {}))
     changed = dataclasses.replace(before, model=model, **changes)

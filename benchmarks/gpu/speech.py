@@ -1,8 +1,8 @@
-"""pblstm: real frames a second, padding not counted, and from that an epoch the size of LibriSpeech's train-clean-100.
+"""pblstm: real frames per second, without padding, and the extrapolated time of an epoch of LibriSpeech's train-clean-100.
 
-That is 28,539 utterances and 36 million frames, of which an eighth is made up here: the epoch's time is extrapolated.
-Against the project's LSTM, two one-way ones on padded frames, stand cuDNN's own two-way LSTM on packed sequences, which
-gives the same results, and on padded frames, which does not: its backward direction begins in the padding.
+That has 28,539 utterances and 36 million frames; an eighth of it is synthesised. The project's LSTM, two one-way ones on
+padded frames, is compared with cuDNN's bidirectional LSTM on packed sequences, which gives the same results, and on padded
+frames, which does not, as its backward direction begins in the padding.
 """
 
 import tempfile
@@ -22,8 +22,8 @@ RUN = "pblstm"
 EPOCH = 36_000_000  # frames of train-clean-100, 100 hours
 
 
-class TwoWay(nn.Module):
-    """PyTorch's bidirectional nn.LSTM in the place of the project's; (N, T, F) -> (N, T, 2 hidden)."""
+class CudnnLSTM(nn.Module):
+    """PyTorch's bidirectional nn.LSTM instead of the project's; (N, T, F) -> (N, T, 2 hidden)."""
 
     def __init__(self, inputs: int, hidden: int, *, is_packed: bool) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ class TwoWay(nn.Module):
         return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
-def two_way(*, is_packed: bool) -> Callable[[nn.Module], None]:
-    """What makes a pblstm one with such LSTMs."""
+def use_cudnn(*, is_packed: bool) -> Callable[[nn.Module], None]:
+    """Return a function that replaces a pblstm's LSTMs by CudnnLSTM."""
 
     def change(model: nn.Module) -> None:
         for pyramid in (model.get_submodule("pyramid1"), model.get_submodule("pyramid2")):
             layer = pyramid.get_submodule("lstm.forwards.0")
             assert isinstance(layer, nn.LSTM)
-            pyramid.lstm = TwoWay(layer.input_size, layer.hidden_size, is_packed=is_packed)
+            pyramid.lstm = CudnnLSTM(layer.input_size, layer.hidden_size, is_packed=is_packed)
 
     return change
 
@@ -59,8 +59,8 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
         for name, deterministic, change in (
             ("ours, deterministic", True, lambda _: None),
             ("ours", False, lambda _: None),
-            ("packed two-way", False, two_way(is_packed=True)),
-            ("padded two-way", False, two_way(is_packed=False)),
+            ("packed two-way", False, use_cudnn(is_packed=True)),
+            ("padded two-way", False, use_cudnn(is_packed=False)),
         ):
             compute = steps.choose(device, params, deterministic=deterministic)
             trainer = steps.Trainer(params, RUN, compute, data, change)
@@ -70,9 +70,9 @@ def measure(params: Params, device: str, sizes: Sizes) -> dict[str, Any]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    told = [f"pblstm, LibriSpeech-like lengths, {found['frames made']:,} frames made up; epochs of {EPOCH:,} extrapolated"]
+    text = [f"pblstm, LibriSpeech-like lengths, {found['frames made']:,} frames made up; epochs of {EPOCH:,} extrapolated"]
     for name, row in found.items():
         if isinstance(row, dict):
             seconds = row["seconds an epoch, extrapolated"]
-            told.append(f"  {name}: {row['frames a second']:,.0f} real frames a second, {seconds:.1f} s an epoch")
-    return told
+            text.append(f"  {name}: {row['frames a second']:,.0f} real frames a second, {seconds:.1f} s an epoch")
+    return text

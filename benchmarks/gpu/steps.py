@@ -1,4 +1,4 @@
-"""Training steps with a clock around them: the project's own, on batches of any kind."""
+"""Timed training steps of the project, on any batches."""
 
 import itertools
 import json
@@ -23,15 +23,15 @@ LR = 1e-4
 
 
 def choose(device: str, params: Params, *, deterministic: bool, compile: bool = False) -> Compute:
-    """As the stages choose, but any number of times in a process."""
+    """Choose the device like the stages, but allow several choices in a process."""
     torch.set_deterministic_debug_mode("default")
     return choose_device(device, params.precision, deterministic, compile)
 
 
 class Trainer:
-    """A run's network, freshly initialised, and the steps that `train` takes with it on batches from `features`.
+    """A run's network with random weights, and the training steps of `train` on batches from `features`.
 
-    change: what to do to the network before anything else.
+    change: is applied to the network first.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Trainer:
         self.steps += 1
 
     def endless(self) -> Iterator[Any]:
-        """The batches of one epoch after the other."""
+        """Yield the batches of epoch after epoch."""
         return itertools.chain.from_iterable(self.batches.epoch(epoch) for epoch in itertools.count())
 
     def throughput(self, batches: Iterator[Any], sizes: Sizes, count: Callable[[Any], float]) -> float:
-        """Items a second, as `count` counts them in a batch, from the making of a batch to the step with it."""
+        """Return the items per second, including loading. count: returns the number of items in a batch."""
         for batch in itertools.islice(batches, sizes.warm_up):
             self.step(batch)
-        counted = torch.zeros((), dtype=torch.float64, device=self.compute.device)  # nothing waits for a batch's number
+        counted = torch.zeros((), dtype=torch.float64, device=self.compute.device)  # avoids a synchronisation per batch
         self.compute.synchronize()
         began = time.perf_counter()
         while time.perf_counter() - began < sizes.seconds:
@@ -77,7 +77,7 @@ class Trainer:
         return float(counted) / (time.perf_counter() - began)
 
     def operations(self, batches: Iterator[Any], num: int = 3) -> dict[str, float]:
-        """Milliseconds of the device in a step by PyTorch's operation; of CTC those of the CPU, if it is computed there."""
+        """Return the device's milliseconds per step by PyTorch operation; for CTC those of the CPU if it runs there."""
         is_cuda = self.compute.device.type == "cuda"
         with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]) as recorded:
             for batch in itertools.islice(batches, num):
@@ -97,7 +97,7 @@ def _stats(features: Path) -> dict[str, Any]:
 
 
 def matmul_peak(compute: Compute, side: int, rounds: int = 10) -> float:
-    """Floating-point operations a second of a product of two random matrices in the precision of training."""
+    """Return the floating-point operations per second of a product of random matrices in the training's precision."""
     kind = DTYPES[compute.precision]
     one, other = (torch.randn(side, side, device=compute.device).to(kind) for _ in range(2))
     times = []

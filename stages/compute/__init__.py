@@ -1,1 +1,1 @@
-"""Where a run computes: device, precision, processes."""
+"""Device, precision and processes of a run."""

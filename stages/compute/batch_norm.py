@@ -1,6 +1,6 @@
-"""Batch normalisation over real positions only, and over the batches of all processes.
+"""Batch normalisation over real positions only, and over all processes.
 
-nn.SyncBatchNorm knows no padding and no CPU.
+nn.SyncBatchNorm supports neither padding nor the CPU.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ from stages.compute import distributed
 
 
 class Normalize(torch.autograd.Function):
-    """Zero mean and unit variance of each channel, then weight and bias, with the gradient in closed form.
+    """Normalise each channel, then apply weight and bias, with the gradient in closed form.
 
-    Ioffe and Szegedy 2015 (arXiv:1502.03167). With autograd's own gradient a step of convnext1d takes 6 % longer.
+    Ioffe and Szegedy 2015 (arXiv:1502.03167). With autograd's gradient a step of convnext1d takes 6 % longer.
 
-    x (N, C, L); keep (N, 1, L), 1 where a position counts, else 0. Returns y, zero where `keep` is, and, without gradients,
-    mean (C,), biased variance (C,) and the number of positions, over all processes.
+    x (N, C, L); keep (N, 1, L), 1 for a real position, else 0. Returns y, zero where `keep` is zero, and, without gradients,
+    the mean (C,), the biased variance (C,) and the number of positions, over all processes.
     """
 
     @staticmethod
@@ -39,20 +39,20 @@ class Normalize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         normal, scale, keep, count = ctx.saved_tensors
-        of_x = grad.to(keep.dtype, copy=True).mul_(keep)
-        of_bias, of_weight = of_x.sum((0, 2)), (of_x * normal).sum((0, 2))
-        # DistributedDataParallel adds up the gradients of weight and bias. Those through the means are added up here.
-        through_mean, through_variance = distributed.all_reduce_sum(torch.stack((of_bias, of_weight))) / count
-        of_x.addcmul_(keep, through_mean.unsqueeze(1), value=-1)
-        of_x.addcmul_(normal, through_variance.unsqueeze(1), value=-1)
-        return of_x.mul_(scale.unsqueeze(1)).to(grad.dtype), of_weight, of_bias, None, None
+        grad_x = grad.to(keep.dtype, copy=True).mul_(keep)
+        grad_bias, grad_weight = grad_x.sum((0, 2)), (grad_x * normal).sum((0, 2))
+        # DistributedDataParallel reduces the gradients of weight and bias. Those through the statistics are reduced here.
+        through_mean, through_variance = distributed.all_reduce_sum(torch.stack((grad_bias, grad_weight))) / count
+        grad_x.addcmul_(keep, through_mean.unsqueeze(1), value=-1)
+        grad_x.addcmul_(normal, through_variance.unsqueeze(1), value=-1)
+        return grad_x.mul_(scale.unsqueeze(1)).to(grad.dtype), grad_weight, grad_bias, None, None
 
 
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation with the statistics of all processes together."""
+    """Batch normalisation with the statistics of all processes."""
 
     def _normalize(self, x: Tensor, keep: Tensor) -> Tensor:
-        """While training. x (N, C, L); keep (N, 1, L) float32."""
+        """Normalise in training and update the running statistics. x (N, C, L); keep (N, 1, L) float32."""
         y: Tensor
         y, mean, variance, count = Normalize.apply(x, self.weight, self.bias, keep, self.eps)
         self._track(mean, variance * count / (count - 1).clamp(min=1))
@@ -62,14 +62,14 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        # Without a momentum, as `update_bn` wants it, the mean over the batches.
+        # Without a momentum, as for `update_bn`, the mean over the batches.
         share = self.num_batches_tracked.reciprocal() if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)
 
 
 class SharedBatchNorm2d(SharedBatchNorm):
-    """nn.BatchNorm2d of a batch whose images are divided among processes. N C H W."""
+    """nn.BatchNorm2d over a batch that is divided among processes. N C H W."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -79,13 +79,13 @@ class SharedBatchNorm2d(SharedBatchNorm):
 
 
 def synchronize(model: nn.Module) -> None:
-    """With several processes, put a SharedBatchNorm2d in the place of each nn.BatchNorm2d, over its own tensors."""
+    """With several processes, replace each nn.BatchNorm2d by a SharedBatchNorm2d with the same tensors."""
     if distributed.size() == 1:
         return
     for parent in list(model.modules()):
         for name, layer in parent.named_children():
             if type(layer) is nn.BatchNorm2d:
                 shared = SharedBatchNorm2d(layer.num_features, layer.eps, layer.momentum)
-                for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-                    setattr(shared, part, getattr(layer, part))
+                for tensor in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                    setattr(shared, tensor, getattr(layer, tensor))
                 setattr(parent, name, shared)

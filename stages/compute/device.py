@@ -1,6 +1,6 @@
-"""Where a run computes and how: device, precision, memory format, determinism and compilation, decided in one place.
+"""The choice of device, precision, memory format, determinism and compilation.
 
-Autocast covers the model's forward pass alone. Weights, optimizer state, logits, losses and metrics stay float32.
+Autocast covers only the model's forward pass. Weights, optimizer state, logits, losses and metrics stay float32.
 """
 
 import os
@@ -25,20 +25,20 @@ class Compute:
         return torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "fp32")
 
     def grad_scaler(self, model: nn.Module) -> torch.amp.GradScaler:
-        """float16 gradients underflow without a scale; where there are none, the scaler does nothing.
+        """Return a gradient scaler, enabled only if there are float16 gradients, which underflow without a scale.
 
-        Under autocast to bf16, too, PyTorch gives cuDNN an LSTM's tensors as float16.
+        Even under autocast to bf16, PyTorch passes an LSTM's tensors to cuDNN as float16.
         """
         has_lstm = any(isinstance(layer, nn.RNNBase) for layer in model.modules())
         is_half = self.precision == "fp16" or (self.precision == "bf16" and self.device.type == "cuda" and has_lstm)
         return torch.amp.GradScaler(self.device.type, enabled=is_half)
 
     def to_device(self, model: nn.Module) -> nn.Module:
-        """The model on the device, its convolutions channels-last: 1.4 times as fast as the default on a CPU in float32."""
+        """Move the model to the device, in channels-last format: 1.4 times as fast on a CPU in float32."""
         return model.to(self.device).to(memory_format=torch.channels_last)
 
     def synchronize(self) -> None:
-        """Wait until the device has done what was asked of it; for timing."""
+        """Wait for the device to finish, for timing."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -51,9 +51,9 @@ class Compute:
 
 
 def choose(device: str, precision: str, deterministic: bool, compile: bool = False) -> Compute:
-    """Resolve `auto` and set PyTorch's global switches. Raises InputError for a device that is not there."""
+    """Resolve `auto` and set PyTorch's global switches. Raises InputError for an unavailable device."""
     if deterministic:
-        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # which cuBLAS reads when it starts
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS reads it at its start
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if device == "cuda":
@@ -62,21 +62,21 @@ def choose(device: str, precision: str, deterministic: bool, compile: bool = Fal
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)
         if chosen.type == "cuda":
-            torch.cuda.set_device(chosen)  # for whatever asks for the current one, as pinned memory does
+            torch.cuda.set_device(chosen)  # for code that uses the current device, such as pinned memory
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from None
     if precision == "auto":
         precision = _fastest(chosen)
-    torch.backends.cudnn.allow_tf32 = precision != "fp32"  # convolutions of 10 bits are PyTorch's default on GPUs
+    torch.backends.cudnn.allow_tf32 = precision != "fp32"  # PyTorch's default is TF32, with 10 bits
     if deterministic:
-        torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import inductor for a second
-        # Nothing here reads memory that was not written; to fill it takes a tenth of pblstm's step on a CPU.
+        torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import inductor, 1 s
+        # No code here reads uninitialised memory; filling it takes 10 % of pblstm's step on a CPU.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return Compute(chosen, precision, compile)
 
 
 def _fastest(device: torch.device) -> str:
-    """bf16 where the hardware has instructions for it, fp16 on older GPUs, else fp32."""
+    """Return bf16 if the hardware has instructions for it, fp16 on older GPUs, else fp32."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
@@ -85,5 +85,5 @@ def _fastest(device: torch.device) -> str:
 
 
 def seed_torch(seed: int, step: int = 0, rank: int = 0) -> None:
-    """Make PyTorch's random draws from here on, dropout's above all, a function of (seed, step) and the process."""
+    """Make PyTorch's next random draws, mainly dropout's, a function of (seed, step) and the process."""
     torch.manual_seed(int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0]))

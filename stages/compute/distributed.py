@@ -1,9 +1,9 @@
-"""Several processes, started by torchrun, that together take the steps that one process would take.
+"""Several processes, started by torchrun, that take the same steps as one process.
 
-Each item of a batch goes to one process. DistributedDataParallel averages the gradients, batch norm takes its statistics
-over the whole batch (batch_norm.py), and sums are over all processes. The random draws of an item, such as its augmentation,
-do not depend on the process that gets it. Dropout differs between processes, and MixUp and CutMix mix within a shard.
-Without torchrun these functions leave everything as it is, except `batch_ends`.
+Each item of a batch goes to one process. DistributedDataParallel averages the gradients, batch norm uses the statistics of
+the whole batch (batch_norm.py), and sums are over all processes. The random draws of an item, such as its augmentation, do
+not depend on its process. Dropout differs between processes, and MixUp and CutMix mix within a shard. Without torchrun these
+functions do nothing, except `batch_ends`.
 """
 
 import inspect
@@ -25,24 +25,24 @@ MIN_LAST = 8  # items of the last batch of an epoch
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[None]:
-    """The process group of the block: gloo, and NCCL for GPUs. Nothing without torchrun."""
+    """Set up the process group for the block: gloo, and NCCL for GPUs. Does nothing without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
     store, rank, size = next(rendezvous("env://"))
     if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
-        # torchrun gives restarted processes the store of the old ones, which holds dead addresses
-        # (github.com/pytorch/pytorch/issues/135712). With several hosts each host counts restarts for itself.
+        # torchrun gives restarted processes the old store with dead addresses (github.com/pytorch/pytorch/issues/135712).
+        # With several hosts, each host has its own restart count.
         store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # type: ignore[attr-defined]
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=size
     )
     yield
-    dist.destroy_process_group()  # not after an error: NCCL would wait for the other processes before it is reported
+    dist.destroy_process_group()  # not after an error, as NCCL would wait for the other processes before reporting it
 
 
 def rank() -> int:
-    """The number of this process. Rank 0 writes all files and talks to the user."""
+    """Return the number of this process. Rank 0 writes all files and all output."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -51,14 +51,14 @@ def size() -> int:
 
 
 def local_size() -> int:
-    """How many of the processes share this machine's cores."""
+    """Return the number of processes on this machine."""
     return int(os.environ["LOCAL_WORLD_SIZE"]) if size() > 1 else 1
 
 
 def batch_ends(num_items: int, batch_size: int) -> list[int]:
-    """The end of each batch of a training epoch. A small last batch joins the one before it.
+    """Return the end of each batch of a training epoch. A small last batch joins the one before it.
 
-    So each process gets an item, and batch norm more than a single image.
+    So each process gets an item, and batch norm more than one image.
     """
     ends = [*range(batch_size, num_items, batch_size), num_items]
     if len(ends) > 1 and num_items - ends[-2] < max(min(MIN_LAST, batch_size), size()):
@@ -70,13 +70,13 @@ def require(smallest: int) -> None:
     """Raises InputError if a batch of `smallest` items cannot give every process one."""
     if smallest < size():
         raise InputError(
-            f"batch_size: the smallest batch has {smallest} item(s) for {size()} processes; give a larger batch_size, or "
-            "let the launcher start fewer"
+            f"batch_size: the smallest batch has {smallest} item(s) for {size()} processes; give a larger batch_size or "
+            "start fewer processes"
         )
 
 
 def shard(batch: Any) -> Any:
-    """This process's part of a batch, a tensor or an array. The parts differ by one item at most."""
+    """Return this process's shard of a batch, a tensor or an array. Shards differ by one item at most."""
     return batch[rank() :: size()]
 
 
@@ -95,9 +95,9 @@ def all_reduce_min(tensor: Tensor) -> Tensor:
 
 
 def any_process(wanted: Callable[[], bool]) -> Callable[[], bool]:
-    """Ask every process whether it wants something. The function returned waits for the answers: does any want it?
+    """Start to ask all processes whether they want something; the returned function waits and says whether any does.
 
-    The answers travel while the caller computes. A single process is asked when the function is called.
+    The communication overlaps with the caller's work. A single process is asked when the function is called.
     """
     if size() == 1:
         return wanted
@@ -112,20 +112,20 @@ def any_process(wanted: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def mean(values: Tensor) -> float:
-    """The mean of the values (N,) of all processes; nan if there are none."""
+    """Return the mean of the values (N,) of all processes; nan if there are none."""
     summed, count = all_reduce_sum(torch.stack((values.sum(), torch.ones_like(values).sum())))
     return float(summed / count)
 
 
 def fewest(number: int) -> int:
-    """The least of the numbers that the processes have."""
+    """Return the minimum of the processes' numbers."""
     return int(all_reduce_min(torch.tensor(number)))
 
 
 def mean_loss(losses: Tensor, num_items: int | None = None) -> Tensor:
     """(N,) -> (): the loss for `backward`. After `wrap_model` its gradient is that of the mean over the whole batch.
 
-    num_items: of this process's share of the batch, where `losses` are those of a part of it; the gradients then add up.
+    num_items: the size of this process's shard, if `losses` are only a part of it; the parts' gradients then add up.
     """
     if size() == 1:
         return losses.mean() if num_items is None else losses.sum() / num_items
@@ -134,21 +134,21 @@ def mean_loss(losses: Tensor, num_items: int | None = None) -> Tensor:
 
 
 def averaging(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
-    """Whether backward passes in the block average the gradients over all processes, where `wrap_model` made `model`."""
+    """Average the gradients over all processes in the block's backward passes only if `wanted`. model: of `wrap_model`."""
     return model.no_sync() if isinstance(model, DistributedDataParallel) and not wanted else nullcontext()
 
 
 def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model for training steps. With several processes it averages the gradients over all of them."""
+    """Return the model for training steps, which averages the gradients over several processes."""
     if size() == 1:
         return model
-    is_new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # its name since PyTorch 2.14
+    is_new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # the name since PyTorch 2.14
     settings: dict[str, Any] = {"forward_sync_buffers" if is_new else "broadcast_buffers": False}
     return DistributedDataParallel(model, [device] if device.type == "cuda" else None, **settings)
 
 
 def broadcast(state: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The state that the process of rank 0 gave. The others need not see its disk."""
+    """Return the state of rank 0, so that the other processes need not share its disk."""
     if size() == 1:
         return state
     states = [state]

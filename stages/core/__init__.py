@@ -1,1 +1,1 @@
-"""What every room uses: errors, paths, checksums, locks. No result depends on it."""
+"""Errors, paths, checksums and locks, which every room uses. No result depends on them."""

@@ -1,7 +1,7 @@
-"""SHA256SUMS in an output folder, as `sha256sum -c` reads it: what a stage reads is what the stage before it wrote.
+"""SHA256SUMS in an output folder, in the format of `sha256sum -c`: proof that a stage reads what the last stage wrote.
 
-DVC trusts its cache: a file whose bits have flipped there is checked out as if nothing had happened. So stages write the
-list, and those that come after compare. Archives and checkpoints have checksums of their own.
+DVC trusts its cache and checks out a corrupt file without complaint. So each stage writes the list and the next one checks
+it. Archives and checkpoints have their own checksums.
 """
 
 import hashlib
@@ -16,15 +16,15 @@ LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def write(folder: Path) -> None:
-    """List the files below `folder`, by name."""
+    """Write the checksums of all files below `folder`, sorted by name."""
     files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     (folder / LIST).write_text("".join(f"{file_hash(folder / name)}  {name}\n" for name in files if name != LIST))
 
 
 def check(folder: Path, *, below: bool = True) -> str:
-    """The SHA-256 of the list, and so of all that it lists. Raises InputError for a file that is not as it was written.
+    """Compare the files with the list and return the list's SHA-256. Raises InputError for a damaged or absent file.
 
-    below: False compares only what lies in `folder` itself, and leaves the large files in the folders of the splits.
+    below: False checks only the files directly in `folder`, not the large ones in its split folders.
     """
     again = f"remove {folder}, and `python -m stages.verify` and `dvc repro` bring it back"
     path = folder / LIST

@@ -16,28 +16,27 @@ ADVICE = {
     errno.EFBIG: "a limit (ulimit -f) forbids this process files of that size",
     errno.EROFS: "work in a folder that can be written to",
 }
-LESS = f"a smaller batch_size needs less, and {CONTINUES}"
-# How PyTorch begins the text of an exception that a worker process raised, which the worker's traceback follows, and how it
-# tells of a worker that is gone.
+SMALLER_BATCH = f"a smaller batch_size needs less, and {CONTINUES}"
+# PyTorch's texts for an exception in a worker process, which the worker's traceback follows, and for a worker that died.
 IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.")
 WORKER_GONE = re.compile(r"DataLoader worker \(pid.*?((?:is|was) killed by signal: [\w ]+|exited unexpectedly)")
-# NumPy's, PyTorch's on the CPU and on a GPU, OpenCV's; Python itself says nothing.
+# The texts of NumPy, PyTorch on the CPU and on a GPU, and OpenCV. Python's own MemoryError has none.
 NO_MEMORY = re.compile(r"Unable to allocate|can't allocate memory|out of memory|Insufficient memory|Cannot allocate memory")
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used; the message says what, where, and what to do."""
+    """The user's input cannot be used; the message says what is wrong, where, and what to do."""
 
 
 class Interrupted(Exception):
-    """The work was stopped from outside (Ctrl-C, SIGTERM) after saving what it had."""
+    """Ctrl-C or SIGTERM stopped the work after it saved its state."""
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let a system error name this file where it names none, as when the disk is full.
+    """Add this file to an OSError that names none, as when the disk is full.
 
-    torch.save, which a full disk stopped, goes on to complain of what it could not write: then it is the error before.
+    On a full disk torch.save raises another error of its own; the OSError is then its context.
     """
     try:
         yield
@@ -49,14 +48,14 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def run_stage(main: Callable[[str], None]) -> None:
-    """Call `main` with the one command-line argument that every stage takes: a task's or a run's name."""
+    """Call a stage's `main` with the only command-line argument, the name of a task or run, and exit."""
     if len(sys.argv) < 2:
         sys.exit(f"usage: python -m {main.__module__ if main.__module__ != '__main__' else 'stages.<stage>'} NAME")
-    from stages.core.dependencies import Snapshot  # it raises the errors of this module
+    from stages.core.dependencies import Snapshot  # it imports this module
 
     try:
         snapshot = Snapshot()
-        main(" ".join(sys.argv[1:]))  # a name with a space, which params.yaml may not have, is told as what it is
+        main(" ".join(sys.argv[1:]))  # so that the error for a name with a space quotes all of it
         snapshot.check()
     except Interrupted as stop:
         print(f"interrupted: {stop}", file=sys.stderr)
@@ -74,7 +73,7 @@ def run_stage(main: Callable[[str], None]) -> None:
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Call the `main` of a command that is not a stage, and exit with its code; with 1 after what a person can mend."""
+    """Call the `main` of a command that is not a stage and exit with its code, or with 1 after a user's error."""
     try:
         sys.exit(main())
     except (InputError, OSError) as error:
@@ -84,19 +83,19 @@ def run_command(main: Callable[[], int | None]) -> None:
 
 
 def _wait_for_cause(error: Exception) -> Exception:
-    """A pipe breaks before PyTorch hears of the signal that killed the process at its other end, which it then raises."""
+    """Return PyTorch's error about a killed worker, which arrives after the error about the worker's broken pipe."""
     try:
         if isinstance(error, ConnectionError | EOFError):
             time.sleep(1)
     except RuntimeError as cause:
         return cause
     finally:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it would raise it again for each, wherever this process is by then
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or PyTorch's handler would raise again for each worker
     return error
 
 
-def _is_heard() -> bool:
-    """Whether somebody still reads what this process prints; `| head` does so for a while."""
+def _stdout_is_open() -> bool:
+    """Whether stdout still has a reader; `| head` stops reading."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -105,25 +104,24 @@ def _is_heard() -> bool:
 
 
 def describe(error: Exception) -> str | None:
-    """What to tell a person; None for a mistake of ours, whose traceback somebody will need."""
+    """Return the message for the user, or None for a bug, whose traceback is needed."""
     text = str(error)
-    is_workers = IN_WORKER.match(text) is not None
-    if is_workers:
-        text = text.rstrip().rpartition("\n")[2]  # the last line of the worker's traceback: the exception's type and text
+    in_worker = IN_WORKER.match(text) is not None
+    if in_worker:
+        text = text.rstrip().rpartition("\n")[2]  # the last line of the traceback: the exception's type and text
     gone = WORKER_GONE.search(text)
-    # A broken connection is to a pipe's other end; of the network, requests tells otherwise.
-    if gone or (isinstance(error, ConnectionError) and _is_heard()):
-        return f"a process that loads data {gone[1] if gone else 'is gone'}, as happens where memory runs out; {CONTINUES}"
+    # A ConnectionError is about a pipe to a process; network errors are those of requests.
+    if gone or (isinstance(error, ConnectionError) and _stdout_is_open()):
+        return f"a data loading process {gone[1] if gone else 'died'}, as happens when memory runs out; {CONTINUES}"
     if isinstance(error, MemoryError) or NO_MEMORY.search(text):
-        where = "a process that loads data" if is_workers else "this process"
-        return f"there is not enough memory for {where} ({' '.join(text.split())[:200] or 'MemoryError'}); {LESS}"
+        where = "a data loading process" if in_worker else "this process"
+        return f"not enough memory for {where} ({' '.join(text.split())[:200] or 'MemoryError'}); {SMALLER_BATCH}"
     if isinstance(error, InputError):
-        return text.removeprefix(f"{InputError.__module__}.{InputError.__qualname__}: ") if is_workers else text
+        return text.removeprefix(f"{InputError.__module__}.{InputError.__qualname__}: ") if in_worker else text
     if isinstance(error, OSError):
-        if error.strerror is None or is_workers:  # a worker's arrives as its text alone
+        if error.strerror is None or in_worker:  # a worker's error arrives only as text
             return text
         reason = f"{error.filename or Path.cwd()}: {error.strerror[:1].lower()}{error.strerror[1:]}"
         return f"{reason}; {ADVICE[error.errno]}" if error.errno in ADVICE else reason
-    # As `naming` has it.
-    inner = error.__context__
+    inner = error.__context__  # see `naming`
     return describe(inner) if isinstance(inner, OSError) and inner.errno in ADVICE else None

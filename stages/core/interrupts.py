@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a parent that is gone, as a flag that a training looks at between its steps."""
+"""Ctrl-C, SIGTERM and a dead parent process as a flag that the training loop polls between steps."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,19 +10,19 @@ import stages
 
 @contextmanager
 def noticed() -> Iterator[Callable[[], bool]]:
-    """Within the block Ctrl-C and SIGTERM only raise a flag, which the loop looks at; a second Ctrl-C stops at once.
+    """Yield a function that says whether Ctrl-C or SIGTERM came, or the DVC that started this process died.
 
-    The flag is up, too, when the DVC that started this process has been killed.
+    A second Ctrl-C stops at once.
     """
-    asked: list[int] = []
+    signals: list[int] = []
 
-    def ask(number: int, frame: Any) -> None:
-        asked.append(number)
+    def handle(number: int, frame: Any) -> None:
+        signals.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked) or stages.is_orphan()
+        yield lambda: bool(signals) or stages.is_orphan()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""A lock on a file. The system frees it when the process that holds it ends, however it ends."""
+"""File locks. The system frees a lock when the process that holds it ends, even by a kill."""
 
 import fcntl
 import os
@@ -15,12 +15,12 @@ POLL = 0.5  # seconds
 
 
 class Locked(Exception):
-    """Another process holds the lock; the message is its number and its machine."""
+    """Another process holds the lock; the message has its process id and its machine."""
 
 
 @contextmanager
 def locked(path: Path, seconds: float = 0.0) -> Iterator[None]:
-    """Hold the lock `path` within the block. Waits for it up to `seconds`, then raises Locked."""
+    """Hold the lock `path` within the block. Waits up to `seconds` for it, then raises Locked."""
     path.parent.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + seconds
     while (file := _acquire(path)) is None:
@@ -35,7 +35,7 @@ def locked(path: Path, seconds: float = 0.0) -> Iterator[None]:
 
 
 def _acquire(path: Path) -> IO[str] | None:
-    """The locked file; None if another process holds it, or removed it after it was opened here.
+    """Return the locked file, or None if another process holds or has just removed it.
 
     Raises InputError on a file system without locks.
     """
@@ -46,7 +46,7 @@ def _acquire(path: Path) -> IO[str] | None:
             return file
     except (BlockingIOError, FileNotFoundError):
         pass
-    except OSError as error:  # some network file systems have none
+    except OSError as error:  # some network file systems have no locks
         file.close()
         where = f"{path}: cannot be locked here ({error.strerror})"
         raise InputError(f"{where}; choose a folder on another file system") from None

@@ -1,4 +1,4 @@
-"""What this machine has: cores and memory."""
+"""The machine's cores and memory."""
 
 import os
 import platform
@@ -14,10 +14,10 @@ def cpu_name() -> str:
 
 
 def num_cores() -> int:
-    """Cores that this process may use; where the system does not say (macOS), all there are."""
+    """Return the number of cores that this process may use, or of all cores where the system cannot say (macOS)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory() -> int:
-    """Bytes of main memory, used or not."""
+    """Return the bytes of main memory."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Every path of the project, once. All are relative to the folder that a stage runs in, which DVC chooses."""
+"""All paths of the project, relative to the folder in which DVC runs a stage."""
 
 import json
 import os
@@ -16,7 +16,7 @@ PARAMS = Path("params.yaml")
 
 
 def raw(task: str) -> Path:
-    """Archives as they came. DVC empties the folder before the stage: so not data/raw, where people put their own."""
+    """Raw archives. Not in data/raw, where people keep their own files: DVC empties this folder before the stage."""
     return Path("data/archives") / task
 
 
@@ -26,7 +26,7 @@ def features(task: str) -> Path:
 
 
 def read_stats(task: str) -> dict[str, Any]:
-    """The statistics that `normalize` wrote. Raises InputError if it has not."""
+    """Read the statistics that `normalize` wrote. Raises InputError if there are none."""
     file = features(task) / "stats.json"
     try:
         found: dict[str, Any] = json.loads(file.read_text())
@@ -44,7 +44,7 @@ def submissions(run: str) -> Path:
 
 
 def export(run: str) -> Path:
-    """model.onnx and its card, for others."""
+    """model.onnx and its model card."""
     return Path("exports") / run
 
 
@@ -72,27 +72,27 @@ def history(run: str) -> Path:
 
 
 def timing(weights_sha256: str) -> Path:
-    """How long the training of these weights took. Seconds differ from time to time, so they are neither DVC's nor git's."""
+    """Training time of these weights. Seconds vary between repetitions, so neither DVC nor git tracks them."""
     return root() / ".timing" / f"{weights_sha256[:16]}.json"
 
 
 def headlines(run: str) -> Path:
-    """The few numbers of a run that `dvc metrics show`, `dvc metrics diff` and `dvc exp show` list."""
+    """The few metrics of a run that `dvc metrics show`, `dvc metrics diff` and `dvc exp show` list."""
     return Path("metrics") / f"{run}.json"
 
 
 def evaluation(run: str) -> Path:
-    """Everything that was measured on dev, and of which weights."""
+    """All dev metrics, and the weights' hash."""
     return Path("metrics") / run / "evaluate.json"
 
 
 def submission(run: str) -> Path:
-    """What went to Kaggle, and its scores."""
+    """What was submitted to Kaggle, and its scores."""
     return Path("metrics") / run / "submission.json"
 
 
 def leaderboard(run: str) -> Path:
-    """Those scores alone."""
+    """Only those scores."""
     return Path("metrics") / run / "leaderboard.json"
 
 
@@ -101,30 +101,30 @@ def plots(run: str) -> Path:
 
 
 def ablation(run: str) -> Path:
-    """What `make ablate` wrote; no stage's output."""
+    """The table that `make ablate` writes; not a stage output."""
     return Path("metrics") / run / "ablation.csv"
 
 
 def sweep_plot(run: str) -> Path:
-    """The picture that `make sweep` draws; no stage's output."""
+    """The plot that `make sweep` draws; not a stage output."""
     return Path("metrics") / run / "sweep.png"
 
 
 def seeds(run: str) -> Path:
-    """What `make seeds` wrote; no stage's output."""
+    """The table that `make seeds` writes; not a stage output."""
     return Path("metrics") / run / "seeds.json"
 
 
 def root() -> Path:
-    """The original repository: in `dvc exp run --temp` and in the queue a stage runs in a copy of it."""
+    """The original repository. `dvc exp run --temp` and the queue run stages in a copy of it."""
     return Path(os.environ.get("DVC_ROOT", "."))
 
 
 def resume(run: str) -> Path:
-    """State of runs in progress, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage.
+    """State of interrupted trainings, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage.
 
-    $RESUME_DIR, where it is set, is a folder that outlives this machine: a mounted drive, a cluster's shared disk. Raises
-    InputError if it is not there, for what is written in place of a drive that is not mounted is lost with the machine.
+    $RESUME_DIR can name a folder that outlives the machine, such as a mounted drive or a shared disk. Raises InputError if
+    it does not exist: files written where a drive is not mounted would be lost with the machine.
     """
     chosen = os.environ.get("RESUME_DIR")
     folder = root() / (chosen or ".resume")
@@ -134,20 +134,20 @@ def resume(run: str) -> Path:
 
 
 def downloads(task: str) -> Path:
-    """Archives on their way from the network, part by part; outside DVC's outputs for the same reason."""
+    """Partial downloads; outside DVC's outputs for the same reason."""
     return root() / ".downloads" / task
 
 
 def receipts() -> Path:
-    """What is known of each file that was ever submitted; it outlives every output, so that nothing is submitted twice."""
+    """A record of each submitted file. It outlives all outputs, so that nothing is submitted twice."""
     return root() / ".receipts"
 
 
 @contextmanager
 def replacing(final: Path) -> Iterator[Path]:
-    """A temporary file or folder name beside `final` that takes its place if, and only if, the block succeeds.
+    """Yield a temporary name beside `final`, for a file or folder that replaces `final` only if the block succeeds.
 
-    The name is this process's own, `.<final>.<pid>.partial`; those that killed processes left are removed.
+    The name is `.<final>.<pid>.partial`; leftovers of killed processes are removed.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
@@ -167,9 +167,9 @@ def replacing(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def output(final: Path) -> Iterator[Path]:
-    """`replacing`, for what a stage makes for DVC: Interrupted where DVC, which started the stage, was killed meanwhile.
+    """`replacing` for a DVC output. Raises Interrupted if the DVC that started this stage has been killed.
 
-    The next `dvc repro` starts the stage again, and hashes what that one wrote: an orphan must not write there, too.
+    The next `dvc repro` runs the stage again and hashes its outputs; an orphan must not write to them as well.
     """
     with replacing(final) as partial:
         yield partial
@@ -178,7 +178,7 @@ def output(final: Path) -> Iterator[Path]:
 
 
 def _is_running(process: int) -> bool:
-    """Whether a Python process has this number. Not a zombie, which in a container nobody may ever wait for."""
+    """Whether a Python process has this id. Zombies do not count: in a container they may never be reaped."""
     try:
         os.kill(process, 0)
         if command := Path(f"/proc/{process}/cmdline").read_bytes():
@@ -186,7 +186,7 @@ def _is_running(process: int) -> bool:
         return b") Z " not in Path(f"/proc/{process}/stat").read_bytes()
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # another user's; or a system without /proc
+    except OSError:  # another user's process, or a system without /proc
         return True
 
 

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar in a terminal, elsewhere a line now and then."""
+"""Progress of long work: a bar in a terminal, occasional lines elsewhere."""
 
 import sys
 import time
@@ -21,10 +21,7 @@ Item = TypeVar("Item")
 
 
 class DownloadProgress:
-    """How far a download is, with speed and time left, while it is open.
-
-    title: what is downloaded. In a terminal, lines that others print appear above its bar.
-    """
+    """Progress of a download, with speed and time left, as a context manager. title: what is downloaded."""
 
     def __init__(self, title: str) -> None:
         self._bar = Progress(
@@ -47,7 +44,7 @@ class DownloadProgress:
         self._bar.stop()
 
     def begin(self, size: int, total: int | None, source: str) -> None:
-        """The first `size` of `total` bytes are there already."""
+        """Start with the first `size` of `total` bytes already there. source: where they come from."""
         self._bar.reset(self._task, completed=size, total=total)
         self._first, self._total = size, total
         self._start = self._last = time.monotonic()
@@ -55,7 +52,7 @@ class DownloadProgress:
         print(f"{self._title}: {_megabytes(total)} MB from {source}{there}", flush=True)
 
     def show(self, size: int) -> None:
-        """That so many bytes are there now."""
+        """Show that `size` bytes have arrived."""
         now = time.monotonic()
         self._bar.update(self._task, completed=size)
         if self._bar.disable and now - self._last >= SECONDS_PER_LINE:
@@ -71,17 +68,17 @@ def _megabytes(size: int | None) -> str:
 
 
 class TrainingProgress:
-    """How far a training is: in a terminal a bar over all its steps, and everywhere a row for each epoch.
+    """Progress of a training: a row for each epoch and, in a terminal, a bar over all steps.
 
-    The rows fit 80 columns: epoch, learning rate, mean losses on train and dev, the dev score and the best so far,
-    the time that the epoch took and the time that is left.
+    A row fits 80 columns: epoch, learning rate, mean train and dev loss, dev score, best dev score so far, the epoch's time
+    and the time left.
     """
 
     HEADER = ("", "rate", "loss", "dev loss", "", "best", "time", "left")
     WIDTHS = (13, 9, 9, 10, 12, 8, 9, 9)
 
     def __init__(self, title: str, score: str, epochs: int, steps: int) -> None:
-        """score: what the dev score is called. steps: of an epoch."""
+        """score: the name of the dev score. steps: the number of steps in an epoch."""
         self._epochs, self._steps, self._score, self._best = epochs, steps, score, ""
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -102,7 +99,7 @@ class TrainingProgress:
         self._progress.stop()
 
     def begin(self, epoch: int, done: int = 0) -> None:
-        """Epoch `epoch`, counted from 0, begins; `done` of its steps were taken before an interruption."""
+        """Start epoch `epoch`, counted from 0, of which `done` steps were taken before an interruption."""
         description = f"{self._title} {epoch + 1}/{self._epochs}"
         self._progress.update(self._bar, description=description, completed=epoch * self._steps + done)
 
@@ -110,11 +107,11 @@ class TrainingProgress:
         self._progress.advance(self._bar)
 
     def note(self, loss: float) -> None:
-        """Show the mean loss of the epoch so far beside the bar, with the best dev score."""
+        """Show the epoch's mean loss so far and the best dev score beside the bar."""
         self._progress.update(self._bar, note=f"loss {loss:.4g}" + (f"  best {self._best}" if self._best else ""))
 
     def epoch(self, row: dict[str, float], best: float | None, seconds: float) -> None:
-        """Write the row of a finished epoch. row: its metrics by name. best: the best dev score so far, if there is any."""
+        """Print the row of a finished epoch. row: the epoch's metrics. best: the best dev score so far, if any."""
         epoch, self._best = int(row["epoch"]), "" if best is None else f"{best:.4g}"
         if not self._finished:
             self._write((*self.HEADER[:4], self._score, *self.HEADER[5:]))
@@ -135,13 +132,13 @@ class TrainingProgress:
 
 
 def brief(seconds: float) -> str:
-    """A duration in one number: 0.5 s, 12 s, 2.5 min, 90 min, 3.5 h."""
+    """Format a duration as one number: 0.5 s, 12 s, 2.5 min, 90 min, 3.5 h."""
     number, unit = (seconds, "s") if seconds < 120 else (seconds / 60, "min") if seconds < 7200 else (seconds / 3600, "h")
     return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 
 
 def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
-    """The items, with a bar in a terminal. total: how many they are, where they have no length."""
+    """Yield the items, with a bar in a terminal. total: their number, if they have no length."""
     console = Console(stderr=True)
     hidden = not sys.stderr.isatty()
     yield from progress.track(items, title, total, console=console, transient=True, disable=hidden)

@@ -1,7 +1,7 @@
-"""Reading zip and tar archives member by member, by the standard library, without unpacking them to disk.
+"""Read zip and tar archives member by member, without unpacking them to disk.
 
-What is never unpacked cannot leave its folder, and DVC hashes one file much faster than 20,000. A folder becomes a plain
-(stored) zip once, with fixed times, so that the same files give the same bytes.
+So no member can leave its folder, and DVC hashes one file instead of 20,000. A folder is packed once as an uncompressed zip
+with fixed times, so that equal files give equal bytes.
 """
 
 import lzma
@@ -19,16 +19,16 @@ from typing import Any
 from stages.core import paths
 from stages.core.errors import InputError
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
-# What the standard library raises for an archive that is cut short or changed: RuntimeError for features that it does not
-# know, ValueError, OverflowError and OSError for impossible numbers and offsets.
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip
+# The standard library's exceptions for damaged archives: RuntimeError for unknown features, ValueError, OverflowError and
+# OSError for impossible numbers and offsets.
 DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError),
     *(RuntimeError, ValueError, OverflowError, OSError),
 )
-# The methods that zipfile stops at the declared size; it gives bzip2 and LZMA as much memory as their input asks for.
+# zipfile stops these methods at the declared size, but lets bzip2 and LZMA use any amount of memory.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What macOS, Windows, file managers and network drives leave in a folder; with what begins with a dot, no task's data.
+# Files of macOS, Windows, file managers and network drives. Like names that begin with a dot, they are ignored.
 LITTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "@eadir"}
 
 
@@ -37,9 +37,9 @@ class TooLarge(InputError):
 
 
 def pack_folder(folder: Path, out: Path) -> None:
-    """Write every file and empty folder below `folder`, sorted, to the stored zip `out`; links as what they lead to.
+    """Pack every file and empty folder below `folder`, sorted, into the uncompressed zip `out`; links are followed.
 
-    Raises InputError: there is no file; a link leads nowhere or to a folder that it lies in; a name is no Unicode.
+    Raises InputError for a folder without files, a link to nowhere or to a folder above it, and a name that is not Unicode.
     """
     found = sorted(_files(folder, [folder.resolve()]))
     if all(path.is_dir() for path in found):
@@ -54,10 +54,7 @@ def pack_folder(folder: Path, out: Path) -> None:
 
 
 def _files(folder: Path, above: list[Path]) -> Iterator[Path]:
-    """The files and empty folders below a folder.
-
-    above: that folder and those it lies in, with links resolved: a loop comes back to one.
-    """
+    """Yield the files and empty folders below `folder`. above: `folder` and its parents, resolved, to detect loops."""
     for path in folder.iterdir():
         if not is_visible(path.name):
             continue
@@ -66,11 +63,11 @@ def _files(folder: Path, above: list[Path]) -> Iterator[Path]:
         except UnicodeEncodeError:
             raise InputError(f"{str(path)!a}: the file's name is not Unicode; rename it") from None
         if not path.exists():
-            raise InputError(f"{path}: is a link to {path.readlink()}, which is not there")
+            raise InputError(f"{path}: is a link to {path.readlink()}, which does not exist")
         if path.is_dir():
             target = path.resolve()
             if target in above:
-                raise InputError(f"{path}: is a link to {target}, which it lies in; remove the link")
+                raise InputError(f"{path}: is a link to {target}, a folder above it; remove the link")
             yield from list(_files(path, [*above, target])) or [path]
         elif path.is_file():
             yield path
@@ -82,14 +79,14 @@ def write_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 class Archive:
-    """A zip or tar archive whose members have been checked; it stays open as long as this object lives.
+    """A zip or tar archive with checked members. It stays open for the life of this object.
 
-    path: its path, for messages. names: its files, in archive order, without hidden files and litter (`is_visible`), in
-    Unicode's form NFC. folders: those that it lists, be it all or the empty ones. unread: the files that nobody has read
-    yet. size: the bytes that it unpacks to; of a tar, with headers and padding. max_bytes: a limit on that size, from
+    path: the archive's path, for messages. names: its visible files (`is_visible`), in archive order, in Unicode's NFC form.
+    folders: the folders that it lists, possibly only the empty ones. unread: the files that have not been read yet. size:
+    the bytes that it unpacks to, for a tar with headers and padding. max_bytes: the limit on that size, from
     max_unpacked_gb.
-    Raises InputError if it is neither format, damaged, empty, larger than the limit, encrypted, or if a member is a link,
-    has an absolute or parent path, or appears twice.
+    Raises InputError for another format, a damaged, empty, encrypted or too large archive, and a member that is a link, has
+    an absolute or parent path, or appears twice.
     """
 
     def __init__(self, path: Path, max_bytes: int | None = None) -> None:
@@ -111,13 +108,13 @@ class Archive:
             raise InputError(f"{path}: the archive is empty")
 
     def members(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
-        """(name, content) of the members `wanted`, in archive order: one pass, whatever the format."""
+        """Yield (name, content) of the members in `wanted`, in archive order, in one pass."""
         for name in self.names:
             if name in wanted:
                 yield name, self.read(name)
 
     def read(self, name: str) -> bytes:
-        """The content of one member; a compressed tar is read up to there. Raises KeyError."""
+        """Return a member's content; reads a compressed tar up to there. Raises KeyError."""
         size, header = self._members[name]
         with self._naming_damage(), self._stream(header) as stream:
             content: bytes = stream.read(size)
@@ -127,26 +124,26 @@ class Archive:
         return content
 
     def ordered(self, names: Sequence[str], folder: Path) -> Iterator[tuple[str, bytes]]:
-        """(name, content) of the members `names`, in that order.
+        """Yield (name, content) of the members `names`, in that order.
 
-        A tar, which may be compressed, is read forwards once: its members wait in `folder`, in a temporary file.
+        A tar, which may be compressed, is read once, through a temporary file in `folder`.
         """
         if self._is_zip:
             for name in names:
                 yield name, self.read(name)
             return
-        with tempfile.TemporaryFile(dir=folder) as waiting:
-            places = {}
+        with tempfile.TemporaryFile(dir=folder) as buffer:
+            spans = {}
             for name, content in self.members(set(names)):
-                places[name] = waiting.tell(), len(content)
-                waiting.write(content)
+                spans[name] = buffer.tell(), len(content)
+                buffer.write(content)
             for name in names:
-                offset, size = places[name]
-                waiting.seek(offset)
-                yield name, waiting.read(size)
+                offset, size = spans[name]
+                buffer.seek(offset)
+                yield name, buffer.read(size)
 
     def _examine_zip(self, archive: zipfile.ZipFile) -> None:
-        # PowerShell 5 and some old programs of Windows write backslashes for the slashes that the format asks for.
+        # PowerShell 5 and some old Windows programs write backslashes instead of slashes.
         slash = "/" if any("/" in info.filename for info in archive.infolist()) else "\\"
         for info in archive.infolist():
             self._grow(self.size + info.file_size, f"{info.filename} of {info.file_size:,} bytes")
@@ -162,7 +159,7 @@ class Archive:
             self._add(name, info.file_size, info, is_special=stat.S_ISLNK(info.external_attr >> 16))
 
     def _examine_tar(self, archive: tarfile.TarFile) -> None:
-        """A tar's headers stand before each file, so nothing beyond the limit is unpacked."""
+        """Each header precedes its file, so nothing beyond the limit is unpacked."""
         for info in archive:
             if info.size < 0:
                 raise tarfile.ReadError(f"{info.name} has a negative size")
@@ -171,7 +168,7 @@ class Archive:
                 self._add_folder(info.name)
             else:
                 self._add(info.name, info.size, info, is_special=not info.isfile() or info.issparse())
-        # tarfile takes a damaged header for the end, and does not read as far as a compressed stream's checksum.
+        # tarfile takes a damaged header for the end, and does not read up to the compressed stream's checksum.
         file: Any = archive.fileobj
         file.seek(archive.offset)
         if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
@@ -180,7 +177,7 @@ class Archive:
             self._grow(file.tell(), "what follows its end")
 
     def _grow(self, size: int, what: str) -> None:
-        """Note that the archive unpacks to `size` up to here."""
+        """Record the unpacked size so far. Raises TooLarge above the limit."""
         self.size = size
         if self._max_bytes is not None and size > self._max_bytes:
             raise TooLarge(
@@ -191,7 +188,7 @@ class Archive:
     def _add(self, name: str, size: int, header: Any, *, is_special: bool) -> None:
         if is_special or not is_safe(name):
             raise InputError(f"{self.path}: refused, because the member {name!r} is a link or leaves its folder")
-        name = unicodedata.normalize("NFC", name)  # macOS decomposes é; a table that lists the file may not
+        name = unicodedata.normalize("NFC", name)  # macOS decomposes é, tables may not
         if name in self._members:
             raise InputError(f"{self.path}: holds {name} twice")
         if is_visible(name):
@@ -212,7 +209,7 @@ class Archive:
 
 
 def is_visible(name: str) -> bool:
-    """Whether a path holds data: no part of it begins with a dot or is an operating system's litter."""
+    """Whether no part of a path begins with a dot or is in LITTER."""
     parts = name.removeprefix("./").split("/")
     return not any(part.startswith(".") or part.lower() in LITTER for part in parts)
 
@@ -223,7 +220,7 @@ def is_safe(name: str) -> bool:
 
 
 def _open(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
-    # The tar first, since a zip is known by its end, and the last member of a tar may be a zip.
+    # Try tar first: a zip is recognised by its end, and the last member of a tar may be a zip.
     try:
         return tarfile.open(path, encoding="utf-8", errors="replace")
     except tarfile.ReadError:
@@ -233,7 +230,7 @@ def _open(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
 
 
 def find(archives: Sequence[Archive], *names: str) -> Iterator[tuple[str, bytes]]:
-    """(where, content) of every member whose file, in any folder, has one of these names; where is for messages."""
+    """Yield (where, content) of every member with one of these file names, in any folder; `where` is for messages."""
     for archive in archives:
         for member in archive.names:
             if member.rpartition("/")[2] in names:
@@ -241,9 +238,9 @@ def find(archives: Sequence[Archive], *names: str) -> Iterator[tuple[str, bytes]
 
 
 def open_all(folder: Path, max_bytes: int | None = None) -> list[Archive]:
-    """Every archive in `folder`, sorted by name. max_bytes: what they may unpack to, all together.
+    """Open every archive in `folder`, sorted by name. max_bytes: the most that they may unpack to together.
 
-    Raises InputError if there is none, and where Archive does.
+    Raises InputError if there is none, and like Archive.
     """
     found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if not found:

@@ -1,8 +1,8 @@
-"""Trained weights in a file, with the parameters, statistics and history that they came from.
+"""Checkpoint files: trained weights with the parameters, statistics and history behind them.
 
-The format is safetensors: nothing in it can execute, and equal content gives equal bytes, whatever a process did before. A
-training that was interrupted thus leaves the very file of one that was not, and DVC sees no difference. All but the tensors
-is one JSON object in the header's metadata, with a SHA-256 of everything: safetensors itself does not notice a flipped bit.
+The format is safetensors: it cannot execute code, and equal content gives equal bytes, so an interrupted training leaves the
+same file as an uninterrupted one. Everything except the tensors is one JSON object in the metadata, with a SHA-256 of the
+whole content, since safetensors does not detect flipped bits.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from stages.core import paths
 from stages.core.errors import InputError
 from stages.core.hashes import file_hash
 
-KEY = "checkpoint"  # the only one in the metadata: safetensors writes several in no fixed order
-# What `train` writes, and of what kind.
+KEY = "checkpoint"  # the only key in the metadata: safetensors writes several in no fixed order
+# The keys that `train` writes, and their types.
 TRAINED = {"run": dict, "lr": float, "seed": int, "stats": dict, "data": str} | {
     "history": list,
     "epoch": int,
@@ -29,68 +29,65 @@ TRAINED = {"run": dict, "lr": float, "seed": int, "stats": dict, "data": str} | 
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` so that at every moment `path` holds either the old file or the whole new one.
-
-    content: tensors by name as "weights", and anything else that JSON can hold.
-    """
+    """Replace `path` atomically. content: tensors by name as "weights", and anything else that JSON can hold."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in content["weights"].items()}
     about = {key: value for key, value in content.items() if key != "weights"}
     text = json.dumps(about | {"sha256": _digest(about, weights)}, sort_keys=True)
     with paths.replacing(path) as partial, partial.open("wb") as file:
-        file.write(safetensors.torch.save(weights, {KEY: text}))  # save_file reports a full disk as no OSError
+        file.write(safetensors.torch.save(weights, {KEY: text}))  # save_file raises no OSError on a full disk
         file.flush()
         os.fsync(file.fileno())
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What `save` was given, on the CPU, as JSON gives it back. Raises InputError if there is no file or it is damaged."""
+    """Read what `save` wrote, with tensors on the CPU. Raises InputError if the file is absent or damaged."""
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; `dvc repro` trains it, `dvc pull` fetches it")
     try:
         with safetensors.safe_open(path, "pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
             text = (file.metadata() or {}).get(KEY, "{}")
         about = json.loads(text)
-        whole = about.pop("sha256", None) == _digest(about, weights)
+        is_intact = about.pop("sha256", None) == _digest(about, weights)
     except (safetensors.SafetensorError, ValueError, TypeError, AttributeError, RecursionError):
-        whole = False
-    if not whole:
+        is_intact = False
+    if not is_intact:
         raise InputError(f"{path}: damaged or foreign: its checksum does not match; `dvc repro -f` makes it again")
     return about | {"weights": weights}
 
 
 def _digest(about: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
-    """SHA-256 of all that a checkpoint holds."""
-    kinds = {name: str(tensor.dtype) for name, tensor in weights.items()}
-    return hashlib.sha256(json.dumps([about, kinds, weights_hash(weights)], sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of a checkpoint's content."""
+    dtypes = {name: str(tensor.dtype) for name, tensor in weights.items()}
+    return hashlib.sha256(json.dumps([about, dtypes, weights_hash(weights)], sort_keys=True).encode()).hexdigest()
 
 
 def load_trained(path: Path) -> dict[str, Any]:
-    """A checkpoint that `train` wrote. Raises InputError as `load` does, and if it is another program's or not finite."""
+    """Read a checkpoint of `train`. Raises InputError like `load`, and if it is not one or its weights are not finite."""
     saved = load(path)
     again = f"`dvc repro -f train@{path.parent.name}` makes it again"
     for key, kind in TRAINED.items():
         if not isinstance(saved.get(key), kind):
-            raise InputError(f"{path}: is not a checkpoint of this project, for its {key!r} is missing or wrong; {again}")
+            raise InputError(f"{path}: is not a checkpoint of this project: {key!r} is missing or wrong; {again}")
     for name, tensor in saved["weights"].items():
         if not tensor.isfinite().all():
-            raise InputError(f"{path}: {name!r} in its weights is not finite, so nothing can be said with them; {again}")
+            raise InputError(f"{path}: the weight {name!r} is not finite; {again}")
     return saved
 
 
 def restore(build: Callable[[], nn.Module], path: Path, saved: dict[str, Any]) -> nn.Module:
-    """The network that `build` makes, with the weights of `load_trained`. Raises InputError if they do not fit."""
+    """Build the network and load the weights of `load_trained`. Raises InputError if they do not fit."""
     try:
         model = build()
         model.load_state_dict(saved["weights"])
     except (RuntimeError, TypeError, KeyError):
         again = f"`dvc repro train@{path.parent.name}` trains it again"
-        raise InputError(f"{path}: does not fit the network as its code is now; {again}") from None
+        raise InputError(f"{path}: does not fit the network's current code; {again}") from None
     return model
 
 
 def weights_hash(weights: dict[str, torch.Tensor]) -> str:
-    """SHA-256 of names, shapes and bytes of all tensors."""
+    """Return the SHA-256 of the names, shapes and bytes of all tensors."""
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
@@ -99,7 +96,7 @@ def weights_hash(weights: dict[str, torch.Tensor]) -> str:
 
 
 def fingerprint(settings: Any, root: Path, files: Iterable[Path]) -> str:
-    """A short hash of what decides a run's result: settings (anything JSON can hold) and files under `root`."""
+    """Return a short hash of settings (anything JSON can hold) and files under `root`."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for path in sorted(files):
         digest.update(f"{path.relative_to(root).as_posix()}{file_hash(path)}".encode())

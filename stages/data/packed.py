@@ -1,7 +1,7 @@
-"""Arrays on disk, written row by row and read as memory maps: features of any size in a fixed amount of memory.
+"""Arrays on disk, written row by row and read as memory maps, so that features of any size need little memory.
 
-`Rows` holds items of one shape in one .npy file. `Ragged` holds items of different lengths as their concatenation
-and the offsets between them; texts are ragged bytes.
+`Rows` writes items of one shape to a .npy file. `Ragged` writes items of different lengths as their concatenation and its
+offsets; texts are ragged bytes.
 """
 
 import itertools
@@ -17,14 +17,14 @@ import numpy.typing as npt
 from stages.core.errors import InputError, naming
 
 Array = npt.NDArray[Any]
-BUFFER = 1 << 18  # bytes to write at once: the system takes half as long for them as for 20 kB at a time
+BUFFER = 1 << 18  # bytes per write: twice as fast as 20 kB
 AGAIN = "`dvc repro -f` of its stage `normalize` makes it again"
 
 
 class Rows:
-    """Writes `path`, an array (number of rows, *shape), one row after the other.
+    """Writes the array (number of rows, *shape) to `path`, row by row.
 
-    numpy leaves room in the header for the first axis to grow, so the header is written again in place at the end.
+    NumPy's header has room for the first axis to grow, so it is rewritten in place at the end.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
@@ -35,7 +35,7 @@ class Rows:
         self._write_header()
 
     def append(self, rows: Array) -> None:
-        """Add rows (n, *shape) of exactly the array's dtype."""
+        """Add rows (n, *shape) of the array's dtype."""
         assert rows.shape[1:] == self.shape and rows.dtype == self.dtype, (rows.shape, rows.dtype)
         content = np.ascontiguousarray(rows).reshape(-1).data
         with naming(self._path):
@@ -56,7 +56,7 @@ class Rows:
 
 
 class Ragged:
-    """Writes `<stem>.npy`, the items end to end, and `<stem>_offsets.npy`, where each begins, and the end of the last."""
+    """Writes the concatenated items to `<stem>.npy`, and their starts and the last end to `<stem>_offsets.npy`."""
 
     def __init__(self, stem: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         self._values = Rows(stem.with_suffix(".npy"), shape, dtype)
@@ -78,7 +78,7 @@ class Ragged:
 
 
 class RaggedArray(Sequence[Array]):
-    """What `Ragged` wrote, memory-mapped: `array[i]` is item i. Raises InputError if the two files are not that."""
+    """The files of `Ragged`, memory-mapped: `array[i]` is item i. Raises InputError if the files do not fit."""
 
     def __init__(self, stem: Path) -> None:
         self.stem = stem
@@ -89,15 +89,15 @@ class RaggedArray(Sequence[Array]):
             raise InputError(f"{stem}_offsets.npy: does not divide {stem.name}.npy into items; {AGAIN}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process maps the files again; pickled as they are, maps would be copied whole."""
+        """Another process maps the files again, as pickling would copy the maps."""
         return RaggedArray, (self.stem,)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: Any) -> Any:
-        place = range(len(self))[index]
-        return self.values[self.offsets[place] : self.offsets[place + 1]]
+        index = range(len(self))[index]
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
 
 
 def _map(path: Path) -> Array:
@@ -110,15 +110,15 @@ def _map(path: Path) -> Array:
 
 
 def text_row(text: str) -> Array:
-    """A text as an item of a Ragged array of bytes."""
+    """Encode a text as an item of a Ragged array of bytes."""
     return np.frombuffer(text.encode(errors="backslashreplace"), np.uint8)
 
 
 def read_texts(stem: Path) -> list[str]:
-    """All texts of a Ragged array of bytes. Raises InputError if there is no such, or what it holds is no text."""
+    """Read all texts of a Ragged array of bytes. Raises InputError if the files do not fit or are not UTF-8."""
     array = RaggedArray(stem)
-    content, ends = bytes(array.values), array.offsets.tolist()
+    content, offsets = bytes(array.values), array.offsets.tolist()
     try:
-        return [content[begin:end].decode() for begin, end in itertools.pairwise(ends)]
+        return [content[begin:end].decode() for begin, end in itertools.pairwise(offsets)]
     except UnicodeDecodeError:
-        raise InputError(f"{stem}.npy: holds bytes that are no text; {AGAIN}") from None
+        raise InputError(f"{stem}.npy: holds bytes that are not UTF-8 text; {AGAIN}") from None

@@ -1,6 +1,6 @@
-"""Pickles of NumPy arrays, read without running them.
+"""Read pickles of NumPy arrays safely.
 
-A pickle is a program. This unpickler knows stand-ins for NumPy's arrays and nothing else, so it can execute nothing.
+A pickle is a program. This unpickler only knows stand-ins for NumPy's arrays, so it cannot execute foreign code.
 """
 
 import io
@@ -17,9 +17,9 @@ NUMBERS = re.compile(r"[iu][1248]|f[248]|b1")
 
 
 class Array:
-    """Stands in for numpy.ndarray, whose own unpickling trusts a dtype's flags.
+    """A stand-in for numpy.ndarray, whose unpickling trusts the dtype's flags.
 
-    numbers: what an array of numbers holds. objects: of a one-dimensional array of objects, one each. None if it is not so.
+    numbers: the values of a numeric array, else None. objects: the elements of a one-dimensional object array, else None.
     """
 
     numbers: np.ndarray | None = None
@@ -40,7 +40,7 @@ class Array:
 
 
 class _Dtype:
-    """Stands in for numpy.dtype: its kind and size, and its order of bytes."""
+    """A stand-in for numpy.dtype: name (kind and size) and byte order."""
 
     order = ""
 
@@ -52,12 +52,12 @@ class _Dtype:
 
 
 def _text(value: Any) -> str:
-    """Python 2 wrote its texts as bytes."""
+    """Return a string, which Python 2 pickled as bytes."""
     return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
 def _encode(text: str, _: str) -> bytes:
-    """How protocol 2 writes bytes in Python 3."""
+    """A stand-in for _codecs.encode, by which Python 3 pickles bytes in protocol 2."""
     return text.encode("latin1")
 
 
@@ -78,15 +78,15 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load(content: bytes, where: str) -> Any:
-    """What a pickle holds, each array as an `Array`; Python 2's texts are bytes. where: names it in messages.
+    """Load a pickle, with arrays as `Array` and Python 2's strings as bytes. where: its name in messages.
 
-    Raises InputError if it is damaged or holds anything else that has a class.
+    Raises InputError if it is damaged or holds an object of another class.
     """
     return _load(io.BytesIO(content), where)
 
 
 def load_npy(content: bytes, where: str) -> list[Any]:
-    """The objects of a .npy file that is a row of them, each array as an `Array`. Raises InputError if it is not that."""
+    """Load a .npy file with a one-dimensional array of objects, with arrays as `Array`. Raises InputError otherwise."""
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)

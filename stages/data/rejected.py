@@ -1,4 +1,4 @@
-"""The bad items of a source: the first one stops the stage, unless the task's `on_bad` is `skip`."""
+"""Bad items of a source: the first one stops the stage, unless the task's `on_bad` is `skip`."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from stages.core.errors import InputError
 
 @dataclass
 class Rejected:
-    """What was left out, and why. may_skip: `on_bad: skip`."""
+    """The items that were left out, and why. may_skip: `on_bad: skip`."""
 
     may_skip: bool
     items: list[dict[str, str]] = field(default_factory=list)
@@ -18,6 +18,6 @@ class Rejected:
             raise InputError(f"{where}: {reason}; `on_bad: skip` leaves such items out")
 
     def add(self, where: str, reason: str) -> None:
-        """Note a bad item. Raises InputError if bad items stop the stage."""
+        """Record a bad item. Raises InputError if bad items stop the stage."""
         self.check(where, reason)
         self.items.append({"item": where, "reason": reason})

@@ -1,4 +1,4 @@
-"""CSV tables: read as people and spreadsheets save them, written in one form only. A fault is named with its line."""
+"""CSV tables: read as people and spreadsheets save them, written in one form. Error messages name the line."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from stages.core.errors import InputError
 
 
 class Row(NamedTuple):
-    """line: where the row begins in its file, counted from 1 as editors do; a quoted cell may go on over several lines."""
+    """line: the row's first line in the file, from 1; a quoted cell may span several lines."""
 
     line: int
     cells: list[str]
@@ -25,25 +25,25 @@ class Table(NamedTuple):
     rows: list[Row]
 
     def column(self, name: str) -> list[str]:
-        """The cells under `name`, from top to bottom. Raises InputError where there is no such column."""
+        """Return the cells of column `name`. Raises InputError if there is no such column."""
         if name not in self.header:
             raise InputError(f"{self.where}: has no column {name!r} (its columns are {', '.join(self.header)})")
-        place = self.header.index(name)
-        return [row.cells[place] for row in self.rows]
+        index = self.header.index(name)
+        return [row.cells[index] for row in self.rows]
 
 
 def read_rows(content: bytes, where: object) -> Iterator[Row]:
-    """The rows of a CSV file, the header first: UTF-8 with or without byte order mark, any line ends, empty lines left out.
+    """Yield the rows of a CSV file, including the header: UTF-8 with or without BOM, any line ends, no empty lines.
 
-    where: names the file in messages. Raises InputError: the content is no text; and, once the rows before have been given,
-    a row with more or fewer cells than the first, or with quotes that do not match.
+    where: the file's name in messages. Raises InputError if the content is not UTF-8, and at a row with more or fewer cells
+    than the first or with unmatched quotes.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(f"{where}: line {line}: is not UTF-8 text; save the table as CSV in UTF-8") from None
-    # Without `strict`, a quote that nobody closes would swallow every row after it.
+    # Without `strict`, an unclosed quote would swallow all rows after it.
     reader, width = csv.reader(io.StringIO(text, newline=""), strict=True), 0
     while True:
         line = reader.line_num + 1
@@ -62,7 +62,7 @@ def read_rows(content: bytes, where: object) -> Iterator[Row]:
 
 
 def read_table(path: Path) -> Table:
-    """A whole table. Raises InputError: what `read_rows` finds, or a file without any line."""
+    """Read a whole table. Raises InputError like `read_rows`, and for an empty file."""
     found = list(read_rows(path.read_bytes(), path))
     if not found:
         raise InputError(f"{path}: is empty; its first line must name the columns")
@@ -70,7 +70,7 @@ def read_table(path: Path) -> Table:
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table in UTF-8 with a line feed after every row; it takes its place only once it is complete."""
+    """Replace `path` by a table in UTF-8 with a line feed after every row."""
     with paths.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         file.write(row(header))
         for cells in rows:
@@ -79,10 +79,10 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
 
 
 def row(cells: Iterable[object]) -> str:
-    """Cells as a line of CSV, with its line feed.
+    """Format cells as a line of CSV, with a line feed.
 
-    Where csv itself is told to end rows so, it leaves carriage returns in cells without quotes (until Python 3.11.9 and
-    3.12.3: python/cpython#67044), and a reader takes them for ends of rows.
+    With lineterminator="\\n", csv does not quote carriage returns in cells (until Python 3.11.9 and 3.12.3:
+    python/cpython#67044), which a reader takes for line ends.
     """
     line = io.StringIO()
     csv.writer(line).writerow(cells)

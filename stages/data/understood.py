@@ -1,4 +1,4 @@
-"""What `normalize` has understood of a source, in a few lines; and the refusal of labels that leave nothing to learn."""
+"""A summary of a source as `normalize` understood it, and the refusal of labels from which nothing can be learned."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from stages.core.errors import InputError
 
 @dataclass(frozen=True)
 class Understood:
-    """layout: its name. classes: of what, how many and which. items: of each split. submissions: the header of each file.
+    """layout: its name. classes: what they are and how many. items: the number of items per split.
 
-    verification: what there is to verify faces with, if the task does.
+    submissions: the header of each submission file. verification: the data for face verification, if any.
     """
 
     layout: str
@@ -23,12 +23,12 @@ class Understood:
     verification: str = ""
 
     def stats(self) -> dict[str, Any]:
-        """As it stands in stats.json, below `understood`."""
+        """Return the value of `understood` in stats.json."""
         return asdict(self)
 
 
 def lines(stats: Mapping[str, Any]) -> list[str]:
-    """What the statistics say was understood, a line each."""
+    """Format `understood` of the statistics, a line for each fact."""
     found = Understood(**stats["understood"])
     items = ", ".join(f"{count:,} {split}" for split, count in found.items.items() if count)
     files = ", ".join(f"{name}.csv ({','.join(header)})" for name, header in found.submissions.items())
@@ -43,16 +43,16 @@ def lines(stats: Mapping[str, Any]) -> list[str]:
 
 
 def check_labels(source: Path, classes: Sequence[str], labels: Mapping[str, Counter[int]]) -> None:
-    """Raises InputError for fewer than two classes, and for a split whose items all have one label.
+    """Raises InputError if there are fewer than two classes, or if all items of a split have one label.
 
-    source: the archives' folder, for the message. labels: how many items of each labelled split have which label.
+    source: the archives' folder, for the message. labels: the number of items per label, for each labelled split.
     """
     if len(classes) < 2:
-        raise InputError(f"{source}: there is only one class, {''.join(classes)!r}, so there is nothing to tell apart")
+        raise InputError(f"{source}: there is only one class, {''.join(classes)!r}, so there is nothing to learn")
     for split, counts in labels.items():
         if len(counts) == 1 and counts.total() > 1:
             [(label, num)] = counts.items()
             raise InputError(
                 f"{source}: all {num:,} items of the {split} split are {classes[label]!r}; "
-                "a score there would say nothing, so check the labels or the folders"
+                "a score there would mean nothing, so check the labels or the folders"
             )

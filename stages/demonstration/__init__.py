@@ -1,1 +1,1 @@
-"""What the page of `make demo` shows beside the networks' answers: files to try, and pictures."""
+"""Example files and plots for the page of `make demo`."""

@@ -1,4 +1,4 @@
-"""Files to try on the page: of the dev split, which no network was trained on, where `normalize`'s output is there."""
+"""Example files for the page, from the dev split, if there is `normalize`'s output."""
 
 import tempfile
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from stages.tasks.speech.evaluation import audio
 
 NUM_CLASSES = 10
 NUM_RECORDINGS = 3
-SPOKEN = {"m6": "she saw the old dog", "linda": "my mother found three keys"}  # by a voice of the sample's test split
+SENTENCES = {"m6": "she saw the old dog", "linda": "my mother found three keys"}  # by voices of the sample's test split
 
 
 def pictures(task: str, folder: Path) -> list[Path]:
-    """An image of each class, as .png files in `folder`."""
+    """Write an image of each class as .png files into `folder`."""
     return _write(task, folder, np.unique(_labels(task), return_index=True)[1][:NUM_CLASSES].tolist())
 
 
 def pairs(task: str, folder: Path) -> list[tuple[Path, Path]]:
-    """Pairs of images of one person and of two, in turn."""
+    """Write pairs of images, alternately of one person and of two."""
     labels = _labels(task)
     people = [np.flatnonzero(labels == label)[:2].tolist() for label in np.unique(labels)[:3]]
-    turns = [[*one[:2], one[0], other[0]] for one, other in pairwise(people) if len(one) == 2]
-    files = iter(_write(task, folder, [place for turn in turns for place in turn]))
+    indices = [index for one, other in pairwise(people) if len(one) == 2 for index in (*one, one[0], other[0])]
+    files = iter(_write(task, folder, indices))
     return list(zip(files, files, strict=True))
 
 
 def recordings(task: str, folder: Path) -> list[Path]:
-    """Utterances as files in `folder`. Where the data are no audio, as the sample, sentences are spoken by espeak-ng."""
+    """Write recordings into `folder`: of dev, or sentences spoken by espeak-ng if the data are not audio."""
     dev = paths.features(task) / "dev"
     if not (dev / "audio.npy").is_file():
         return _speak(folder)
@@ -45,17 +45,17 @@ def recordings(task: str, folder: Path) -> list[Path]:
 
 
 def _labels(task: str) -> np.ndarray:
-    """(N,) of the dev split; none where it is not there."""
+    """Read the labels (N,) of the dev split; none if there is no such split."""
     file = paths.features(task) / "dev" / "labels.npy"
     return np.load(file) if file.is_file() else np.empty(0, np.int64)
 
 
-def _write(task: str, folder: Path, places: Sequence[int]) -> list[Path]:
-    files = [folder / f"{task}-{place}.png" for place in places]
+def _write(task: str, folder: Path, indices: Sequence[int]) -> list[Path]:
+    files = [folder / f"{task}-{index}.png" for index in indices]
     if files:
         images = classifier.read_images(paths.features(task), "dev")
-        for file, place in zip(files, places, strict=True):
-            cv2.imwrite(str(file), cv2.cvtColor(images[place : place + 1][0], cv2.COLOR_RGB2BGR))
+        for file, index in zip(files, indices, strict=True):
+            cv2.imwrite(str(file), cv2.cvtColor(images[index : index + 1][0], cv2.COLOR_RGB2BGR))
     return files
 
 
@@ -63,7 +63,7 @@ def _speak(folder: Path) -> list[Path]:
     random, files = np.random.default_rng(0), []
     with tempfile.TemporaryDirectory() as copy:
         espeak = sample.Espeak(Path(copy))
-        for voice, text in SPOKEN.items():
+        for voice, text in SENTENCES.items():
             files.append(folder / f"{text.replace(' ', '-')}.wav")
             soundfile.write(files[-1], sample.record(espeak, voice, text.split(), random), sample.RATE)
     return files

@@ -1,1 +1,1 @@
-"""From a trained network to an ONNX file and its model card."""
+"""Exports of trained networks: an ONNX file and its model card."""

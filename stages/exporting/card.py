@@ -1,7 +1,4 @@
-"""The model card beside an exported network, in Markdown: what it is, how to use it, how good it is, what it came from.
-
-After Mitchell et al. 2019 (arXiv:1810.03993).
-"""
+"""The model card of an exported network, in Markdown, after Mitchell et al. 2019 (arXiv:1810.03993)."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,22 +9,14 @@ from typing import Any
 from stages.core import checksums, paths
 from stages.exporting.onnx_graph import Graph, Trial
 
-MAX_LABELS = 60  # that are listed; all of them are in the ONNX file
-NO_SETTINGS = (
-    "task",
-    "sample",
-    "reference",
-)  # of a run's block: what training does not depend on, or what is in force already
+MAX_LABELS = 60  # listed in the card; all labels are in the ONNX file
 
 
 @dataclass(frozen=True)
 class About:
-    """What a task has to say of all its networks, in sentences.
+    """A task's texts for its cards. licences: of the data, by the task's source, with `path` for the user's own."""
 
-    licences: of the data, by the task's source, with `path` for all that have no name of their own.
-    """
-
-    title: str  # half a sentence
+    title: str  # a question, without a mark
     result: str  # what the metrics mean
     limits: str
     licences: Mapping[str, str]
@@ -35,11 +24,11 @@ class About:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card tells. saved: the checkpoint; evaluate: the evaluation's settings; metrics, timing: None if not there."""
+    """The contents of a card. saved: the checkpoint; evaluate: the evaluation's settings; metrics, timing: optional."""
 
     run: str
     about: About
-    network: str  # in a line
+    network: str  # a line of description
     num_parameters: int
     task: str
     source: str | Sequence[str]  # as in params.yaml
@@ -54,7 +43,7 @@ class Card:
 
 
 def render(card: Card) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     licence = card.about.licences.get(card.source if isinstance(card.source, str) else "path", card.about.licences["path"])
     sections = {
         f"{card.run}: {card.about.title}": _head(card),
@@ -71,7 +60,7 @@ def render(card: Card) -> str:
 def _head(card: Card) -> Iterator[str]:
     yield card.network
     if card.source == "sample":
-        yield "Trained on made-up data: good for trying things out, and for nothing else."
+        yield "Trained on made-up data, only for trying things out."
     yield _table(
         ("", ""),
         [
@@ -101,39 +90,38 @@ def _use(card: Card) -> Iterator[str]:
     ]
     yield "\n".join(["```python", *lines, "```"])
     shown = ", ".join(
-        f"{place} {f'`{label}`' if label else 'blank'}" for place, label in enumerate(graph.labels[:MAX_LABELS])
+        f"{index} {f'`{label}`' if label else 'blank'}" for index, label in enumerate(graph.labels[:MAX_LABELS])
     )
     more = f" and so on, to {len(graph.labels) - 1:,}" if len(graph.labels) > MAX_LABELS else ""
     yield f"Labels: {shown}{more}."
-    yield "Compared with PyTorch on random inputs; the largest difference, relative where a value exceeds 1:"
+    yield "The largest differences from PyTorch on random inputs, relative for values above 1:"
     trials = [(", ".join(map(str, trial.shapes)), f"{trial.difference:.2g}") for trial in card.trials]
     yield _table(("input shapes", "difference"), trials)
 
 
 def _result(card: Card) -> Iterator[str]:
-    if not card.metrics:  # or a training that learnt from dev as well
+    if not card.metrics:  # also after a `final` training
         yield "Not evaluated."
         return
     settings = ", ".join(f"`{name}: {json.dumps(value)}`" for name, value in card.evaluate.items())
     yield f"On the dev split, evaluated with {settings}. {card.about.result}"
-    yield "By PyTorch in the precision of the run; the graph computes in float32, so a close call may come out otherwise."
+    yield "Measured with PyTorch in the run's precision. The graph computes in float32, so close decisions may differ."
     yield _table(("metric", "value"), [(name, _text(value)) for name, value in _flat(card.metrics)])
 
 
 def _data(card: Card) -> Iterator[str]:
     sources, stats = [card.source] if isinstance(card.source, str) else card.source, card.saved["stats"]
-    named = ", ".join(f"`{Path(source).name}`" for source in sources)  # whoever reads the card does not have the folder
-    yield f"Task `{card.task}`, source {named}."
+    names = ", ".join(f"`{Path(source).name}`" for source in sources)
+    yield f"Task `{card.task}`, source {names}."
     yield _table(("split", "items"), [(split, f"{num:,}") for split, num in stats["num"].items() if num])
-    listed = paths.features(card.task) / checksums.LIST
-    yield f"SHA-256 of `{listed}`, which lists those of all its files: `{card.saved['data']}`"
+    yield f"SHA-256 of `{paths.features(card.task) / checksums.LIST}`, the list of all checksums: `{card.saved['data']}`"
 
 
 def _training(card: Card) -> Iterator[str]:
     saved = card.saved
     kind = card.evaluate["weights"]
-    whose = f"their average `{kind}` after" if kind in ("ema", "mean") else "those of"
-    yield f"The weights are {whose} epoch {saved['epoch']} of {len(saved['history'])}."
+    which = f"their average `{kind}` after" if kind in ("ema", "mean") else "those of"
+    yield f"The weights are {which} epoch {saved['epoch']} of {len(saved['history'])}."
     if card.timing is not None:
         yield _table(("environment", ""), [(name, _text(value)) for name, value in card.timing.items()])
     settings = {"lr": saved["lr"], "seed": saved["seed"]} | {

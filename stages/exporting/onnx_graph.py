@@ -1,7 +1,7 @@
-"""From a network to an ONNX file that anybody can run, and the proof that both compute the same.
+"""Export of a network to ONNX, and a check that both compute the same.
 
-A graph takes what users have (pixels, coefficients) and gives what they want (log-probabilities, embeddings), for any batch
-size. Float32. The packages that this needs are the extra `export`; nothing is imported before `require` has found them.
+A graph maps pixels or features to log-probabilities and embeddings, in float32 and for any batch size. The packages are the
+extra `export`; they are imported only after `require` has found them.
 """
 
 import importlib.util
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from stages.core.errors import InputError
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-TOLERANCE = 1e-4  # between PyTorch and onnxruntime, relative where a value exceeds 1
+TOLERANCE = 1e-4  # between PyTorch and onnxruntime, relative for values above 1
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output. shape: a number, or a name where users may choose; meaning: half a sentence for the model card."""
+    """An input or output. shape: numbers, and names for sizes that users choose. meaning: a phrase for the model card."""
 
     name: str
     dtype: str
@@ -33,12 +33,11 @@ class Port:
 
 @dataclass(frozen=True)
 class Graph:
-    """What is exported.
+    """A network to export.
 
-    network: in evaluation mode on the CPU, from the inputs to a tuple of the outputs; what the file is checked against.
-    portable: the same function by operators that ONNX has; the network itself where nothing stands in the way.
-    example: inputs to trace with. trials: inputs of other sizes, to check with.
-    labels: what each class stands for.
+    network: from the inputs to a tuple of the outputs, in evaluation mode on the CPU; the file is compared with it.
+    portable: the same function in ONNX's operators; the network itself if possible. example: inputs for tracing.
+    trials: inputs of other sizes, for the check. labels: the names of the classes.
     """
 
     network: nn.Module
@@ -52,7 +51,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Trial:
-    """How far the file was from the network for inputs of these shapes."""
+    """The largest difference between file and network for inputs of these shapes."""
 
     shapes: list[tuple[int, ...]]
     difference: float
@@ -63,17 +62,17 @@ def require() -> None:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"{', '.join(missing)}: not installed; `pip install {' '.join(missing)}` brings what an export needs"
+            f"{', '.join(missing)}: not installed, but an export needs it; run `pip install {' '.join(missing)}`"
         )
 
 
 def write(graph: Graph, path: Path, notes: dict[str, str]) -> None:
-    """The graph as one ONNX file; `notes` and the labels, as JSON, go into the file's metadata."""
+    """Write the graph as an ONNX file, with `notes` and the labels, as JSON, in its metadata."""
     require()
     import onnx_ir
 
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch's, about itself
+        warnings.simplefilter("ignore")  # PyTorch's, about its own code
         program = torch.onnx.export(
             graph.portable,
             graph.example,
@@ -96,25 +95,25 @@ def write(graph: Graph, path: Path, notes: dict[str, str]) -> None:
 
 
 def check(graph: Graph, path: Path) -> list[Trial]:
-    """Run the file on the graph's trials, by onnxruntime. Raises InputError where it is not what the network computes."""
+    """Run the file on the graph's trials with onnxruntime. Raises InputError if it differs from the network."""
     require()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    done = []
+    trials = []
     for inputs in graph.trials:
         with torch.no_grad():
             expected = [output.numpy() for output in graph.network(*inputs)]
         named = {port.name: tensor.numpy() for port, tensor in zip(graph.inputs, inputs, strict=True)}
         found = session.run([port.name for port in graph.outputs], named)
         trial = Trial([tuple(tensor.shape) for tensor in inputs], max(map(_difference, expected, found)))
-        if not trial.difference <= TOLERANCE:  # nan too
+        if not trial.difference <= TOLERANCE:  # also nan
             shapes = ", ".join(map(str, trial.shapes))
             raise InputError(f"{path.name}: differs from the network by {trial.difference:.2g} for inputs of shape {shapes}")
-        done.append(trial)
-    return done
+        trials.append(trial)
+    return trials
 
 
 def _difference(expected: np.ndarray, found: np.ndarray) -> float:
@@ -139,5 +138,5 @@ class Pixels(nn.Module):
 
 
 def random_images(num: int, side: int) -> Tensor:
-    """(num, side, side, 3) uint8, the same each time."""
+    """Return reproducible random images (num, side, side, 3) uint8."""
     return torch.from_numpy(np.random.default_rng((num, side)).integers(0, 256, (num, side, side, 3), np.uint8))

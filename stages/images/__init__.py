@@ -1,1 +1,1 @@
-"""What all tasks on images share."""
+"""Code that all image tasks share."""

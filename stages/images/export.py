@@ -1,4 +1,4 @@
-"""An image classifier as a graph for users: from pixels to log-probabilities. N images, K classes."""
+"""The ONNX graph of an image classifier: from pixels to log-probabilities. N images, K classes."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class Classifier(nn.Module):
 
 
 def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
-    """The trained `model` as users want it."""
+    """Return the export of a trained classifier."""
     network, side = Classifier(model, stats).eval(), stats["side"]
     return Graph(
         network,

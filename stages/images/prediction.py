@@ -1,4 +1,4 @@
-"""What a trained classifier says of a user's own images: the most probable classes and their probabilities."""
+"""A trained classifier's answers for a user's images: the most probable classes and their probabilities."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from stages.images.raw.image import Problem, header
 from stages.images.training.batches import ImageBatch, normalize
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-NUM_TOLD = 10  # classes of an answer: all of CIFAR-10's, and the ones that count of thousands of identities
+NUM_CLASSES = 10  # the most in an answer: all of CIFAR-10's, the top ones of thousands of identities
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The most probable class of an image, its probability, and the most probable classes with theirs, falling."""
+    """The most probable class of an image, its probability, and the probabilities of the top classes, descending."""
 
     predicted: str
     probability: float
@@ -30,7 +30,10 @@ class Classes:
 
 
 def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
-    """RGB (side, side, 3) uint8; of another size the middle square, scaled. Raises InputError without a file name."""
+    """Decode an image as RGB (side, side, 3) uint8, cropped to the middle square and scaled if its size differs.
+
+    Raises InputError, without a file name.
+    """
     try:
         header(content).check_size(stats["side"])
         return storage.decode(np.frombuffer(content, np.uint8), stats["side"])
@@ -40,26 +43,26 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
+    model: nn.Module, images: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
 ) -> list[Classes]:
-    """What each item shows."""
+    """Classify images (side, side, 3) uint8."""
     model.eval()
-    log_probs = averaged(log_probabilities(model, as_batch(items, stats, compute), compute, run.evaluate.views))
+    log_probs = averaged(log_probabilities(model, as_batch(images, stats, compute), compute, run.evaluate.views))
     best = log_probs.exp().sort(descending=True, stable=True)
     answers = []
-    for values, places in zip(best.values[:, :NUM_TOLD].tolist(), best.indices[:, :NUM_TOLD].tolist(), strict=True):
-        told = {stats["classes"][place]: value for place, value in zip(places, values, strict=True)}
-        answers.append(Classes(next(iter(told)), values[0], told))
+    for values, labels in zip(best.values[:, :NUM_CLASSES].tolist(), best.indices[:, :NUM_CLASSES].tolist(), strict=True):
+        probabilities = {stats["classes"][label]: value for label, value in zip(labels, values, strict=True)}
+        answers.append(Classes(stats["classes"][labels[0]], values[0], probabilities))
     return answers
 
 
 def describe(answer: Classes) -> str:
-    """The three most probable classes in words."""
+    """Return the three most probable classes in words."""
     return ", ".join(f"{name} {value:.1%}" for name, value in list(answer.probabilities.items())[:3])
 
 
 def as_batch(images: Sequence[np.ndarray], stats: Mapping[str, Any], compute: Compute) -> ImageBatch:
-    """Images (H, W, 3) uint8 of one size, of unknown class, as evaluation's batches have them."""
+    """Make a batch of images (H, W, 3) uint8 of one size and of unknown class."""
     mean, std = (torch.tensor(stats[name], device=compute.device) for name in ("mean", "std"))
     inputs = normalize(torch.from_numpy(np.stack(images)).to(compute.device), mean, std)
     return ImageBatch(inputs, torch.full((len(images),), -1, device=compute.device), torch.arange(len(images)))

@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class ImageNetwork(Network):
-    smallest: ClassVar[int] = 1  # the side, in pixels, of the smallest image that it can compute
+    smallest: ClassVar[int] = 1  # the side, in pixels, of the smallest image that the network accepts
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ Model = CustomResnet | DilatedNet | ResNet50 | ConvNeXt
 
 @dataclass(frozen=True)
 class Augment:
-    """Applied in this order; null, the default, leaves one out."""
+    """Augmentations, applied in this order; null, the default, skips one."""
 
     crop: Crop | None = None
     flip: Flip | None = None
@@ -98,7 +98,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Shift:
-    """The image moved by `shift` pixels, left, right, up and down: four views. What is missing at the edge is reflected."""
+    """The image moved by `shift` pixels left, right, up and down: four views, reflected at the edges."""
 
     shift: PositiveInt
 
@@ -108,7 +108,7 @@ View = Literal["plain", "flip"] | Shift  # flip: the mirror image
 
 @dataclass(frozen=True)
 class Evaluate:
-    """views: over which the class probabilities of each image are averaged."""
+    """views: each image's class probabilities are averaged over them."""
 
     weights: Weights
     views: list[View] = field(default_factory=lambda: ["plain"])
@@ -117,7 +117,7 @@ class Evaluate:
         if self.views[:1] != ["plain"]:
             raise ValueError("views: must begin with plain, the image as it is")
         if any(view in self.views[:number] for number, view in enumerate(self.views)):
-            raise ValueError("views: has one of them twice")
+            raise ValueError("views: repeats a view")
 
 
 @dataclass(frozen=True)

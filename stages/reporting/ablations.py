@@ -1,4 +1,4 @@
-"""metrics/<run>/ablation.csv: what `make ablate` (stages/ablate.py) found, a row for each value of each grid."""
+"""metrics/<run>/ablation.csv, the table that `make ablate` (stages/ablate.py) writes: a row for each value of each grid."""
 
 import csv
 import itertools
@@ -11,24 +11,24 @@ from stages.core.errors import InputError
 
 @dataclass(frozen=True)
 class Row:
-    """One value. What a failed experiment did not come to is None."""
+    """A value of a grid and its results, which are None for a failed experiment."""
 
     grid: str
-    key: str  # of the run's block in params.yaml, such as evaluate.dev_beam
+    key: str  # in the run's block in params.yaml, such as evaluate.dev_beam
     value: str
-    source: str  # of the data, as the task's block names it
+    source: str  # of the task's data
     metric: str
     score: float | None  # on dev
     lr: float | None
     epochs: int | None
     seconds: float | None  # of training
-    weights: str  # the first digits of their SHA-256: equal where the training was the same
+    weights: str  # the first digits of their SHA-256; equal for equal trainings
     experiment: str
-    command: str  # that makes this very number
+    command: str  # that reproduces the score
 
     @property
     def cells(self) -> list[Any]:
-        """As CSV has them: nothing for None."""
+        """The cells of the CSV row; None becomes an empty cell."""
         return ["" if (value := getattr(self, name)) is None else value for name in COLUMNS]
 
 
@@ -36,7 +36,7 @@ COLUMNS = [field.name for field in fields(Row)]
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a table, none where there is no table. Raises InputError: it is not such a table."""
+    """Read a table; no rows if there is no file. Raises InputError if it is not such a table."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as lines:
@@ -44,7 +44,7 @@ def read(path: Path) -> list[Row]:
     try:
         return [_row(row) for row in rows]
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"{path}: is not what `make ablate` wrote; remove it and run that again") from None
+        raise InputError(f"{path}: is not a table of `make ablate`; remove it and run the command again") from None
 
 
 def _row(cells: dict[str, str]) -> Row:
@@ -56,5 +56,5 @@ def _row(cells: dict[str, str]) -> Row:
 
 
 def grids(rows: list[Row]) -> dict[str, list[Row]]:
-    """The rows of each grid, in the table's order."""
+    """Group the rows by grid, in the table's order."""
     return {name: list(group) for name, group in itertools.groupby(rows, key=lambda row: row.grid)}

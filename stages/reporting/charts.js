@@ -1,8 +1,8 @@
-const AXES = { x: "zoom_epoch", y: "zoom_value" };  // the names that Vega-Lite gives the domains of the parameter `zoom`
+const AXES = { x: "zoom_epoch", y: "zoom_value" };  // Vega-Lite's names for the domains of the parameter `zoom`
 
 const DARK = { "#2b6cb0": "#7ab8ff", "#bd1f01": "#ff8a6b", "#4a4a4a": "#b8bcc4", "#d5d5da": "#3a3e47" };  // the charts' colours on a dark page
 
-const views = new Map();  // what draws each chart, by its key
+const views = new Map();  // the Vega view of each chart, by its key
 
 function scale(view, factor) {
   for (const [axis, signal] of Object.entries(AXES)) {
@@ -32,7 +32,7 @@ async function draw(figure) {
 
 const drawn = Promise.all([...document.querySelectorAll(".chart")].map(draw));
 
-// On paper nothing can be opened. The numbers of each epoch would fill a book; the curves have them.
+// Open all details for printing, except the numbers of each epoch, which are in the curves.
 const closed = () => document.querySelectorAll("details:not([open], .numbers)");
 let opened = [];
 addEventListener("beforeprint", () => { opened = [...closed()]; opened.forEach((item) => { item.open = true; }); });

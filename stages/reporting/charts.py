@@ -1,4 +1,4 @@
-"""Curves and comparisons as Vega-Lite specifications; pictures and sound as data URIs."""
+"""Vega-Lite specifications of curves and comparisons; pictures and sound as data URIs."""
 
 import base64
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ import numpy as np
 from stages.reporting.ablations import Row
 from stages.reporting.collect import AUDIO, Curve
 
-# Solid and dashed, so that the two can be told apart without their colours, which both have 3:1 on white.
+# Solid and dashed, to be distinguishable without colours. Both colours have a contrast of 3:1 on white.
 STYLES = {"train": ("#2b6cb0", [1, 0]), "dev": ("#bd1f01", [6, 3])}
 GREY = "#4a4a4a"  # 8.9:1 on white
 GRID = "#d5d5da"
-# Ctrl and wheel is what a trackpad's pinch is; a plain wheel scrolls the page.
+# A trackpad's pinch arrives as Ctrl and wheel; a plain wheel scrolls the page.
 ZOOM = {
     "name": "zoom",
     "bind": "scales",
     "select": {"type": "interval", "zoom": "wheel![event.ctrlKey || event.metaKey]"},
 }
-# There are no half epochs. Vega's tickMinStep alone puts some between three.
+# Hides ticks at half epochs, which Vega's tickMinStep alone does not prevent.
 WHOLE = {"condition": {"test": "datum.value % 1", "value": 0}, "value": 1}
 EPOCH = {
     "field": "epoch",
@@ -34,11 +34,11 @@ EPOCH = {
         "tickOpacity": WHOLE,
     },
 }
-WEBP_QUALITY = 90  # a third of the PNG's bytes, text still sharp
+WEBP_QUALITY = 90  # a third of the PNG's size, with sharp text
 
 
 def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
-    """A line for each split against the epoch, to be zoomed. splits: {"": …} where the metric belongs to neither."""
+    """A zoomable line for each split over the epochs. splits: {"": …} for a metric without splits."""
     title = "learning rate" if metric == "lr" else metric
     rows = [
         {"epoch": epoch, "value": value, "split": split or title}
@@ -55,7 +55,7 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
         "mark": {"type": "line", "point": {"size": 30} if few else False, "clip": True, "tooltip": True},
         "encoding": {
             "x": EPOCH,
-            # A constant has no range of its own, and would stand at a label that is rounded to nothing.
+            # A constant has no range, so its axis starts at zero.
             "y": {"field": "value", "type": "quantitative", "scale": {"zero": len(values) == 1}, "title": title},
             "color": {"field": "split", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": legend},
             "strokeDash": {
@@ -69,7 +69,7 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
 
 
 def comparison(run: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """A point for each value of a grid that came to a score, in the grid's order."""
+    """A point for each value of a grid that has a score, in the grid's order."""
     metric, grid = rows[0].metric, rows[0].grid
     points = [{"value": row.value, "score": row.score} for row in rows if row.score is not None]
     axis = {"field": "value", "type": "nominal", "sort": None, "title": rows[0].key, "axis": {"labelAngle": 0}}
@@ -98,9 +98,9 @@ def comparison(run: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What all charts have in common."""
+    """The common parts of all charts."""
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",  # a name; nothing fetches it
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",  # never fetched
         "description": description,
         "width": "container",
         "height": 220,
@@ -124,7 +124,7 @@ def frame(description: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def sparkline(points: Curve, width: int = 120, height: int = 28) -> str:
-    """A curve without axes, as the points of an SVG polyline in a frame of this size; nothing of fewer than two points."""
+    """Return the points of an SVG polyline for a small curve, or nothing for fewer than two finite points."""
     finite = [(epoch, value) for epoch, value in points if value is not None]
     if len(finite) < 2:
         return ""
@@ -141,16 +141,16 @@ class Picture(NamedTuple):
 
 
 def embed(picture: Path) -> Picture:
-    """The picture as WebP or as it is, whichever is smaller. Its bytes depend on the picture alone."""
+    """Embed a picture as WebP or unchanged, whichever is smaller."""
     original = picture.read_bytes()
     pixels = cv2.imdecode(np.frombuffer(original, np.uint8), cv2.IMREAD_COLOR)
-    assert pixels is not None, f"{picture} is no picture"
+    assert pixels is not None, f"{picture} is not a picture"
     _, encoded = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
-    kind, content = min(("webp", encoded.tobytes()), ("png", original), key=lambda item: len(item[1]))
+    kind, content = min(("webp", encoded.tobytes()), ("png", original), key=lambda each: len(each[1]))
     height, width = pixels.shape[:2]
     return Picture(f"data:image/{kind};base64,{base64.b64encode(content).decode()}", width, height)
 
 
 def sound(file: Path) -> str:
-    """The recording as a data URI."""
+    """Return a recording as a data URI."""
     return f"data:{AUDIO[file.suffix]};base64,{base64.b64encode(file.read_bytes()).decode()}"

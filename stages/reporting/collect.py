@@ -1,7 +1,7 @@
-"""What the report tells of a run, read from what the other stages left. What a stage has not made yet is None or empty.
+"""A run's results for the report, read from the other stages' outputs. Missing outputs are None or empty.
 
-The report's stage depends on metrics/ alone. The aligned utterances, as text and to listen to, lie elsewhere, but are made
-together with their picture, which lies there; and so does what is known of the data, without which there are no metrics.
+The stage `report` depends only on metrics/. It also reads aligned utterances, audio and the data's statistics, which change
+only together with files in metrics/.
 """
 
 import csv
@@ -20,7 +20,7 @@ from stages.core.errors import InputError
 from stages.data import understood
 from stages.reporting import ablations
 
-Curve = list[tuple[int, float | None]]  # epoch, and a value where it is finite
+Curve = list[tuple[int, float | None]]  # epoch, and the value if it is finite
 AUDIO = {".flac": "audio/flac", ".wav": "audio/wav"}
 
 
@@ -31,30 +31,30 @@ class Score(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """One run: as params.yaml has it, and as it went."""
+    """A run or ensemble, its parameters and its results."""
 
     name: str
     run: Run | Ensemble
-    source: str  # of its task's data; several paths as one text
-    data: list[str]  # what `normalize` understood of it, a line each
-    before: str  # what was reached before, in words, or nothing
+    source: str  # of the task's data; several paths are joined
+    data: list[str]  # what `normalize` understood, line by line
+    before: str  # results reached elsewhere, in words, or nothing
     hidden: list[str]  # a line for each value that the sample block or an override changed
     lr: dict[str, Any] | None
     evaluation: dict[str, Any] | None
     submission: dict[str, Any] | None
-    score: Score | None  # the headline number
+    score: Score | None  # the headline score
     num_parameters: int | None
-    epochs: int | None  # that were trained
+    epochs: int | None  # trained so far
     curves: dict[str, dict[str, Curve]]  # by metric, then by split; the learning rate has the split ""
     pictures: list[Path]
     aligned: str | None  # the worst utterances, as text
-    audio: list[Path]  # of these, in the same order, as many as there are
-    seeds: dict[str, Any] | None  # what `make seeds` found
-    grids: dict[str, list[ablations.Row]]  # what `make ablate` compared
+    audio: list[Path]  # recordings of these, in the same order
+    seeds: dict[str, Any] | None  # from `make seeds`
+    grids: dict[str, list[ablations.Row]]  # from `make ablate`
 
 
 def collect(params: Params) -> list[Results]:
-    """Every run of params.yaml in its order, then every ensemble. Raises InputError if reached_before names no run."""
+    """Collect all runs, then all ensembles. Raises InputError for an unknown run in reached_before."""
     for name in params.reached_before:
         if name not in params.runs:
             raise InputError(f"reached_before.{name}: there is no such run; {nearest(name, params.runs)}")
@@ -81,7 +81,7 @@ def _results(name: str, params: Params) -> Results:
         lr=_read_json(paths.lr(name)),
         evaluation=evaluation,
         submission=_read_json(paths.submission(name)),
-        # An ensemble has no curves: its score is that of its runs.
+        # An ensemble has no curves; its score has the name of its runs' score.
         score=_score(by_metric or curves(paths.history(params.runs_of(name)[0])), evaluation),
         num_parameters=evaluation.get("num_parameters") if evaluation else None,
         epochs=max(
@@ -101,7 +101,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def curves(history: Path) -> dict[str, dict[str, Curve]]:
-    """The tables in DVCLive's folder, train/loss.tsv and dev/loss.tsv together; loss first, the learning rate last."""
+    """Read the tables in DVCLive's folder as metric -> split -> curve; loss first, the learning rate last."""
     folder, found = history / "plots" / "metrics", defaultdict[str, dict[str, Curve]](dict)
     for file in sorted(folder.rglob("*.tsv"), reverse=True):  # train before dev
         split = "" if file.parent == folder else file.parent.relative_to(folder).as_posix()
@@ -112,11 +112,11 @@ def curves(history: Path) -> dict[str, dict[str, Curve]]:
 
 
 def _score(curves: dict[str, dict[str, Curve]], evaluation: dict[str, Any] | None) -> Score | None:
-    """The evaluation's value of the score."""
+    """Return the score's name and value on dev."""
     name = score_name(curves)
     return Score(name, evaluation["dev"][name]) if name and evaluation else None
 
 
 def score_name(curves: Mapping[str, Mapping[str, Curve]]) -> str | None:
-    """What training measured on dev beside the loss: the name of the task's SCORE, which lives with torch."""
+    """Return the name of the dev metric beside the loss: the task's SCORE, which could not be read without torch."""
     return next((metric for metric, splits in curves.items() if "dev" in splits and metric != "loss"), None)

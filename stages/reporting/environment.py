@@ -1,6 +1,6 @@
-"""The versions with which the page was made. Torch is asked for its version without importing it.
+"""The versions of Python and packages, read without importing torch.
 
-Nothing here may differ between two clones of one commit on one kind of machine, or DVC would take the page for changed.
+They must be equal in two clones of a commit on the same kind of machine, or DVC would consider the page changed.
 """
 
 import platform
@@ -11,7 +11,7 @@ PACKAGES = ("torch", "torchvision", "torchaudio", "numpy", "opencv-python-headle
 
 
 def environment() -> dict[str, str]:
-    """Name -> value, for a table."""
+    """Return the versions by name."""
     versions = {name: found for name in PACKAGES if (found := _version(name))}
     return {"Python": ".".join(platform.python_version_tuple()[:2]), **versions}
 
@@ -24,7 +24,7 @@ def _version(package: str) -> str | None:
 
 
 def git(*arguments: str) -> str | None:
-    """What git prints, or None if it is not there or refuses."""
+    """Return git's output, or None if git is missing or fails."""
     try:
         result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-// The server's state every two seconds: rows that have changed go into their chart, which keeps its zoom and its place.
+// Poll the server's state every two seconds and update the charts whose rows changed; they keep their zoom.
 const said = document.querySelector("#live"), last = new Map();
 let measured;
 
@@ -7,7 +7,7 @@ async function follow() {
   for (const [key, rows] of Object.entries(state.rows)) {
     const run = key.split(" ")[0], text = JSON.stringify(rows);
     if (last.get(key) === text || !document.getElementById(run)) continue;
-    if (!views.has(key)) return location.reload();  // the first epoch of a run that had none
+    if (!views.has(key)) return location.reload();  // the first epoch of a run
     if (last.has(key)) {
       const epoch = Math.max(...rows.map((row) => row.epoch));
       said.textContent = "";

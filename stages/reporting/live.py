@@ -1,6 +1,6 @@
-"""The report and the page of experiments over HTTP, for this machine alone; the report follows a training that is running.
+"""A local server for the report and the page of experiments; the report follows a running training.
 
-A page is made when it is asked for. The report then asks for its curves every two seconds and draws those that have grown.
+Pages are made on request. The report then polls its curves every two seconds and redraws those that changed.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ from stages.tasks import load_params
 ADDRESS = "127.0.0.1"
 CHECKOUT_SECONDS = 5
 ERROR = """<!DOCTYPE html><meta http-equiv="refresh" content="3"><title>error</title>
-<p>error: {}</p><p>This page asks again every three seconds.</p>"""
+<p>error: {}</p><p>This page reloads every three seconds.</p>"""
 
 
 def server(port: int) -> ThreadingHTTPServer:
-    """Ready to serve; port 0: any that is free. Raises OSError: the port is taken or not allowed."""
+    """Return a server that is ready to serve. port: 0 for any free one. Raises OSError if it is taken or not allowed."""
     return ThreadingHTTPServer((ADDRESS, port), _Handler)
 
 
 def state() -> dict[str, Any]:
-    """What may have changed: rows by the chart they belong to, the runs with old numbers, and when any was last measured."""
+    """Return the rows of each chart, the runs whose numbers are outdated, and the time of the last evaluation."""
     rows: dict[str, Any] = {}
     outdated = []
     for folder in sorted(Path("metrics").glob("*/train")):
@@ -42,14 +42,14 @@ def state() -> dict[str, Any]:
             if _is_outdated(run):
                 outdated.append(run)
         except (OSError, KeyError, TypeError, ValueError):
-            continue  # DVC takes it away, or a line is half written: the next time, then
+            continue  # DVC is replacing the file, or a line is incomplete; try again next time
         rows |= {f"{run} {metric}": charts.curve(run, metric, splits)["data"]["values"] for metric, splits in found.items()}
     measured = max((file.stat().st_mtime for file in Path("metrics").glob("*.json")), default=0)
     return {"rows": rows, "outdated": outdated, "measured": measured}
 
 
 def _is_outdated(run: str) -> bool:
-    """Whether the run's numbers are older than its curves, and not only by the seconds that a checkout takes."""
+    """Whether the run's numbers are older than its curves, by more than the seconds that a checkout takes."""
     tables = [file.stat().st_mtime for file in paths.history(run).rglob("*.tsv")]
     numbers = paths.headlines(run)
     return numbers.is_file() and bool(tables) and numbers.stat().st_mtime + CHECKOUT_SECONDS < max(tables)
@@ -60,7 +60,7 @@ def _report() -> str:
 
 
 def _experiments() -> str:
-    from stages.reporting.experiments.collect import collect  # with DVC, whose import takes a second
+    from stages.reporting.experiments.collect import collect  # imports DVC, which takes a second
     from stages.reporting.experiments.page import render
 
     return render(collect(), live=True)
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         status = HTTPStatus.OK
         try:
             text = make()
-        except Exception as error:  # a file half written, or a mistake of ours: the server goes on
+        except Exception as error:  # an incomplete file or a bug; the server keeps running
             if (sentence := describe(error)) is None:
                 traceback.print_exc()
                 sentence = repr(error)
@@ -93,9 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
-        with contextlib.suppress(ConnectionError):  # the page was left before it came
+        with contextlib.suppress(ConnectionError):  # the browser left the page
             self.end_headers()
             self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing: a line for every two seconds would say nothing."""
+        """Do not log requests, which come every two seconds."""

@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds its styles, its scripts and its pictures, and asks the network for nothing."""
+"""The report: one HTML file with its styles, scripts and pictures, which needs no network."""
 
 import dataclasses
 import io
@@ -13,20 +13,19 @@ from stages.reporting import charts, vega
 from stages.reporting.collect import Curve, Results, Score
 
 SHARES = {"accuracy", "per", "eer", "pixel_match", "substitutions", "insertions", "deletions"}  # shown in per cent
-# What a picture shows, by its file's name: a heading, and what follows the heading in its alternative text. Others are shown
-# under their file's name.
+# The heading and alternative text of each picture, by its file's name. The heading of others is their file's name.
 PICTURES = {
-    "lr": ("Learning rate", "the loss at each rate of a range test, or the rate over the training where none was made"),
-    "confusion": ("Confusion matrix", "how often each true class, in rows, was taken for each class, in columns"),
+    "lr": ("Learning rate", "the loss at each rate of a range test or, without one, the rate over training"),
+    "confusion": ("Confusion matrix", "counts of each true class, in rows, and predicted class, in columns"),
     "confused": ("Most confused", "bars for the most frequent pairs of true and predicted"),
-    "misclassified": ("Surest mistakes", "images with the true and the predicted class and the probability"),
-    "disagreements": ("Disagreements", "images with the true class and what each member of the ensemble took it for"),
-    "augmented": ("Training images", "images as the network sees them, after augmentation"),
-    "roc": ("Verification ROC", "the rate of true matches against that of false ones"),
-    "scores": ("Scores of pairs", "histograms for pairs of the same person and of two"),
-    "pairs": ("Hardest wrong answers", "faces, two by two"),
-    "aligned": ("Worst utterances", "what was said above what was heard, errors marked"),
-    "length": ("Errors against length", "each utterance's error rate against its seconds"),
+    "misclassified": ("Most confident mistakes", "images with the true and the predicted class and the probability"),
+    "disagreements": ("Disagreements", "images with the true class and the prediction of each member of the ensemble"),
+    "augmented": ("Training images", "images after augmentation"),
+    "roc": ("Verification ROC", "the true accept rate over the false accept rate"),
+    "scores": ("Scores of pairs", "histograms for pairs of the same person and of two people"),
+    "pairs": ("Hardest wrong answers", "pairs of faces"),
+    "aligned": ("Worst utterances", "true above predicted phonemes, with errors marked"),
+    "length": ("Errors by length", "each utterance's error rate over its length in seconds"),
 }
 LABELS = {
     "auc": "area under the ROC",
@@ -39,12 +38,12 @@ LABELS = {
     "sha256": "SHA-256",
     "zeroed": "share of utterances with too few frames for their phonemes",
 }
-WIDE = 1000  # pixels, from which on a picture has a row of its own
-DRAWN_ANEW = {"curves"}  # as curves that can be zoomed
+WIDE = 1000  # pixels from which a picture has its own row
+REDRAWN = {"curves"}  # pictures that are drawn as charts instead
 
 
 def fill(template: str, **values: Any) -> str:
-    """A template of this folder with these values. Equal values give equal bytes."""
+    """Fill in a template of this folder. Equal values give equal bytes."""
     jinja = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -59,7 +58,7 @@ def fill(template: str, **values: Any) -> str:
 
 
 def render(runs: Sequence[Results], environment: Mapping[str, str], live: bool = False) -> str:
-    """The page's text. live: it follows the server that it came from (reporting/live.py)."""
+    """Return the page's HTML. live: it follows the server that it came from (reporting/live.py)."""
     sections = [
         {
             "results": results,
@@ -81,14 +80,14 @@ def render(runs: Sequence[Results], environment: Mapping[str, str], live: bool =
         }
         for results in runs
     ]
-    drawn = [results.source == "sample" for results in runs]
+    is_sample = [results.source == "sample" for results in runs]
     return fill(
         "page.html",
         sections=sections,
         environment=environment,
         wide=WIDE,
-        title="Results on sample data" if all(drawn) else "Results",
-        any_real=not all(drawn),
+        title="Results on sample data" if all(is_sample) else "Results",
+        any_real=not all(is_sample),
         live=live,
     )
 
@@ -98,19 +97,19 @@ def headline(score: Score | None) -> str:
 
 
 def sparkline(results: Results) -> str:
-    """Of the score on dev, epoch by epoch."""
+    """Return the sparkline of the dev score over the epochs."""
     return charts.sparkline(results.curves[results.score.name]["dev"]) if results.score and results.curves else ""
 
 
 def label(name: str) -> str:
-    """A metric's name for people: verification.eer is "verification: equal error rate"."""
+    """Return a metric's readable name: verification.eer is "verification: equal error rate"."""
     block, _, key = name.rpartition(".")
     words = LABELS.get(key, key.replace("_", " "))
     return f"{LABELS.get(block, block)}: {words}" if block else words
 
 
 def shown(name: str, value: Any) -> str:
-    """A metric as people write it: shares in per cent, the last part of a dotted name deciding."""
+    """Format a metric, with shares in per cent. The last part of a dotted name decides."""
     key = name.rpartition(".")[2]
     if isinstance(value, float):
         share = key in SHARES or key.startswith(("tar_at_", "tpr_at_")) or ".per_class." in f".{name}"
@@ -119,7 +118,7 @@ def shown(name: str, value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """The two largest units: 1 h 5 min, 3 min 20 s; below a minute with a decimal."""
+    """Format a duration in its two largest units: 1 h 5 min, 3 min 20 s; below a minute 5.0 s."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -127,17 +126,17 @@ def duration(seconds: float) -> str:
 
 
 def pictures(files: Sequence[Path]) -> list[tuple[str, str, charts.Picture]]:
-    """Heading, what is to be seen, and the picture; narrow ones first, which stand side by side."""
+    """Return heading, alternative text and picture of each file; narrow ones first, as they share rows."""
     found = [
         (*PICTURES.get(file.stem, (file.stem.capitalize(), "a picture")), charts.embed(file))
         for file in files
-        if file.stem not in DRAWN_ANEW
+        if file.stem not in REDRAWN
     ]
-    return sorted(found, key=lambda item: item[2].width > WIDE)
+    return sorted(found, key=lambda each: each[2].width > WIDE)
 
 
 def rows(splits: Mapping[str, Curve]) -> list[list[float | None]]:
-    """The curves as a table: epoch, and each split's value."""
+    """Return the curves as a table: epoch, and each split's value."""
     columns = [dict(points) for points in splits.values()]
     epochs = sorted({epoch for column in columns for epoch in column})
     return [[epoch, *[column.get(epoch) for column in columns]] for epoch in epochs]
@@ -152,7 +151,7 @@ def flatten(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def utterances(results: Results) -> list[tuple[str, str, str]]:
-    """What the aligned utterances can be heard of: title, sound and text of each; nothing where there are no recordings."""
+    """Return title, sound and text of each aligned utterance that has a recording."""
     if results.aligned is None or not results.audio:
         return []
     _, *blocks = results.aligned.split("\n\n")
@@ -163,7 +162,7 @@ def utterances(results: Results) -> list[tuple[str, str, str]]:
 
 
 def settings(results: Results) -> str:
-    """The run's resolved parameters as YAML, without the block that went into resolving them."""
+    """Return the run's resolved parameters as YAML, without the sample block."""
     block = {key: value for key, value in dataclasses.asdict(results.run).items() if key != "sample"}
     text = io.StringIO()
     yaml = YAML()

@@ -1,1 +1,1 @@
-"""What several stages show: pictures, summaries, submission files."""
+"""Plots, summaries and files that several stages write."""

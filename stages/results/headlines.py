@@ -4,7 +4,7 @@ from typing import Any
 
 
 def choose(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The metrics of these names that are there; verification.eer is eer in the block verification."""
+    """Return the metrics of these names that exist; verification.eer is eer in the block verification."""
     found: dict[str, Any] = {}
     for name in names:
         block, _, key = name.rpartition(".")

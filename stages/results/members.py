@@ -1,7 +1,7 @@
-"""What `evaluate` keeps of a run's answers for ensembles, and the mean of two such. N items or frames, K classes.
+"""The log-probabilities that `evaluate` saves for ensembles, and their mean. N items or frames, K classes.
 
-data/predictions/<run>/ has log-probabilities as float16, whose error of 1e-3 of a value changes no answer but a tie:
-dev.npy and test.npy, (N, K), and for sequences dev_offsets.npy, where each begins. What would pass MOST_BYTES is left out.
+data/predictions/<run>/ has dev.npy and test.npy, (N, K) float16, whose relative error of 1e-3 only affects ties; for
+sequences also dev_offsets.npy and test_offsets.npy, the starts. Arrays above MAX_BYTES are not saved.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ import numpy as np
 
 from stages.core.errors import InputError
 
-MOST_BYTES = 500_000_000  # HW2P2's 35,000 images of 7,000 classes take 490 million
+MAX_BYTES = 500_000_000  # HW2P2's 35,000 images of 7,000 classes take 490 million
 MEANS = ("probabilities", "log-probabilities")
 
 
 class Member(NamedTuple):
-    """A member of an ensemble: a run or an ensemble, its folder in data/predictions, its share; shares add up to 1."""
+    """A member of an ensemble, a run or another ensemble: its folder in data/predictions and its weight; they sum to 1."""
 
     name: str
     folder: Path
@@ -25,31 +25,31 @@ class Member(NamedTuple):
 
 
 def fits(*shape: int) -> bool:
-    """Whether an array of float16 is small enough to be kept."""
-    return 2 * int(np.prod(shape, dtype=object)) <= MOST_BYTES
+    """Whether an array of float16 is small enough to be saved."""
+    return 2 * int(np.prod(shape, dtype=object)) <= MAX_BYTES
 
 
 def read(members: Sequence[Member], name: str) -> list[np.ndarray]:
-    """The array `name` of each member, in a memory map. Raises InputError: one has none, or they have other items."""
+    """Memory-map the array `name` of each member. Raises InputError if one is missing or their shapes differ."""
     found = []
     for member in members:
         file = member.folder / name
         if not file.is_file():
             raise InputError(
-                f"{file}: is not there; the probabilities of {member.name} are not kept above {MOST_BYTES:,} bytes"
+                f"{file}: is not there; the probabilities of {member.name} are not kept above {MAX_BYTES:,} bytes"
             )
         found.append(np.load(file, mmap_mode="r"))
     for member, array in zip(members, found, strict=True):
         if array.shape != found[0].shape:
             shapes = f"{found[0].shape} in {members[0].name}, {array.shape} in {member.name}"
-            raise InputError(f"{name}: the members' answers are not of the same items and classes: {shapes}")
+            raise InputError(f"{name}: the members differ in their items or classes: {shapes}")
     return found
 
 
 def mean(log_probs: Sequence[np.ndarray], weights: Sequence[float], of: str) -> np.ndarray:
-    """Log-probabilities (N, K) float32 of the weighted mean of the members' (N, K) each. of: one of MEANS.
+    """Return the log-probabilities (N, K) float32 of the weighted mean of the members, (N, K) each. of: one of MEANS.
 
-    The mean of log-probabilities is normalised again: the geometric mean of the probabilities.
+    The mean of log-probabilities is normalised again; it is the geometric mean of the probabilities.
     """
     stacked = np.stack([array.astype(np.float64) for array in log_probs])
     shares = np.array(weights)[:, None, None]

@@ -1,7 +1,4 @@
-"""Pictures for people: each has a title with the run's name, labelled axes, and text that can be read at its own size.
-
-Colours are matplotlib's colour-blind-safe cycle of Petroff (arXiv:2107.02270).
-"""
+"""Plots that several stages draw, in Petroff's colour-blind-safe cycle (arXiv:2107.02270)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +10,7 @@ from matplotlib.figure import Figure
 
 from stages.core import paths
 
-MOST_NAMED = 60  # classes of a confusion matrix: of more, not every one is named, nor counted in figures
+MAX_NAMED = 60  # classes of a confusion matrix that are all named, with counts
 
 matplotlib.rcParams.update(
     {
@@ -28,13 +25,13 @@ matplotlib.rcParams.update(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG whose bytes depend on the picture alone: no date, no version."""
+    """Write a PNG without date and version, so that equal figures give equal bytes."""
     with paths.output(path) as partial:
         figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})
 
 
 def curves(path: Path, run: str, history: list[dict[str, float]], score: str) -> None:
-    """Loss, score and learning rate against the epoch, training and dev in one panel."""
+    """Plot loss, score and learning rate over the epochs, with training and dev in the same panel."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     figure.suptitle(f"{run}: training curves")
     epochs = [row["epoch"] for row in history]
@@ -62,12 +59,12 @@ def range_test(
     decided: str,
     span: tuple[float, float],
 ) -> None:
-    """The losses of a learning-rate range test, with the suggested rate, what decided it, and the span it was sought in."""
+    """Plot the losses of a learning-rate range test. decided: what decided `suggested`. span: the searched rates."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot(rates, losses, color="#94a4a2", alpha=0.6, linewidth=1, label="loss of each step")
     axes.plot(rates, smoothed, color="#3f90da", linewidth=2, label="smoothed")
-    axes.axvspan(*span, color="#bd1f01", alpha=0.08, label=f"sought from {span[0]:.1e} to {span[1]:.1e}")
+    axes.axvspan(*span, color="#bd1f01", alpha=0.08, label=f"searched from {span[0]:.1e} to {span[1]:.1e}")
     axes.axvline(suggested, color="#bd1f01", linestyle="--", label=f"suggested: {suggested:.2e}, {decided}")
     lowest, first = min(smoothed), smoothed[0]
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title=f"{run}: learning-rate range test")
@@ -77,7 +74,7 @@ def range_test(
 
 
 def fixed_lr(path: Path, run: str, lr: float, source: str, factors: Sequence[float]) -> None:
-    """The learning rate over training where no range test was asked for. factors: of the rate, over all steps."""
+    """Plot a fixed learning rate over training. factors: of the rate, over all steps."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot(np.linspace(0, 100, len(factors)), np.array(factors) * lr, linewidth=2)
@@ -89,17 +86,17 @@ def fixed_lr(path: Path, run: str, lr: float, source: str, factors: Sequence[flo
 
 
 def confusion(path: Path, run: str, matrix: np.ndarray, names: Sequence[str]) -> None:
-    """How often each class was taken for each. matrix (K, K): rows are true classes, columns predictions, in counts."""
+    """Draw a confusion matrix (K, K) of counts: rows are true classes, columns predictions."""
     share = matrix / matrix.sum(1, keepdims=True).clip(1)
-    wide = max(9, 0.35 * min(len(names), MOST_NAMED))  # inches
+    wide = max(9, 0.35 * min(len(names), MAX_NAMED))  # inches
     figure = Figure(figsize=(wide, wide - 1), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(matrix):
-        if count and len(names) <= MOST_NAMED:
+        if count and len(names) <= MAX_NAMED:
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=10)
-    ticks = range(len(names))[:: -(-len(names) // MOST_NAMED)]
+    ticks = range(len(names))[:: -(-len(names) // MAX_NAMED)]
     axes.set_xticks(ticks, [names[tick] for tick in ticks], rotation=45, ha="right")
     axes.set_yticks(ticks, [names[tick] for tick in ticks])
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
@@ -110,7 +107,7 @@ def confusion(path: Path, run: str, matrix: np.ndarray, names: Sequence[str]) ->
 
 
 def image_sheet(path: Path, title: str, images: Sequence[np.ndarray], captions: Sequence[str]) -> None:
-    """Square images (H, H, 3) uint8 in rows, as many in each as the captions above them leave room for."""
+    """Draw square images (H, H, 3) uint8 in rows, below captions whose width decides the number of columns."""
     lines = [caption.split("\n") for caption in captions]
     side, gap, head = 1.4, 0.15, 0.6  # inches
     wide = gap + max(side, 0.09 * max((len(line) for caption in lines for line in caption), default=0))
@@ -120,7 +117,7 @@ def image_sheet(path: Path, title: str, images: Sequence[np.ndarray], captions: 
     size = columns * wide + gap, rows * high + head
     figure = Figure(figsize=size)
     figure.text(0.5, 1 - 0.3 / size[1], title, ha="center", va="center", fontsize=13)
-    axes = figure.add_axes((0, 0, 1, 1))  # one for all of them: axes of its own take ten times as long as an image
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all images: drawing axes takes ten times as long as drawing an image
     axes.axis("off")
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         row, column = divmod(index, columns)

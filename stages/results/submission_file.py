@@ -1,8 +1,4 @@
-"""A submission: two columns, an id and a label, for the test items. Made from predictions, checked against what is expected.
-
-Reading the predictions and the competition's sample file, and the last look at a file before anybody uploads it, are the
-same for every task; what an id and a label are is the task's to say.
-"""
+"""Submission files: an id and a label for each test item. Ids and labels depend on the task, the checks do not."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -13,18 +9,19 @@ from stages.data.tables import Row, Table, read_rows, read_table, write_table
 
 
 def read_predictions(path: Path, things: str, label: Callable[[str], str | None], domain: str) -> dict[str, str]:
-    """What to submit for every test item, by its name: `label` of the column `predicted`, in the order of the file.
+    """Read the predictions and return the label to submit for each test item, by name, in the file's order.
 
-    things: what the items are, for messages. label: gives None for what cannot be submitted; domain: what can, in words.
-    Raises InputError: no file, no such columns, a name twice, a prediction outside the domain.
+    things: the kind of items, for messages. label: maps a prediction to its label, or to None if it is invalid. domain: the
+    valid predictions, in words. Raises InputError if the file or a column is missing, for a duplicate name, and for an
+    invalid prediction.
     """
     if not path.is_file():
-        raise InputError(f"{path}: there are no test {things} in this source, so there is nothing to submit")
+        raise InputError(f"{path}: there are no test {things}, so there is nothing to submit")
     table = read_table(path)
     labels: dict[str, str] = {}
     for row, name, predicted in zip(table.rows, table.column("name"), table.column("predicted"), strict=True):
         if name in labels:
-            raise InputError(f"{path}: line {row.line}: {name} is there a second time")
+            raise InputError(f"{path}: line {row.line}: {name} is a duplicate")
         found = label(predicted)
         if found is None:
             raise InputError(f"{path}: line {row.line}: the prediction {predicted!r} for {name} must be {domain}")
@@ -33,7 +30,7 @@ def read_predictions(path: Path, things: str, label: Callable[[str], str | None]
 
 
 def read_sample(path: Path) -> Table:
-    """A competition's sample submission. Raises InputError if it has not two columns."""
+    """Read a competition's sample submission. Raises InputError unless it has two columns."""
     sample = read_table(path)
     if len(sample.header) != 2:
         raise InputError(f"{path}: line 1: must name two columns, an id and a label, but is {','.join(sample.header)!r}")
@@ -41,13 +38,16 @@ def read_sample(path: Path) -> Table:
 
 
 def sample_ids(sample: Table, names: Collection[str], things: str) -> list[str]:
-    """The sample's ids in its order. Raises InputError unless they are `names`, each once; things: what these are."""
+    """Return the sample's ids in its order. Raises InputError unless they are `names`, each once.
+
+    things: the kind of items, for messages.
+    """
     ids: dict[str, None] = {}
     for line, (name, _) in sample.rows:
         if name not in names:
             raise InputError(f"{sample.where}: line {line}: id {name!r} is none of the {len(names)} test {things}")
         if name in ids:
-            raise InputError(f"{sample.where}: line {line}: id {name!r} is there a second time")
+            raise InputError(f"{sample.where}: line {line}: id {name!r} is a duplicate")
         ids[name] = None
     missing = next((name for name in names if name not in ids), None)
     if missing is not None:
@@ -56,9 +56,9 @@ def sample_ids(sample: Table, names: Collection[str], things: str) -> list[str]:
 
 
 def validate(path: Path, header: Sequence[str], ids: Sequence[str], is_label: Callable[[str], bool], domain: str) -> int:
-    """Read a submission file again and return its number of rows: this header, these ids in this order, nothing else.
+    """Check that a submission file has exactly this header and these ids in order, and return its number of rows.
 
-    domain: the labels that there are, in words. Raises InputError that names the first line which is not as it must be.
+    domain: the valid labels, in words. Raises InputError, naming the first wrong line.
     """
     if not path.is_file():
         raise InputError(f"{path}: is not there; stage `submit` writes it")
@@ -69,7 +69,7 @@ def validate(path: Path, header: Sequence[str], ids: Sequence[str], is_label: Ca
     count, line = 0, first.line
     for line, (name, label) in found:
         if count == len(ids):
-            raise InputError(f"{path}: line {line}: id {name!r} is one too many, for there are {len(ids)}")
+            raise InputError(f"{path}: line {line}: id {name!r} is one too many; there must be {len(ids)}")
         if name != ids[count]:
             raise InputError(f"{path}: line {line}: must have the id {ids[count]!r}, but has {name!r}")
         if not is_label(label):
@@ -82,23 +82,23 @@ def validate(path: Path, header: Sequence[str], ids: Sequence[str], is_label: Ca
 
 @dataclass(frozen=True)
 class ClassFile:
-    """A submission of the predicted class of each test image. things: what the classes are, in words."""
+    """A submission of the predicted class of each test image. things: the classes, in words."""
 
     header: list[str]
     classes: Sequence[str]
     things: str
 
     def write(self, predictions: Path, features: Path, out: Path) -> list[Path]:
-        """Write `out`/submission.csv from test.csv in `predictions`; where there is a sample submission, in its order.
+        """Write `out`/submission.csv from test.csv in `predictions`, in the order of the sample submission, if any.
 
-        Raises InputError: predictions that are no class; a sample whose header or ids are not those of the test images.
+        Raises InputError for a prediction that is not a class, and for a sample with another header or other ids.
         """
         path, labels = out / "submission.csv", self._labels(predictions)
         write_table(path, self.header, [(name, labels[name]) for name in self._ids(features, labels)])
         return [path]
 
     def check(self, file: Path, features: Path, predictions: Path) -> int:
-        """The number of rows of a submission file. Raises InputError that names the first line which cannot be uploaded."""
+        """Return the number of rows of a submission file. Raises InputError, naming the first wrong line."""
         ids = self._ids(features, self._labels(predictions))
         return validate(file, self.header, ids, self.classes.__contains__, self.things)
 
@@ -106,7 +106,7 @@ class ClassFile:
         return read_predictions(predictions / "test.csv", "images", {name: name for name in self.classes}.get, self.things)
 
     def _ids(self, features: Path, names: Collection[str]) -> list[str]:
-        """The test images in the sample's order or, without one, in that of their numbers."""
+        """Return the test images in the sample's order or, without one, of their numbers."""
         path = features / "sample_submission.csv"
         if not path.is_file():
             return sorted(names, key=_number)

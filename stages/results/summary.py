@@ -1,4 +1,4 @@
-"""A network in numbers: its layers as a table, its parameters, its multiply-adds and its receptive field."""
+"""A network's summary: layers, parameters, multiply-adds and receptive field."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,16 +13,16 @@ def num_parameters(model: nn.Module) -> int:
 
 
 def receptive_field(model: nn.Module, example: Sequence[Tensor]) -> int:
-    """The side in input pixels that one position of the last feature map can see, along the longest chain of layers.
+    """Return the side, in input pixels, of the receptive field of the last feature map.
 
-    Each layer of kernel k and dilation d adds (k - 1) d times the product of the strides before it (Araujo et al. 2019,
-    doi:10.23915/distill.00021). Where branches meet, as a block and its shortcut do, the wider one counts. Counted are
-    convolutions and max poolings that are modules. example: the arguments of a call.
+    Each layer with kernel k and dilation d adds (k - 1) d times the product of the strides before it (Araujo et al. 2019,
+    doi:10.23915/distill.00021). Where branches meet, such as a block and its shortcut, the wider one counts. Only modules
+    that are convolutions or max poolings count. example: the arguments of a call.
     """
-    seen: dict[Any, tuple[int, int]] = {}  # field and stride after a layer, by the node of autograd's graph that it made
+    seen: dict[Any, tuple[int, int]] = {}  # field and stride after a layer, by its node in autograd's graph
 
     def reach(node: Any) -> tuple[int, int]:
-        """The widest of the layers from which `node` comes directly."""
+        """Return the widest of the layers directly before `node`."""
         found, nodes, visited = [(1, 1)], [node], set()
         while nodes:
             node = nodes.pop()
@@ -52,7 +52,7 @@ def receptive_field(model: nn.Module, example: Sequence[Tensor]) -> int:
 
 
 def summarize(model: nn.Module, example: Sequence[Tensor], run: str) -> str:
-    """torchinfo's table of the layers for one call with the arguments `example`; for images, the receptive field too."""
+    """Return torchinfo's table of layers and, for images, the receptive field. example: the arguments of a call."""
     columns = ("input_size", "kernel_size", "output_size", "num_params", "mult_adds")
     device = next(model.parameters()).device
     was_training = model.training

@@ -1,1 +1,1 @@
-"""What tasks on sequences share."""
+"""Code that all tasks on sequences share."""

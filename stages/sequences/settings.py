@@ -1,4 +1,4 @@
-"""The keys of params.yaml that tasks of sequences share: their networks'. Torch-free."""
+"""The networks' keys of params.yaml that tasks on sequences share. Torch-free."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from stages.config.schema import Depths, Network
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceNetwork(Network):
-    features: PositiveInt | None = None  # how many of each frame's features it takes, from the first; null takes all
+    features: PositiveInt | None = None  # use only the first features of each frame; null: all
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class PBLSTM(SequenceNetwork):
     hidden: PositiveInt
     decoder: PositiveInt
     dropout: Annotated[float, Share]
-    num_layers: PositiveInt = 2  # of each of its two LSTMs
+    num_layers: PositiveInt = 2  # in each of the two LSTMs
     kaiming: bool = False
 
 

@@ -1,4 +1,4 @@
-"""How a split of sequences lies on disk: written by `normalize`, read by training."""
+"""The files of a split of sequences: written by `normalize`, read by training."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -11,7 +11,10 @@ from stages.data.packed import Ragged, RaggedArray, read_texts
 
 
 class SequenceWriter:
-    """The arrays of one split, closed by `stack`, and what was written. columns: names of what stands beside the frames."""
+    """Writers of a split's arrays, closed by `stack`. columns: the names of the arrays beside the frames.
+
+    num, total, longest: the sequences so far, and their frames in total and at most.
+    """
 
     def __init__(self, stack: ExitStack, folder: Path, width: int, columns: Iterable[str]) -> None:
         self.num, self.total, self.longest = 0, 0, 0
@@ -27,7 +30,7 @@ class SequenceWriter:
 
 
 class Joined(Sequence[np.ndarray]):
-    """Items of several splits as if they were in one array. offsets: as RaggedArray has them."""
+    """The items of several splits, indexed like one array. offsets: as in RaggedArray."""
 
     def __init__(self, parts: Sequence[RaggedArray]) -> None:
         self._parts, self._starts = parts, np.cumsum([0, *map(len, parts)])
@@ -38,21 +41,21 @@ class Joined(Sequence[np.ndarray]):
         return len(self.offsets) - 1
 
     def __getitem__(self, index: Any) -> Any:
-        place = range(len(self))[index]
-        number = int(np.searchsorted(self._starts, place, "right")) - 1
-        return self._parts[number][place - int(self._starts[number])]
+        index = range(len(self))[index]
+        part = int(np.searchsorted(self._starts, index, "right")) - 1
+        return self._parts[part][index - int(self._starts[part])]
 
 
 def read_frames(folder: Path) -> RaggedArray:
-    """The frames of a split, (T, F) float32 each, in a memory map."""
+    """Memory-map the frames of a split, (T, F) float32 each."""
     return RaggedArray(folder / "mfcc")
 
 
 def read_transcripts(folder: Path) -> RaggedArray | None:
-    """The classes of a split, (S,) uint8 each; None where it has no transcripts."""
+    """Memory-map the transcripts of a split, (S,) uint8 each; None if it has none."""
     return RaggedArray(folder / "transcript") if (folder / "transcript.npy").is_file() else None
 
 
 def read_names(folder: Path) -> list[str]:
-    """The names of a split's sequences, in its order."""
+    """Read the names of a split's sequences, in order."""
     return read_texts(folder / "names")

@@ -1,1 +1,1 @@
-"""Where raw data come from. `sample` is each task's own; here are the sources that every task shares."""
+"""Sources of raw data that all tasks share, and Kaggle submissions. The source `sample` belongs to each task."""

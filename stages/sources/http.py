@@ -1,4 +1,4 @@
-"""Public data sets from their own sites."""
+"""Downloads of public data sets."""
 
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -7,15 +7,15 @@ from stages.core.errors import InputError
 
 
 def fetch(url: str, out: Path, cache: Path, *, checksum: str | None) -> Path:
-    """Download `url` to `out`/<its name>, which appears only when it is whole, and return that path.
+    """Download `url` into `out` and return the file's path. The file appears only when it is complete.
 
-    cache: a folder for what has come so far, and where an interrupted download goes on. checksum: "<algorithm>:<hex digits>"
-    with an algorithm of hashlib. Raises InputError and Interrupted, as resumable.download does.
+    cache: a folder for partial downloads. checksum: "<algorithm>:<hex digits>", with an algorithm of hashlib. Raises
+    InputError and Interrupted like resumable.download.
     """
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     if name in ("", ".."):
         raise InputError(f"{url}: names no file to download")
-    # Here, so that a stage that downloads nothing does not wait for them.
+    # Slow imports, only for stages that download.
     import requests
 
     from stages.sources import resumable

@@ -1,4 +1,4 @@
-"""Archives and folders that the user has."""
+"""The user's own archives and folders."""
 
 import shutil
 from pathlib import Path
@@ -11,9 +11,9 @@ from stages.data import archive
 def fetch(sources: list[str], out: Path, where: str, max_bytes: int | None = None) -> None:
     """Copy each archive, and pack each folder as a zip, into `out`.
 
-    A relative path is meant from the original repository, or it would break in `dvc exp run --temp` and the queue.
-    where: the key in params.yaml, for messages. max_bytes: what an archive may unpack to. Raises InputError: no such path,
-    one in the folder of this stage's outputs, not an archive, two of one name.
+    Relative paths start at the original repository, so that they also work in `dvc exp run --temp` and the queue.
+    where: the key in params.yaml, for messages. max_bytes: the most that an archive may unpack to. Raises InputError for a
+    path that does not exist, lies in the stage's outputs or is no archive, and for two of the same name.
     """
     taken: dict[str, Path] = {}
     for source in sources:
@@ -38,5 +38,5 @@ def fetch(sources: list[str], out: Path, where: str, max_bytes: int | None = Non
 def _find(source: str) -> Path:
     try:
         return paths.root() / Path(source).expanduser()
-    except RuntimeError:  # ~somebody who is not there
+    except RuntimeError:  # ~user, and no such user
         return Path(source)

@@ -1,7 +1,7 @@
-"""A file from the network, whole and verified, however many connections and processes it takes.
+"""Downloads that survive cut connections and killed processes, with verified checksums.
 
-What has come so far lies in a cache folder outside DVC's outputs, so that it outlives a killed process: `<name>.partial`,
-and beside it a note of what it is a part of. The same command goes on from there, if the server still has the same file.
+The bytes that have arrived are in a cache folder outside DVC's outputs: `<name>.partial`, and a note about the file beside
+it. The same command continues from there if the server still has the same file.
 """
 
 import base64
@@ -22,17 +22,17 @@ from stages.core.locks import Locked, locked
 from stages.core.progress import DownloadProgress
 from stages.sources.retries import BrokenOff, Retries
 
-CHUNK = 1 << 16  # bytes; what a cut connection loses at most
+CHUNK = 1 << 16  # bytes; the most that a cut connection loses
 
-# One request with these headers, and its answer, whose body has not been read. Raises requests.RequestException.
+# Sends a request with these headers and returns the response, its body unread. Raises requests.RequestException.
 Ask = Callable[[dict[str, str]], requests.Response]
 
 
 class Part:
-    """The beginning of a file, on disk, and what it is the beginning of.
+    """A partial download on disk.
 
-    source: where the file comes from. position: bytes that are there. Of the whole file, where the server said it:
-    length, checksum ("md5:<hex digits>"), and validator, by which the server calls this version of it.
+    source: where the file comes from. position: bytes that have arrived. length, checksum ("md5:<hex digits>") and
+    validator (ETag or Last-Modified) describe the whole file, as far as the server sent them.
     """
 
     def __init__(self, path: Path, source: str) -> None:
@@ -47,18 +47,18 @@ class Part:
             if note["source"] == source and (length is None or size <= length):
                 self.position, self.length = size, length
                 self.validator, self.checksum = note["validator"], note["checksum"]
-        except (OSError, ValueError, KeyError, TypeError):  # there is none, or a crash damaged it
+        except (OSError, ValueError, KeyError, TypeError):  # no note, or damaged by a crash
             pass
-        self._file = path.open("r+b" if self.position else "w+b", buffering=0)  # a kill loses nothing that was written
+        self._file = path.open("r+b" if self.position else "w+b", buffering=0)  # unbuffered, so that a kill loses nothing
         self._file.seek(self.position)
 
     @property
     def kept(self) -> int:
-        """The bytes that need not be asked for again: none of a file that the server has no name for."""
+        """The bytes that need no second download: none without a validator."""
         return self.position if self.validator else 0
 
     def begin(self, validator: str | None = None, length: int | None = None, checksum: str | None = None) -> None:
-        """Start again, with the file that these describe."""
+        """Start from 0 with the file that the arguments describe."""
         self._note.unlink(missing_ok=True)
         self._file.seek(0)
         self._file.truncate()
@@ -70,7 +70,7 @@ class Part:
     def append(self, chunk: bytes) -> None:
         left = memoryview(chunk)
         with naming(self.path):
-            while left:  # a file without a buffer may take a part only, as the last of a disk
+            while left:  # an unbuffered write may be partial, as on a nearly full disk
                 written = self._file.write(left)
                 left, self.position = left[written:], self.position + written
 
@@ -94,12 +94,12 @@ def download(
     checksum: str | None = None,
     check: Callable[[Part], None] = lambda part: None,
 ) -> Path:
-    """Gather a file in `cache` and move it to `out`/`name`, where it appears only when it is whole; return that path.
+    """Download a file to `cache`, move it to `out`/`name` when it is complete, and return that path.
 
-    source: where it comes from; a part from elsewhere is not continued. checksum: "<algorithm>:<hex digits>" with an
-    algorithm of hashlib, or None for the one that the server publishes, if it does. check: called with the whole file before
-    it leaves the cache; may raise InputError. Raises InputError: refused by the server, no progress, another checksum, too
-    little space, or another process downloads the same file; and Interrupted after Ctrl-C.
+    source: where it comes from; a partial download from elsewhere is not continued. checksum: "<algorithm>:<hex digits>",
+    with an algorithm of hashlib; None: the server's, if it sends one. check: called with the complete download; may raise
+    InputError. Raises InputError if the server refuses, nothing more arrives, the checksum differs, the disk is too small or
+    another process downloads the same file, and Interrupted after Ctrl-C.
     """
     for folder in (out, cache):
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def download(
                 _verify(part, expected, retries.where)
             check(part)
             with paths.replacing(out / name) as final:
-                shutil.move(part.path, final)  # a copy, if `out` is on another disk
+                shutil.move(part.path, final)  # copies if `out` is on another disk
         except KeyboardInterrupt:
             raise Interrupted(f"{source}: the same command continues from {part.kept:,} bytes") from None
         part.discard()
@@ -128,22 +128,22 @@ def _alone(lock: Path, source: str) -> Iterator[None]:
 
 
 def _complete(part: Part, out: Path, ask: Ask, retries: Retries, progress: DownloadProgress) -> None:
-    """Download until nothing is missing, in as many attempts as make progress."""
+    """Download the rest, with retries for as long as there is progress."""
     furthest = part.position
     while part.position != part.length:
         try:
             _attempt(part, out, ask, progress)
             return
         except requests.RequestException as error:
-            if part.position > furthest:  # a server that starts again from 0 each time gets nowhere
+            if part.position > furthest:  # a server that always starts from 0 makes no progress
                 furthest = part.position
                 retries.reset()
             retries.wait(error)
 
 
 def _attempt(part: Part, out: Path, ask: Ask, progress: DownloadProgress) -> None:
-    """One request, from where the part ends."""
-    # Some servers call a .tar.gz a gzip-encoded .tar, so `raw`: what they send is what is kept.
+    """Make one request, from the end of the part."""
+    # Some servers declare a .tar.gz a gzip-encoded .tar, so the raw body is kept, undecoded.
     headers = {"Accept-Encoding": "identity"}
     if part.kept and part.validator:
         headers |= {"Range": f"bytes={part.kept}-", "If-Range": part.validator}
@@ -162,30 +162,30 @@ def _attempt(part: Part, out: Path, ask: Ask, progress: DownloadProgress) -> Non
 
 
 def _accept(part: Part, response: requests.Response) -> None:
-    """Make the part ready for the body of this response."""
+    """Prepare the part for the response's body. Raises BrokenOff if the body does not fit."""
     status, headers = response.status_code, response.headers
     etag = headers.get("ETag")
-    # A weak ETag allows for other bytes, so that If-Range excludes it (RFC 9110, 13.1.5).
+    # If-Range excludes weak ETags, which allow different bytes (RFC 9110, 13.1.5).
     validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
     if status == 206:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
         same = match and int(match[1]) == part.position and (match[2] == "*" or part.length in (None, int(match[2])))
         if part.kept and same and validator in (None, part.validator):
             return
-    if status in (206, 416):  # not the part that was asked for, or none: the server has another file now
+    if status in (206, 416):  # not the range that was requested, so the server has another file now
         part.begin()
         raise BrokenOff("the file has changed on the server")
     if status != 200:
         raise requests.HTTPError(response=response)
     length = headers.get("Content-Length", "")
-    # Google's storage, where Kaggle's redirects lead, publishes the MD5 of most files.
+    # Google Cloud Storage, to which Kaggle redirects, sends the MD5 of most files.
     md5 = re.search(r"md5=([A-Za-z0-9+/]{22}==)", headers.get("x-goog-hash", ""))
     checksum = f"md5:{base64.b64decode(md5[1]).hex()}" if md5 else None
     part.begin(validator, int(length) if length.isdecimal() else None, checksum)
 
 
 def _check_space(part: Part, out: Path) -> None:
-    """Raises InputError unless what is missing fits where it is gathered, and the whole where it goes in the end."""
+    """Raises InputError unless the rest fits into the cache and, if that is another disk, the file into `out`."""
     cache = part.path.parent
     needs = {cache: (part.length or 0) - part.position}
     if out.stat().st_dev != cache.stat().st_dev:

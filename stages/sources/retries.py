@@ -1,6 +1,6 @@
-"""When a failed request is tried again: urllib3's Retry counts, backs off and reads Retry-After; the messages are ours.
+"""Retries of failed requests. urllib3's Retry counts, backs off and reads Retry-After; the messages are ours.
 
-It is driven by hand, because a download that broke off in the body is tried again as well, and progress resets the count.
+The Retry is driven by hand, because a download that breaks off in the body is retried too, and progress resets the count.
 """
 
 import sys
@@ -19,15 +19,15 @@ TEMPORARY = (408, 429, 500, 502, 503, 504)
 
 
 class BrokenOff(requests.ConnectionError):
-    """A failure that another attempt may mend, with a message for the user."""
+    """A temporary failure, with a message for the user."""
 
 
 class Retries:
-    """Waits before another attempt, or gives up. where: how a message begins, such as an address or a key in params.yaml."""
+    """Waits before another attempt, or gives up. where: the start of each message, such as an address."""
 
-    timeout = (15.0, 60.0)  # seconds to connect, and between two pieces of an answer
-    attempts = 8  # in a row, without progress: two minutes of waiting in all
-    backoff = 1.0  # seconds; the second attempt comes at once, then after 2, 4, 8, ... times as many
+    timeout = (15.0, 60.0)  # seconds to connect, and between two pieces of a response
+    attempts = 8  # in a row, without progress: two minutes of waiting in total
+    backoff = 1.0  # seconds; the second attempt is immediate, the next come after 2, 4, 8, ... times as long
     longest_wait = 300.0  # seconds
     server = "the server"
 
@@ -36,12 +36,12 @@ class Retries:
         self.reset()
 
     def reset(self) -> None:
-        """After progress: count from the beginning."""
+        """Restart the count, after progress."""
         self._retry = Retry(self.attempts - 1, backoff_factor=self.backoff, backoff_max=self.longest_wait)
 
     def wait(self, error: requests.RequestException) -> None:
         """Sleep before the next attempt. Raises InputError if the failure is permanent or too many came in a row."""
-        again = "run the same command again later, it continues where it stopped"
+        again = "run the same command again later; it continues where it stopped"
         asked = self._retry_after(error)
         if not self.is_temporary(error):
             advice = self.advice(None if error.response is None else error.response.status_code)
@@ -60,7 +60,7 @@ class Retries:
         raise InputError(f"{self.where}: {self.outline(error)}; {advice}") from None
 
     def run(self, call: Callable[[], T]) -> T:
-        """call() until it succeeds."""
+        """Call `call` until it succeeds and return its result. Raises InputError like `wait`."""
         while True:
             try:
                 result = call()
@@ -77,11 +77,11 @@ class Retries:
         return error.response.status_code in TEMPORARY
 
     def advice(self, status: int | None) -> str:
-        """What to do about a refusal; without a status the request could not even be made."""
+        """Return what to do about a refusal. status: None if there was no response."""
         return "check the address, or download it by hand"
 
     def reason(self, response: requests.Response) -> str:
-        """Why the server refuses, on one line."""
+        """Return the server's reason, on one line."""
         return response.reason
 
     def _retry_after(self, error: requests.RequestException) -> float:
@@ -91,7 +91,7 @@ class Retries:
             return 0.0
 
     def outline(self, error: requests.RequestException) -> str:
-        """What went wrong, without the exception's own text, which may hold a signed address."""
+        """Describe the failure, without the exception's text, which may contain a signed URL."""
         cause = next(iter(error.args), None)
         if isinstance(error, BrokenOff):
             return str(error)

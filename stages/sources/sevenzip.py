@@ -1,7 +1,7 @@
-"""Archives that Kaggle packed twice, such as cifar-10.zip with train.7z and test.7z in it: each 7z becomes a stored zip.
+"""7z archives in a zip, such as train.7z and test.7z in Kaggle's cifar-10.zip: each becomes an uncompressed zip.
 
-py7zr (LGPL-2.1-or-later) reads the 7z and writes its members straight into the zip, so no member's name reaches the disk.
-It keeps the packed 7z in memory, and about 2 kB for each member: some 1.2 GB for Kaggle's CIFAR-10.
+py7zr (LGPL-2.1-or-later) writes the members straight into the zip, so no member's name reaches the disk. It keeps the packed
+7z in memory, and about 2 kB per member: some 1.2 GB for Kaggle's CIFAR-10.
 """
 
 import shutil
@@ -15,20 +15,20 @@ from stages.core import paths
 from stages.core.errors import InputError
 from stages.data.archive import TooLarge, is_safe, is_visible, write_member
 
-METHODS = {"LZMA", "LZMA2", "COPY", "BCJ"}  # py7zr unpacks some of the others without regard to a member's size
+METHODS = {"LZMA", "LZMA2", "COPY", "BCJ"}  # py7zr ignores a member's size with some of the others
 
 
 def repack(archive: Path, out: Path, *, max_bytes: int) -> list[Path]:
-    """For each <stem>.7z in the zip `archive`, write a stored zip out/<stem>.zip of the same members. Return the new zips.
+    """For each <stem>.7z in the zip `archive`, write an uncompressed zip out/<stem>.zip. Return the new zips.
 
-    A 7z beside a folder <stem> that holds its members is left alone, and so is every 7z in a tar. The same 7z gives the
-    same bytes. archive: was examined when it was fetched. max_bytes: what it and the new zips may unpack to, all together.
-    Raises InputError, naming `archive` and the 7z: it is damaged, encrypted, packed by a method that is not in METHODS,
-    above the limit, or holds a link, an absolute or parent path or two members of one name; or the zip exists.
+    A 7z beside a folder <stem> with its members is skipped, and so is every 7z in a tar. Equal 7z files give equal bytes.
+    max_bytes: the most that `archive` and the new zips may unpack to together. Raises InputError if a 7z is damaged,
+    encrypted, too large, packed by a method that is not in METHODS, or has a link, an absolute or parent path or two members
+    of one name, and if the zip exists.
     """
     if not zipfile.is_zipfile(archive):
         return []
-    made: list[Path] = []
+    new: list[Path] = []
     with zipfile.ZipFile(archive) as outer:
         names, left = outer.namelist(), max_bytes - sum(info.file_size for info in outer.infolist())
         for name in names:
@@ -37,11 +37,9 @@ def repack(archive: Path, out: Path, *, max_bytes: int) -> list[Path]:
                 continue
             final = out / f"{path.stem}.zip"
             if final.exists():
-                raise InputError(
-                    f"{where}: its members would go to {final.name}, which is there already; rename one of them"
-                )
+                raise InputError(f"{where}: its members would go to {final.name}, which exists already; rename one of them")
             out.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=out) as packed:  # py7zr needs a file that it can seek in
+            with tempfile.TemporaryFile(dir=out) as packed:  # py7zr needs a seekable file
                 try:
                     with outer.open(name) as member:
                         shutil.copyfileobj(member, packed)
@@ -49,12 +47,12 @@ def repack(archive: Path, out: Path, *, max_bytes: int) -> list[Path]:
                     raise InputError(f"{where}: the archive is damaged ({error}); fetch it again") from error
                 packed.seek(0)
                 left -= _convert(packed, final, where, left)
-            made.append(final)
-    return made
+            new.append(final)
+    return new
 
 
 class _Member:
-    """What py7zr writes one member to, a `Py7zIO` by its methods: it goes into the zip once it is whole."""
+    """A `Py7zIO` to which py7zr writes a member; the member goes into the zip when it is complete."""
 
     def __init__(self, new: zipfile.ZipFile, name: str) -> None:
         self._new, self._name, self._content = new, name, bytearray()
@@ -67,13 +65,13 @@ class _Member:
         return False
 
     def close(self) -> None:
-        """py7zr calls this after it has compared the member's checksum."""
+        """py7zr calls this after it has checked the member's checksum."""
         if is_visible(self._name):
             write_member(self._new, self._name, bytes(self._content))
 
 
 class _Members(NamedTuple):
-    """py7zr's factory of such."""
+    """The factory of `_Member`s for py7zr."""
 
     new: zipfile.ZipFile
 
@@ -82,9 +80,8 @@ class _Members(NamedTuple):
 
 
 def _convert(file: BinaryIO, final: Path, where: str, max_bytes: int) -> int:
-    """Write the zip `final` and return the bytes that its members have."""
-    # Here, so that a stage that meets no 7z does not wait for it.
-    import py7zr
+    """Write the zip `final` and return the total size of its members in bytes."""
+    import py7zr  # slow, so only when there is a 7z
 
     try:
         with py7zr.SevenZipFile(file, max_extract_size=max_bytes) as archive:
@@ -111,7 +108,7 @@ def _convert(file: BinaryIO, final: Path, where: str, max_bytes: int) -> int:
                     f"{where}: refused, because its {size:,} bytes are more than the {max_bytes / 1e9:.4g} GB that "
                     "max_unpacked_gb leaves it; raise that if you trust the archive"
                 )
-            print(f"{final.name}: {len(sizes):,} files of {size / 1e6:,.1f} MB, out of {where}", flush=True)
+            print(f"{final.name}: {len(sizes):,} files of {size / 1e6:,.1f} MB, from {where}", flush=True)
             with paths.replacing(final) as partial, zipfile.ZipFile(partial, "w", allowZip64=True) as new:
                 archive.extractall(factory=_Members(new))
             return size
@@ -119,6 +116,6 @@ def _convert(file: BinaryIO, final: Path, where: str, max_bytes: int) -> int:
         raise
     except py7zr.PasswordRequired:
         raise InputError(f"{where}: the archive is encrypted") from None
-    except Exception as error:  # py7zr answers damage with nearly anything
+    except Exception as error:  # py7zr raises nearly anything on damage
         reason = str(error) or type(error).__name__
         raise InputError(f"{where}: the archive is damaged ({reason}); fetch it again") from error

@@ -1,4 +1,4 @@
-"""A trial: `dvc exp run` in a clone of the project, watched while it trains, and stopped where others were better."""
+"""Run trials: `dvc exp run` in a clone of the project, watched while it trains, and stopped if others were better."""
 
 import json
 import math
@@ -24,24 +24,24 @@ from stages.sweeping.clone import Snapshot
 from stages.sweeping.record import WAIT, Sweep
 
 POLL_SECONDS = 1.0
-GRACE_SECONDS = 60.0  # for a training to save its state and for DVC to end
+GRACE_SECONDS = 60.0  # for a training to save its state and for DVC to exit
 
 
-def work(sweep: Sweep, score: str, snapshot: Snapshot, most: int, stop: Event) -> None:
-    """Carry out trials until the sweep has `most` of them, or `stop` is set. Prints what happens.
+def work(sweep: Sweep, score: str, snapshot: Snapshot, max_trials: int, stop: Event) -> None:
+    """Run trials and print their outcomes until the sweep has `max_trials`, or `stop` is set.
 
-    score: the name of the task's. Raises InputError where no trial can be carried out.
+    score: the name of the task's score. Raises InputError if a trial cannot start.
     """
     while not stop.is_set():
-        with sweep.taken(most) as trial:
+        with sweep.next_trial(max_trials) as trial:
             if trial is None:
                 return
-            told = _carry_out(sweep, trial, score, snapshot, stop)
-            print(f"trial {trial.number}: {told}", flush=True)
+            outcome = _run(sweep, trial, score, snapshot, stop)
+            print(f"trial {trial.number}: {outcome}", flush=True)
 
 
-def _carry_out(sweep: Sweep, trial: optuna.Trial, score: str, snapshot: Snapshot, stop: Event) -> str:
-    """What became of the trial, which the record says, too."""
+def _run(sweep: Sweep, trial: optuna.Trial, score: str, snapshot: Snapshot, stop: Event) -> str:
+    """Run the trial, record the outcome, and return it in words."""
     run, name = sweep.space.run, sweep.name(trial.number)
     values = {parameter.path: parameter.suggest(trial) for parameter in sweep.space.parameters}
     tries = [*trial.user_attrs.get("lost", []), trial.number]
@@ -55,31 +55,31 @@ def _carry_out(sweep: Sweep, trial: optuna.Trial, score: str, snapshot: Snapshot
             shutil.rmtree(folder, ignore_errors=True)
             clone.make(folder, run, snapshot)
         state.mkdir(exist_ok=True)
-        ended = _watch(_start(folder, state, log, name, sweep, values), trial, score, folder / paths.history(run), stop)
-        if ended is None:
+        end = _watch(_start(folder, state, log, name, sweep, values), trial, score, folder / paths.history(run), stop)
+        if end is None:
             log.unlink()
             sweep.lose(trial)
             return "interrupted; the same command continues it"
-        if ended == TrialState.PRUNED:
+        if end == TrialState.PRUNED:
             log.unlink()
             sweep.study.tell(trial, state=TrialState.PRUNED)
             epoch, value = max(sweep.study.trials[trial.number].intermediate_values.items())
-            told = f"stopped after epoch {epoch}, {score} {value:.4f}"
-        elif ended == TrialState.FAIL:
+            outcome = f"stopped after epoch {epoch}, {score} {value:.4f}"
+        elif end == TrialState.FAIL:
             trial.set_user_attr("error", error := _error(log))
             sweep.study.tell(trial, state=TrialState.FAIL)
-            told = f"failed: {error}; {log} says more"
+            outcome = f"failed: {error}; see {log}"
         else:
             log.unlink()
             value = json.loads((folder / paths.evaluation(run)).read_text())["dev"][score]
             clone.fetch(folder, snapshot.ref(name))
             sweep.study.tell(trial, value)
-            told = f"{score} {value:.4f}"
+            outcome = f"{score} {value:.4f}"
         shutil.rmtree(state)
-        for lost in tries[:-1]:  # those of a sweep that was killed
+        for lost in tries[:-1]:  # of a sweep that was killed
             shutil.rmtree(sweep.folder / str(lost), ignore_errors=True)
             (sweep.folder / f"{lost}.out").unlink(missing_ok=True)
-        return told
+        return outcome
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -109,43 +109,43 @@ def _start(
 def _watch(
     process: subprocess.Popen[bytes], trial: optuna.Trial, score: str, history: Path, stop: Event
 ) -> TrialState | None:
-    """How the trial ended: COMPLETE, PRUNED or FAIL; None if `stop` was set meanwhile."""
-    told = set[int]()
+    """Wait for the trial and return COMPLETE, PRUNED or FAIL, or None if `stop` was set."""
+    reported = set[int]()
     try:
         while process.poll() is None:
             if stop.wait(POLL_SECONDS):
                 return None
-            if _report(trial, _scores(history, score), told):
+            if _report(trial, _scores(history, score), reported):
                 return TrialState.PRUNED
     finally:
         _end(process)
     if process.returncode:
         return TrialState.FAIL
-    _report(trial, _scores(history, score), told)
+    _report(trial, _scores(history, score), reported)
     return TrialState.COMPLETE
 
 
-def _report(trial: optuna.Trial, scores: Curve, told: set[int]) -> bool:
-    """Tell Optuna the epochs that are not in `told`, and put them there. Whether one of them was too bad to go on."""
+def _report(trial: optuna.Trial, scores: Curve, reported: set[int]) -> bool:
+    """Report the epochs to Optuna that are not in `reported`, add them to it, and return whether to stop the trial."""
     is_bad = False
     for epoch, value in scores:
-        if epoch not in told:
-            told.add(epoch)
+        if epoch not in reported:
+            reported.add(epoch)
             trial.report(math.nan if value is None else value, epoch)
             is_bad |= trial.should_prune()
     return is_bad
 
 
 def _scores(history: Path, score: str) -> Curve:
-    """The dev scores of the epochs so far."""
+    """Return the dev scores of the epochs so far."""
     try:
         return curves(history).get(score, {}).get("dev", [])
-    except FileNotFoundError:  # DVC removes the last training's when this one begins
+    except FileNotFoundError:  # DVC removes the last training's file when this one begins
         return []
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt the trial, if it runs, and wait for it."""
+    """Interrupt the trial if it is running, and wait for it."""
     assert process.stdin
     process.stdin.close()
     try:
@@ -156,7 +156,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _error(log: Path) -> str:
-    """The sentence with which a trial failed."""
+    """Return a failed trial's error message."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if line.lower().startswith("error: ")]
-    return (told[:1] or lines[-1:] or ["DVC said nothing"])[0].removeprefix("error: ")
+    errors = [line for line in lines if line.lower().startswith("error: ")]
+    return (errors[:1] or lines[-1:] or ["DVC printed nothing"])[0].removeprefix("error: ")

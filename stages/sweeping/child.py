@@ -1,7 +1,7 @@
-"""`python -m stages.sweeping.child exp run …`: DVC, interrupted as by Ctrl-C when its input ends.
+"""`python -m stages.sweeping.child exp run …`: run DVC, and interrupt it as by Ctrl-C when stdin closes.
 
-The sweep holds the other end of the input. So a trial ends, and its training saves its state, when the sweep closes that,
-and also when the sweep is killed. It must be the leader of a process group, which is interrupted as a whole.
+The sweep holds the other end of stdin. So when the sweep closes it or is killed, the trial stops and its training saves its
+state. The process must lead a process group, which is interrupted as a whole.
 """
 
 import os
@@ -12,14 +12,14 @@ from threading import Thread
 from dvc.cli import main
 
 
-def _interrupt_at_the_end_of(pipe: int) -> None:
+def _interrupt_on_close(pipe: int) -> None:
     os.read(pipe, 1)
     os.killpg(0, signal.SIGINT)
 
 
 if __name__ == "__main__":
-    kept = os.dup(0)  # which the stages do not inherit
+    stdin = os.dup(0)  # not inherited by the stages
     with open(os.devnull) as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
-    Thread(target=_interrupt_at_the_end_of, args=[kept], daemon=True).start()
+    Thread(target=_interrupt_on_close, args=[stdin], daemon=True).start()
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""sweeps.yaml -> the parameters that a sweep may choose, checked as params.yaml is, with all that they may become."""
+"""sweeps.yaml: the parameters of a sweep, whose values are checked like params.yaml."""
 
 import math
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ KINDS = ("log_uniform", "uniform", "int", "choice")
 
 @dataclass(frozen=True)
 class Parameter:
-    """path: as -S takes it. values: by their label; of numbers the lowest and the highest."""
+    """path: as for -S. values: by label; for numbers the lowest and the highest."""
 
     path: str
     kind: str
     values: dict[str, Any]
 
     def suggest(self, trial: Any) -> Any:
-        """The value that Optuna's trial chooses."""
+        """Return the value that Optuna's trial chooses."""
         if self.kind == "choice":
             return self.values[trial.suggest_categorical(self.path, list(self.values))]
         low, high = self.values.values()
@@ -38,21 +38,21 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """A run's block of sweeps.yaml. block: the run's in params.yaml."""
+    """A run's block of sweeps.yaml. block: the run's block in params.yaml."""
 
     run: str
     parameters: list[Parameter]
     block: Mapping[str, Any]
 
     def changes(self, values: Mapping[str, Any]) -> list[str]:
-        """What -S takes for the values of the parameters by their path."""
+        """Return the arguments of -S for values by path."""
         return [word for path, value in values.items() for word in grids.overrides(path, value, self.block)]
 
 
 def choose(run: str) -> tuple[Space, Params]:
-    """The run's space, and params.yaml with the first value of each parameter.
+    """Return the run's space, and params.yaml with the first value of each parameter.
 
-    Raises InputError: no space for such a run, a parameter that params.yaml may not have, or one that changes nothing.
+    Raises InputError if there is no space for the run, or for a parameter that is invalid or changes nothing.
     """
     known, params = mapping(read(SPACES), str(SPACES)), read(paths.PARAMS)
     if run not in params["runs"]:
@@ -62,25 +62,25 @@ def choose(run: str) -> tuple[Space, Params]:
     content = mapping(known[run], f"{SPACES}: {run}")
     if not content:
         raise InputError(f"{SPACES}: {run}: has no parameter")
-    space = Space(run, [_parse(run, path, given) for path, given in content.items()], params["runs"][run])
+    space = Space(run, [_parse(run, path, block) for path, block in content.items()], params["runs"][run])
     return space, _check(space, params)
 
 
-def _parse(run: str, path: str, given: Any) -> Parameter:
+def _parse(run: str, path: str, block: Any) -> Parameter:
     where = f"{SPACES}: {run}: {path}"
     if not path.startswith(f"runs.{run}.") and path not in TOP_LEVEL:
         raise InputError(f"{where}: must begin with runs.{run}. or be one of {', '.join(TOP_LEVEL)}")
-    if len(mapping(given, where)) != 1:
+    if len(mapping(block, where)) != 1:
         raise InputError(
             f"{where}: must be one of {', '.join(KINDS)} with its values, such as {{log_uniform: [1.0e-4, 1.0e-2]}}"
         )
-    [(kind, values)] = given.items()
+    [(kind, values)] = block.items()
     if kind not in KINDS:
-        raise InputError(f"{where}: {kind!r} is no kind of values; {nearest(kind, KINDS)}")
+        raise InputError(f"{where}: {kind!r} is not a kind of values; {nearest(kind, KINDS)}")
     if kind == "choice":
         labelled = {grids.text(value): value for value in values} if isinstance(values, list) else values
         if len(mapping(labelled, where)) < 2 or len(labelled) < len(values):
-            raise InputError(f"{where}: choice must have at least two values, each another")
+            raise InputError(f"{where}: choice must have at least two different values")
         return Parameter(path, kind, dict(labelled))
     return Parameter(path, kind, _ends(where, kind, values))
 
@@ -104,7 +104,7 @@ def _ends(where: str, kind: str, values: Any) -> dict[str, Any]:
 
 
 def _check(space: Space, params: Mapping[str, Any]) -> Params:
-    """params.yaml with the first value of each parameter. Tries each of the others, too."""
+    """Check all values and return params.yaml with the first value of each parameter."""
     first = {parameter.path: next(iter(parameter.values.values())) for parameter in space.parameters}
     resolved = _apply(space, first, params, f"{SPACES}: {space.run}")
     for parameter in space.parameters:
@@ -116,7 +116,7 @@ def _check(space: Space, params: Mapping[str, Any]) -> Params:
             key = parameter.path.removeprefix(f"runs.{space.run}.")
             hiding = [str(item) for item in changed.hidden[space.run] if f"{key}.".startswith(f"{item.key}.")]
             why = f"runs.{space.run}.{hiding[0]}" if hiding else "something else in params.yaml decides it"
-            raise InputError(f"{where}: its values would be the same run: {why}")
+            raise InputError(f"{where}: its values would give the same run: {why}")
     return resolved
 
 

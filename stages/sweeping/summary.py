@@ -1,4 +1,4 @@
-"""What a sweep has found: a table for the terminal, and a picture."""
+"""The results of a sweep: a table for the terminal, and a plot."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,14 +20,14 @@ WORDS = {
     TrialState.COMPLETE: "finished",
     TrialState.PRUNED: "stopped",
     TrialState.FAIL: "failed",
-    TrialState.RUNNING: "runs",
+    TrialState.RUNNING: "running",
 }
 WIDTH = 80
 BLUE, RED, GREY = "#3f90da", "#bd1f01", "#94a4a2"
 
 
 def table(trials: Sequence[FrozenTrial], score: str) -> str:
-    """A row for each trial, at most 80 characters wide; below, the error of each that failed. score: its name."""
+    """Return a row for each trial, at most 80 characters wide, then the errors of failed ones. score: its name."""
     names = _names(trials)
     rows = [["trial", "", "epochs", score, *names.values()]]
     for trial in trials:
@@ -41,8 +41,10 @@ def table(trials: Sequence[FrozenTrial], score: str) -> str:
 
 
 def draw(study: optuna.Study, run: str, score: str) -> None:
-    """metrics/<run>/sweep.png: each trial's score, each parameter's importance (PED-ANOVA: Watanabe et al. 2023,
-    arXiv:2304.10255), and parallel coordinates. Trials that were stopped early are marked, with their last score."""
+    """Draw metrics/<run>/sweep.png: scores, parameter importance and parallel coordinates.
+
+    Importance is by PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255). Trials that stopped early have their last score.
+    """
     trials = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     shown = [trial for trial in trials if _score(trial) is not None]
     figure = Figure(figsize=(11, 9), layout="constrained")
@@ -55,7 +57,7 @@ def draw(study: optuna.Study, run: str, score: str) -> None:
 
 
 def _names(trials: Sequence[FrozenTrial]) -> dict[str, str]:
-    """The parameters' short names by their paths: the last word, or the last two where others end in the same."""
+    """Return short names of the parameters by path: the last word, or the last two if the last is not unique."""
     found = list(dict.fromkeys(path for trial in trials for path in trial.params))
     last = [path.rpartition(".")[2] for path in found]
     return {
@@ -65,7 +67,7 @@ def _names(trials: Sequence[FrozenTrial]) -> dict[str, str]:
 
 
 def _score(trial: FrozenTrial) -> float | None:
-    """Of a finished trial its own, of another one the last epoch's."""
+    """Return a finished trial's score, or the last epoch's of another one."""
     if trial.state == TrialState.COMPLETE or not trial.intermediate_values:
         return trial.value if trial.state == TrialState.COMPLETE else None
     return float(trial.intermediate_values[max(trial.intermediate_values)])
@@ -87,7 +89,7 @@ def _history(axes: Any, study: optuna.Study, trials: Sequence[FrozenTrial], scor
 def _importance(axes: Any, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
     axes.set(xlabel="share of importance", xlim=(0, 1))
     if sum(trial.state == TrialState.COMPLETE for trial in trials) < 2:
-        axes.text(0.5, 0.5, "two finished trials are needed", ha="center")
+        axes.text(0.5, 0.5, "needs two finished trials", ha="center")
         return
     found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     names = _names(trials)
@@ -109,10 +111,10 @@ def _parallel(axes: Any, trials: Sequence[FrozenTrial], score: str) -> None:
             axes.plot(heights, "x:", color=GREY, zorder=1)
         else:
             axes.plot(heights, "o-", color=matplotlib.colormaps["viridis"](finished.place(finished.values[number])))
-    for place, scale in enumerate(scales.values()):
+    for x, scale in enumerate(scales.values()):
         for tick in scale.ticks():
             height = scale.place(tick)
-            axes.text(place + 0.02, height, readable(tick), va="bottom" if height < 0.5 else "top", fontsize=9)
+            axes.text(x + 0.02, height, readable(tick), va="bottom" if height < 0.5 else "top", fontsize=9)
     axes.set_xticks(range(len(scales)), list(scales))
     axes.set_yticks([])
     axes.set_title("coloured by the score; dotted: stopped early", fontsize=11)

@@ -1,4 +1,4 @@
-"""The learning-rate range test: steps of the training loop at rates that grow."""
+"""The learning-rate range test: training steps at growing rates."""
 
 import copy
 import math
@@ -20,10 +20,10 @@ from stages.training.step import take_step
 def range_test(
     model: nn.Module, test: RangeTest, *, task: ModuleType, run: Run, batches: Batches, compute: Compute, seed: int
 ) -> tuple[list[float], list[float]]:
-    """Leslie Smith's learning-rate range test (arXiv:1506.01186): steps at exponentially growing rates.
+    """Leslie Smith's learning-rate range test (arXiv:1506.01186): training steps at exponentially growing rates.
 
-    Returns the rates and the losses, up to the step where the smoothed loss is four times its minimum. The model and
-    the state of the random generators are as before the call.
+    Returns the rates and the losses, up to the step where the smoothed loss is four times its minimum. The model and the
+    random generators are restored.
     """
     before = copy.deepcopy(model.state_dict())
     optimizer, scaler = optimizers.build_optimizer(run.optimizer, model, test.start), compute.grad_scaler(model)
@@ -57,26 +57,26 @@ def _endless(batches: Batches) -> Iterator[Any]:
 
 
 def sweep_lr(test: RangeTest, step: int) -> float:
-    """The learning rate of a range test's step: from start to end in equal ratios."""
+    """Return the learning rate of a step: from start to end in equal ratios."""
     return test.start * (test.end / test.start) ** (step / max(test.steps - 1, 1))
 
 
 def smoothed_losses(losses: list[float]) -> list[float]:
-    """Weighted means over neighbours on both sides, the weights a bell of a twenty-fifth of the series' length.
+    """Smooth with a Gaussian whose standard deviation is 1/25 of the series' length.
 
-    Unlike the usual running average it has no lag, which would move the suggestion to a higher rate.
+    Unlike a running average it has no lag, which would make the suggested rate too high.
     """
     width = max(len(losses) / 25, 1.0)
-    places = np.arange(len(losses))
-    weights = np.exp(-0.5 * ((places[:, None] - places) / width) ** 2)
+    steps = np.arange(len(losses))
+    weights = np.exp(-0.5 * ((steps[:, None] - steps) / width) ** 2)
     smoothed: list[float] = (weights @ np.array(losses) / weights.sum(1)).tolist()
     return smoothed
 
 
 class Suggestion(NamedTuple):
-    """lr, and in words what decided it; first and end: the rates between which it was looked for.
+    """A suggested rate. decided: what decided it, in words. first, end: the rates between which it was searched.
 
-    still_falls: the loss was lowest in the last step, so that a longer test could have gone lower.
+    still_falls: the loss was lowest in the last step, so that a longer test might suggest a higher rate.
     """
 
     lr: float
@@ -87,12 +87,12 @@ class Suggestion(NamedTuple):
 
 
 def suggest_lr(rates: list[float], losses: list[float]) -> Suggestion:
-    """The rate of a range test at which the smoothed loss falls most steeply against the logarithm of the rate.
+    """Return the rate of the steepest descent of the smoothed loss over the logarithm of the rate.
 
-    Only from a tenth to a third of the rate of the loss's minimum, beyond which it grows, and not where the loss has yet to
-    fall by a tenth of all that it falls. With adaptive optimizers it falls evenly over three or four decades, of which noise
-    alone would choose one: with six of eight seeds custom_resnet's sample got a rate below 3e-4, at which it learns next to
-    nothing. Raises ValueError where the loss falls by no more than one step's differs from the next one's, at the median.
+    The search is limited to a tenth to a third of the rate with the lowest loss, and starts after the loss has fallen by a
+    tenth of its total fall. Without these limits noise decides, as with adaptive optimizers the loss falls evenly over three
+    or four decades: with six of eight seeds custom_resnet's sample got a rate below 3e-4, at which it hardly learns.
+    Raises ValueError if the total fall is no larger than the median difference between two steps.
     """
     smoothed = np.array(smoothed_losses(losses))
     lowest = int(smoothed.argmin())
@@ -100,7 +100,7 @@ def suggest_lr(rates: list[float], losses: list[float]) -> Suggestion:
     if lowest == 0:
         raise ValueError("the loss never fell during the range test")
     if fall <= (noise := float(np.median(np.abs(np.diff(losses))))):
-        raise ValueError(f"the loss fell by {fall:.2g}, and from step to step it differs by {noise:.2g}")
+        raise ValueError(f"the loss fell by {fall:.2g}, but differs by {noise:.2g} from step to step")
     plateau = int((smoothed[:lowest] > smoothed[0] - fall / 10).nonzero()[0][-1])
     tenth, third = np.searchsorted(rates, [rates[lowest] / 10, rates[lowest] / 3]).tolist()
     first = max(plateau, tenth)

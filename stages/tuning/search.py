@@ -1,4 +1,4 @@
-"""The learning rate of a run with `lr: find`: a range test on its training data, and what it suggests."""
+"""The learning rate of a run with `lr: find`, by a range test on its training data."""
 
 from types import ModuleType
 
@@ -11,7 +11,7 @@ from stages.tuning import range_test
 
 
 def search(name: str, run: Run, params: Params, task: ModuleType) -> tuple[float, str]:
-    """The suggested rate and where it is from; the range test as a picture. task: its room `training`.
+    """Return the suggested rate and its source, and plot the range test. task: the task's `training` module.
 
     Raises InputError if the test suggests nothing.
     """

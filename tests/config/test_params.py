@@ -202,7 +202,7 @@ def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: 
         (f"{RUN}.evaluate.views", ["plain", {"shift": 0}], "[1].shift: must be greater than 0"),
         (f"{RUN}.evaluate.views", [], "must begin with plain"),
         (f"{RUN}.evaluate.views", ["flip", "plain"], "must begin with plain"),
-        (f"{RUN}.evaluate.views", ["plain", "flip", "flip"], "has one of them twice"),
+        (f"{RUN}.evaluate.views", ["plain", "flip", "flip"], "repeats a view"),
         (f"{RUN}.sample", [1], "must be a block of keys"),
         (f"{RUN}.model", None, "must be a block of keys"),
         (f"{RUN}.model", {}, ".name: missing; known: convnext, "),
@@ -274,7 +274,7 @@ def test_a_final_training_refuses_what_needs_a_dev_score(plain: Project, key: st
 @pytest.mark.parametrize("kind", ["cifar11", None, ["cifar10"]])
 def test_a_kind_of_task_that_does_not_exist_names_the_nearest(plain: Project, kind: Any) -> None:
     change(plain, {"tasks.cifar11": {"kind": kind, "source": "sample"}})
-    assert problem().startswith(f"tasks.cifar11.kind: {kind!r} is no kind of task; ")
+    assert problem().startswith(f"tasks.cifar11.kind: {kind!r} is not a kind of task; ")
     assert "cifar10" in problem()
 
 

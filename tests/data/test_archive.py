@@ -349,11 +349,11 @@ def test_links_in_a_folder_are_followed_and_never_lost(tmp_path: Path) -> None:
     pack_folder(folder, tmp_path / "a.zip")
     assert Archive(tmp_path / "a.zip").names == ["linked/a"]
     (tmp_path / "elsewhere/loop").symlink_to(folder)
-    with pytest.raises(InputError, match=r"loop: is a link to .*folder, which it lies in"):
+    with pytest.raises(InputError, match=r"loop: is a link to .*folder, a folder above it"):
         pack_folder(folder, tmp_path / "a.zip")
     (tmp_path / "elsewhere/loop").unlink()
     (folder / "broken").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"broken: is a link to .*nowhere, which is not there"):
+    with pytest.raises(InputError, match=r"broken: is a link to .*nowhere, which does not exist"):
         pack_folder(folder, tmp_path / "a.zip")
 
 

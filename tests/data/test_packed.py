@@ -145,7 +145,7 @@ def npy(array: Any) -> bytes:
         (npy(np.zeros(3)), npy([0.0, 3.0]), "does not divide"),
         (npy(np.zeros(3)), npy([[0, 3]]), "does not divide"),
         (npy(np.zeros(())), npy([0]), "does not divide"),
-        (npy(np.full(3, 255, np.uint8)), npy([0, 3]), r"items\.npy: holds bytes that are no text"),
+        (npy(np.full(3, 255, np.uint8)), npy([0, 3]), r"items\.npy: holds bytes that are not UTF-8 text"),
     ],
 )
 def test_files_that_are_no_ragged_array_are_named(tmp_path: Path, values: bytes, offsets: bytes, words: str) -> None:

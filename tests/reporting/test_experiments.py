@@ -130,7 +130,7 @@ def test_the_workspace_is_a_row_as_soon_as_it_differs_and_a_training_has_no_scor
     workspace = collect()[0]
     assert workspace.name == "workspace" and page.results(workspace) == []
     [found] = page.comparisons(collect())
-    assert page.came_to(found, workspace) == "epoch 2"
+    assert page.score_or_state(found, workspace) == "epoch 2"
 
 
 def test_the_command_writes_the_page_and_says_how_many(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,11 +141,11 @@ def test_the_command_writes_the_page_and_says_how_many(here: Path, capsys: pytes
 
 def test_without_experiments_the_page_says_how_to_make_one(project: Project) -> None:
     subprocess.run(["git", "init", "-q"], check=True)
-    with pytest.raises(InputError, match="no git repository with a commit"):
+    with pytest.raises(InputError, match="not a git repository with a commit"):
         collect()
     checkout = Checkout(project.folder)
     checkout.run("git add . && git commit -qm x")
-    with pytest.raises(InputError, match="DVC does not list its experiments"):
+    with pytest.raises(InputError, match="DVC cannot list its experiments"):
         collect()
     checkout.run("dvc init -q && git add . && git commit -qm dvc")
     text = page.render(collect())
@@ -181,7 +181,7 @@ def test_many_parameters_are_told_and_not_drawn() -> None:
     params = {f"runs.{RUN}.key{number}": number for number in range(9)}
     other = Version("x", "done", "", "", Contents(params, {RUN: {"dev.accuracy": 0.6}}, {}, {}), base, is_experiment=True)
     text = page.render([base, other])
-    assert "without key6, key7, key8." in text and text.count(f'data-key="{RUN} against key') == page.MOST_PARAMETERS
+    assert "without key6, key7, key8." in text and text.count(f'data-key="{RUN} against key') == page.MAX_PARAMETERS
 
 
 def test_colours_can_be_seen_on_both_pages() -> None:

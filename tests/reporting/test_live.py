@@ -74,7 +74,7 @@ def test_the_page_is_made_when_it_is_asked_for(address: str) -> None:
 
 def test_what_cannot_be_made_is_told_and_the_server_goes_on(address: str, project: Project) -> None:
     project.set(seed="<b>")
-    for path, code, text in (("", 500, "seed: "), ("nothing", 404, ""), ("experiments", 500, "no git repository")):
+    for path, code, text in (("", 500, "seed: "), ("nothing", 404, ""), ("experiments", 500, "not a git repository")):
         with pytest.raises(urllib.error.HTTPError) as raised:
             get(address + path)
         assert raised.value.code == code and text in (said := raised.value.read().decode()) and "<b>" not in said
@@ -127,7 +127,7 @@ def test_ctrl_c_ends_the_command_with_one_line_and_code_0(project: Project) -> N
     assert process.stdout is not None
     assert process.stdout.readline().startswith("http://127.0.0.1:")
     process.send_signal(signal.SIGINT)
-    assert process.communicate() == ("\nended\n", "") and process.returncode == 0
+    assert process.communicate() == ("\nstopped\n", "") and process.returncode == 0
 
 
 def test_a_port_that_is_taken_or_none_is_told(project: Project) -> None:
@@ -135,9 +135,7 @@ def test_a_port_that_is_taken_or_none_is_told(project: Project) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(
-            InputError, match=rf"port {port} is taken; choose another one, as in `make watch PORT={port + 1}`"
-        ):
+        with pytest.raises(InputError, match=rf"port {port} is taken; choose another, as in `make watch PORT={port + 1}`"):
             watch.main(["--port", str(port)])
     with pytest.raises(InputError, match="port 70000: must be"):
         watch.main(["--port", "70000"])

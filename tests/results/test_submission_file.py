@@ -56,7 +56,7 @@ def test_whatever_is_done_to_a_row_is_refused_with_its_line(
         "dropped": ([*before, *after], line, f"must have the id {row[0]!r}, but"),
         "twice": ([*before, row, row, *after], line + 1, ""),
         "inserted": ([*before, ["new", "cat"], row, *after], line, "but has 'new'"),
-        "appended": ([*rows, ["new", "cat"]], len(rows) + 2, f"id 'new' is one too many, for there are {len(rows)}"),
+        "appended": ([*rows, ["new", "cat"]], len(rows) + 2, f"id 'new' is one too many; there must be {len(rows)}"),
         "other id": ([*before, [f"{row[0]}x", row[1]], *after], line, f"must have the id {row[0]!r}, but has"),
         "other label": ([*before, [row[0], "cow"], *after], line, "the label 'cow' of"),
         "label in capitals": ([*before, [row[0], "Cat"], *after], line, "must be cat, dog or nothing"),
@@ -104,7 +104,7 @@ def test_the_first_of_several_offences_is_named(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"name,predicted\na,cat\nb,cow\n", "line 3: the prediction 'cow' for b must be cat, dog or nothing"),
-        (b"name,predicted\na,cat\na,cat\n", "line 3: a is there a second time"),
+        (b"name,predicted\na,cat\na,cat\n", "line 3: a is a duplicate"),
         (b"name,label\na,cat\n", "has no column 'predicted'"),
         (b"id,predicted\na,cat\n", "has no column 'name'"),
     ],
@@ -136,7 +136,7 @@ def test_a_sample_gives_the_ids_in_its_own_order(tmp_path: Path, rows: list[list
         (b"id\na\n", "line 1: must name two columns, an id and a label, but is 'id'"),
         (b"id,label,x\na,cat,1\n", "line 1: must name two columns, an id and a label, but is 'id,label,x'"),
         (b"id,label\na,x\n\nc,x\n", "line 4: id 'c' is none of the 2 test images"),
-        (b"id,label\na,x\na,x\n", "line 3: id 'a' is there a second time"),
+        (b"id,label\na,x\na,x\n", "line 3: id 'a' is a duplicate"),
         (b"id,label\nb,x\n", "lists 1 of the 2 test images; id 'a' is missing"),
     ],
 )

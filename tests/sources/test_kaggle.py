@@ -155,7 +155,7 @@ def test_an_address_that_has_expired_is_asked_for_once_more(cut: list[Fault], se
     assert fetch() == server.archives["cifar-10"]
     assert len(server.calls("DownloadDataFiles")) == (3 if cut else 2)
     server.faults["archive"] = [*cut, EXPIRED, *cut[1:], EXPIRED]
-    said = refused(fetch, f"{KEY}: Kaggle's storage refuses the address that Kaggle gives", "the same command continues")
+    said = refused(fetch, f"{KEY}: Kaggle's storage refused two URLs from Kaggle", "the same command continues")
     assert "rules" not in said
     assert fetch() == server.archives["cifar-10"]
 
@@ -240,7 +240,7 @@ def test_a_length_too_short_is_found_out(publishes_md5: bool, words: str, server
 
 def test_a_truncated_zip_is_deleted_and_fetched_anew(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
     server.archives["cifar-10"] = make_zip()[:-30]
-    refused(fetch, f"{KEY}: ", "of no use and was deleted")
+    refused(fetch, f"{KEY}: ", "unusable and was deleted")
     assert not list((tmp_path / "out").iterdir())
     server.archives["cifar-10"] = make_zip()
     assert fetch() == make_zip()
@@ -283,7 +283,7 @@ def test_a_competition_that_is_not_there_is_named(server: KaggleServer, fetch: A
 
 @pytest.mark.parametrize("name", ["", "../cifar-10", "https://www.kaggle.com/c/cifar-10", "cifar-10\n"])
 def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(name: str, server: KaggleServer, fetch: Any) -> None:
-    refused(lambda: fetch(name), f"{KEY}: {name!r} is no competition's name")
+    refused(lambda: fetch(name), f"{KEY}: {name!r} is not a competition's name")
     assert not server.requests
 
 

@@ -455,7 +455,7 @@ def test_a_receipt_that_is_none_is_named_and_nothing_is_asked(
 ) -> None:
     receipt(tmp_path).parent.mkdir(parents=True)
     receipt(tmp_path).write_text(text)
-    refused(submit, f"{receipt(tmp_path)}: is no receipt (", "delete it, and Kaggle's own list is asked instead")
+    refused(submit, f"{receipt(tmp_path)}: is not a receipt (", "delete it, and Kaggle's list is used instead")
     assert not server.requests
 
 
@@ -470,5 +470,5 @@ def test_a_receipt_without_a_reference_is_as_good_as_none(server: KaggleServer, 
 def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(
     name: str, server: KaggleServer, submit: Any, tmp_path: Path
 ) -> None:
-    refused(lambda: submit(competition=name), f"{KEY}: {name!r} is no competition's name".replace("\n", "\\n"))
+    refused(lambda: submit(competition=name), f"{KEY}: {name!r} is not a competition's name".replace("\n", "\\n"))
     assert not server.requests and not (tmp_path / "receipts").exists()

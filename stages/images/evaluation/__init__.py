@@ -1,1 +1,1 @@
-"""What evaluation of image classifiers needs."""
+"""Evaluation of image classifiers."""

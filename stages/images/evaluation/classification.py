@@ -1,6 +1,6 @@
-"""An image classifier in full: metrics of the dev split, predictions as tables, the mistakes as pictures.
+"""Evaluation of an image classifier: dev metrics, predictions as tables, mistakes as pictures.
 
-N images, K classes. Matplotlib, whose import takes 0.5 s, is imported where pictures are drawn: `stages.predict` draws none.
+N images, K classes. Matplotlib is imported only where pictures are drawn, as its import slows `stages.predict` by 0.5 s.
 """
 
 import json
@@ -18,7 +18,7 @@ from stages.config.schema import Run
 from stages.core.progress import track
 from stages.data.packed import Rows
 from stages.data.tables import write_table
-from stages.images.evaluation.views import seen
+from stages.images.evaluation.views import apply_views
 from stages.images.settings import View
 from stages.images.training import classifier
 from stages.images.training.batches import Batches, ImageBatch
@@ -29,15 +29,15 @@ NUM_PICTURES = 40  # in a sheet
 
 
 class Predictions(NamedTuple):
-    """names: N texts. predicted (N,) int64, its probability (N,) and each image's cross-entropy (N,) float64, on the CPU.
+    """names: N strings. predicted (N,) int64; its probability (N,) and the cross-entropy (N,), float64. All on the CPU.
 
-    All three are of the mean over the run's views; plain (N,) int64 is what is predicted of the images as they are.
+    The three belong to the mean over the run's views; plain (N,) int64 is the prediction of the plain view.
     """
 
     names: list[str]
     predicted: Tensor
     probability: Tensor
-    loss: Tensor  # 0 where the class is not known
+    loss: Tensor  # 0 where the class is unknown
     plain: Tensor
 
 
@@ -52,10 +52,10 @@ def evaluate(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """Metrics of the dev split, by class too where a class has images there; predictions as CSV, pictures as PNG.
+    """Return the dev metrics, also per class; write predictions as CSV and plots as PNG.
 
-    Where training was `final`, dev was learnt from: there are no metrics, and only the test split is predicted.
-    name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw.
+    After a `final` training, which includes dev, there are no metrics, and only the test split is predicted.
+    name: the run's, for titles. seed: the training's, for the plot of augmented images.
     """
     if run.train.final:
         predict_test(model, run, features, compute, predictions_to)
@@ -66,7 +66,7 @@ def evaluate(
 
 
 def by_class(name: str, dev: Predictions, labels: Tensor, classes: Sequence[str], plots_to: Path) -> dict[str, Any]:
-    """The share of each class's images that were recognised; the confusion matrix as a picture."""
+    """Return the recall of each class that dev has, and draw the confusion matrix."""
     from stages.results import plots
 
     matrix = torch.zeros(len(classes), len(classes), dtype=torch.long)
@@ -87,7 +87,7 @@ def classify(
     plots_to: Path,
     predictions_to: Path,
 ) -> tuple[dict[str, Any], Predictions, Tensor]:
-    """As `evaluate`, for any number of classes: metrics, the predictions of dev, and its labels (N,)."""
+    """`evaluate` without the metrics per class: return the metrics, the dev predictions and the dev labels (N,)."""
     classes, labels = read_classes(features), torch.from_numpy(np.load(features / "dev" / "labels.npy"))
     dev = predict_split("dev", model, run, features, compute, predictions_to)
     write(predictions_to / "dev.csv", dev, classes, labels)
@@ -105,27 +105,27 @@ def classify(
 def predict_split(
     split: str, model: nn.Module, run: Run, features: Path, compute: Compute, predictions_to: Path
 ) -> Predictions:
-    """Predictions of a split; its log-probabilities are kept as <split>.npy where they are not too large."""
+    """Predict a split and save its log-probabilities as <split>.npy if they are not too large."""
     batches = classifier.eval_batches(features, split, run, compute)
     keep = predictions_to / f"{split}.npy" if members.fits(len(batches.names), len(read_classes(features))) else None
     return predict(model, batches, compute, run.evaluate.views, keep)
 
 
 def predict_test(model: nn.Module, run: Run, features: Path, compute: Compute, predictions_to: Path) -> None:
-    """Predictions of the test split, if there is one, as test.csv too."""
+    """Predict the test split, if there is one, and write test.csv."""
     if (features / "test").is_dir() and len(np.load(features / "test" / "labels.npy")):
         test = predict_split("test", model, run, features, compute, predictions_to)
         write(predictions_to / "test.csv", test, read_classes(features))
 
 
 def measure(dev: Predictions, labels: Tensor) -> dict[str, Any]:
-    """The metrics of a split whose labels (N,) are known."""
+    """Return the metrics of a split with known labels (N,)."""
     accuracy = (dev.predicted == labels).double().mean().item()
     return {"loss": dev.loss.mean().item(), "accuracy": accuracy, "num": len(labels)}
 
 
 def read_classes(features: Path) -> list[str]:
-    """The names of the classes, in the order of their labels."""
+    """Read the class names, in label order."""
     classes: list[str] = json.loads((features / "stats.json").read_text())["classes"]
     return classes
 
@@ -134,12 +134,12 @@ def read_classes(features: Path) -> list[str]:
 def predict(
     model: nn.Module, batches: Batches, compute: Compute, views: Sequence[View], keep: Path | None = None
 ) -> Predictions:
-    """The most probable class of every image, by the mean over its views, of which the first is the plain one.
+    """Classify all images by the mean probabilities over `views`, the first of which is the plain one.
 
-    keep: where all log-probabilities (N, K) go, as float16.
+    keep: a .npy file for all log-probabilities (N, K), as float16.
     """
     model.eval()
-    parts = []
+    outputs = []
     with ExitStack() as stack:
         kept: Rows | None = None
         for batch in track(batches.epoch(0), "evaluating", len(batches)):
@@ -149,27 +149,30 @@ def predict(
                 kept = stack.enter_context(Rows(keep, (log_probs.shape[1],), np.float16))
             if kept:
                 kept.append(log_probs.cpu().numpy().astype(np.float16))
-            parts.append((*answers(log_probs, batch.targets), by_view[0].argmax(1)))
-    return together(list(batches.names), parts)
+            outputs.append((*answers(log_probs, batch.targets), by_view[0].argmax(1)))
+    return together(list(batches.names), outputs)
 
 
 def answers(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of (N, K) the most probable class, its probability and the cross-entropy, (N,) each; 0 where the target is below 0."""
+    """Return the top class, its probability and the cross-entropy, (N,) each, of log-probabilities (N, K).
+
+    The cross-entropy is 0 where the target (N,) is negative.
+    """
     best = log_probs.max(1)
     loss = -log_probs.gather(1, targets.clamp(min=0)[:, None])[:, 0]
     return best.indices, best.values.exp(), torch.where(targets < 0, 0.0, loss)
 
 
-def together(names: list[str], parts: Sequence[tuple[Tensor, ...]]) -> Predictions:
-    """All batches in their order: of each `answers`, and what is predicted of the plain images where that differs."""
-    predicted, probability, loss, *plain = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
+def together(names: list[str], outputs: Sequence[tuple[Tensor, ...]]) -> Predictions:
+    """Concatenate the `answers` of all batches, each followed by the plain view's predictions if they differ."""
+    predicted, probability, loss, *plain = (torch.cat(column).cpu() for column in zip(*outputs, strict=True))
     return Predictions(names, predicted, probability.double(), loss.double(), *(plain or [predicted]))
 
 
 def log_probabilities(model: nn.Module, batch: ImageBatch, compute: Compute, views: Sequence[View]) -> Tensor:
-    """Of each of V views of each image: (V, N, K) float32."""
+    """Return the log-probabilities (V, N, K) float32 of V views of a batch."""
     with compute.autocast():
-        logits = [classifier.forward(model, batch._replace(inputs=images)) for images in seen(batch.inputs, views)]
+        logits = [classifier.forward(model, batch._replace(inputs=images)) for images in apply_views(batch.inputs, views)]
     return torch.stack([values.log_softmax(1) for values in logits])
 
 
@@ -179,7 +182,7 @@ def averaged(log_probs: Tensor) -> Tensor:
 
 
 def write(path: Path, predictions: Predictions, classes: Sequence[str], labels: Tensor | None = None) -> None:
-    """A line an image: name, predicted class, its probability, and the true class where `labels` (N,) are given."""
+    """Write a table of name, predicted class, probability and, if `labels` (N,) are given, true class."""
     columns: dict[str, list[Any]] = {
         "name": predictions.names,
         "predicted": [classes[index] for index in predictions.predicted.tolist()],
@@ -193,7 +196,7 @@ def write(path: Path, predictions: Predictions, classes: Sequence[str], labels: 
 def draw_mistakes(
     path: Path, run: str, predictions: Predictions, labels: Tensor, classes: Sequence[str], images: Any
 ) -> None:
-    """The mistakes that the network was surest of. images: sliceable, (N, H, W, 3) uint8; labels (N,)."""
+    """Draw the most confident mistakes. images: (N, H, W, 3) uint8, indexable; labels (N,)."""
     from stages.results import plots
 
     wrong = (predictions.predicted != labels).nonzero().flatten()
@@ -202,12 +205,12 @@ def draw_mistakes(
         f"{classes[int(labels[index])]}\n→ {classes[int(predictions.predicted[index])]} {predictions.probability[index]:.0%}"
         for index in wrong.tolist()
     ]
-    title = f"{run}: the {len(wrong)} surest mistakes on dev (true → predicted, probability)" if captions else "no mistakes"
+    title = f"{run}: the {len(wrong)} most confident mistakes on dev (true → predicted)" if captions else "no mistakes"
     plots.image_sheet(path, title, list(images[wrong.numpy()]), captions)
 
 
 def draw_as_seen(path: Path, run: str, batches: Batches, classes: Sequence[str]) -> None:
-    """Training images of the first batch, as the network sees them: after augmentation."""
+    """Draw augmented training images of the first batch."""
     from stages.results import plots
 
     batch: ImageBatch = next(iter(batches.epoch(0)))

@@ -1,4 +1,4 @@
-"""Test-time augmentation: the views of each image over which evaluation averages. N C H W."""
+"""Test-time augmentation: views of each image, over which evaluation averages. N C H W."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,10 +9,10 @@ from stages.core.errors import InputError
 from stages.images.settings import View
 
 
-def seen(images: Tensor, views: Sequence[View]) -> Iterator[Tensor]:
-    """The images (N, C, H, W) in each view, in order; a shift gives four.
+def apply_views(images: Tensor, views: Sequence[View]) -> Iterator[Tensor]:
+    """Yield the images (N, C, H, W) in each view, in order; a shift gives four views.
 
-    Raises InputError for a shift by more pixels than there are to reflect.
+    Raises InputError for a shift that is not smaller than the images.
     """
     for view in views:
         if view == "plain":

@@ -1,4 +1,4 @@
-"""A file a network; each exports `Model`. images/settings.py has a class with the keyword-only arguments of each.
+"""Networks, one per file; each file exports `Model`, and images/settings.py has a class with its keyword arguments.
 
-`embed(x)` gives an image's features (N, D), with D in `num_features`; `forward(x)` is `head(embed(x))`, the logits (N, K).
+`embed(x)` returns features (N, D), with D in `num_features`; `forward(x)` is `head(embed(x))`, the logits (N, K).
 """

@@ -1,4 +1,4 @@
-"""custom_resnet: a nine-layer residual network for small images, after the winners of DAWNBench. N C H W throughout."""
+"""custom_resnet: a nine-layer residual network for small images, after the winners of DAWNBench. N C H W."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,7 +16,7 @@ def block(inputs: int, outputs: int, dropout: float, *, pool: bool = False) -> n
 
 
 class MaxPool(nn.Module):
-    """Of all positions: (N, C, H, W) -> (N, C, 1, 1)."""
+    """Maximum over all positions: (N, C, H, W) -> (N, C, 1, 1)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(x, x.shape[2:])
@@ -25,7 +25,7 @@ class MaxPool(nn.Module):
 class Model(nn.Module):
     """6,573,130 parameters and 379.27 M multiply-adds at width 64, ten classes and 32x32 pixels.
 
-    The ReLU of each residual branch comes before its addition, and none after.
+    A residual branch ends in a ReLU; there is none after the addition.
     """
 
     def __init__(self, num_classes: int, *, width: int = 64, dropout: float = 0.02) -> None:

@@ -1,4 +1,4 @@
-"""dilated_net: fewer than 200,000 parameters, no pooling but the last, and dilation where others would stride."""
+"""dilated_net: fewer than 200,000 parameters, dilation instead of pooling, and a final average pooling. N C H W."""
 
 from torch import Tensor, nn
 
@@ -24,7 +24,7 @@ def separable(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """x + f(x): costs no parameters, and lets twelve layers train in few epochs."""
+    """x + f(x), so that twelve layers train in few epochs."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class Residual(nn.Module):
 class Model(nn.Module):
     """185,306 parameters at width 32 and ten classes; the receptive field before the average pooling is 83 pixels.
 
+    Four blocks of three convolutions. The first two end in a stride of 2; then only dilation widens the receptive field.
     width: channels of the first convolution, an even number; the others have 1.5, 2, 4 and 6 times as many.
-    Four blocks of three convolutions. The first two end in a stride of 2; from then on the field grows by dilation alone.
     """
 
     def __init__(self, num_classes: int, *, width: int = 32) -> None:

@@ -1,4 +1,4 @@
-"""resnet50: bottlenecks 3, 4, 6, 3 (He et al. 2015, arXiv:1512.03385), the stride in the 3x3. N C H W throughout."""
+"""resnet50: bottlenecks 3, 4, 6, 3 (He et al. 2015, arXiv:1512.03385), with the stride in the 3x3. N C H W."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 class Bottleneck(nn.Module):
     """1x1 to `width`, 3x3 with the stride, 1x1 to four times `width`, each with batch norm; + x or its projection; ReLU.
 
-    The convolutions have biases, as the assignment has them, though the batch norm after each takes them out again.
+    The convolutions have biases, as in the assignment, though the batch norm cancels them.
     """
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
@@ -34,7 +34,7 @@ class Bottleneck(nn.Module):
 
 
 def stage(inputs: int, width: int, depth: int, stride: int) -> nn.Sequential:
-    """`depth` bottlenecks, the first of which strides and projects."""
+    """`depth` bottlenecks; the first has the stride and the projection."""
     first = Bottleneck(inputs, width, stride)
     return nn.Sequential(first, *(Bottleneck(4 * width, width, 1) for _ in range(depth - 1)))
 
@@ -42,8 +42,7 @@ def stage(inputs: int, width: int, depth: int, stride: int) -> nn.Sequential:
 class Model(nn.Module):
     """37,877,528 parameters at 7000 classes and width 64; the embedding has 32 times `width` features.
 
-    depths: blocks of each stage; the published ones make fifty layers.
-    small_stem: begin with a 3x3 convolution, without stride and pooling, for images of 32 to 64 pixels.
+    depths: blocks per stage. small_stem: a 3x3 convolution without stride and pooling, for images of 32 to 64 pixels.
     """
 
     def __init__(
@@ -75,8 +74,8 @@ class Model(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
             elif isinstance(layer, Bottleneck):
-                # Every block begins as its shortcut, which eases the start at large rates (Goyal et al. 2017,
-                # arXiv:1706.02677); without it bf16's first gradients hardly resemble float32's.
+                # Each block starts as the identity, which helps at large rates (Goyal et al. 2017, arXiv:1706.02677).
+                # Otherwise the first gradients in bf16 hardly resemble those in float32.
                 nn.init.zeros_(layer.norm3.weight)
 
     def embed(self, x: Tensor) -> Tensor:  # (N, 3, 224, 224), say

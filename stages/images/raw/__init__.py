@@ -1,1 +1,1 @@
-"""What normalize needs for images."""
+"""Decoding, checking and packing of raw images, for `normalize`."""

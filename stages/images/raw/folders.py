@@ -1,4 +1,4 @@
-"""What a folder for each class has in common, whatever the classes are: people, or anything else."""
+"""Layouts with a folder per class, whether the classes are people or anything else."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
@@ -8,19 +8,19 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.images.raw.listing import SUFFIXES, File, Listing
 
-# What holds images without being a class: such a folder in the place of one means that the layout is another.
+# Names of folders that hold images but are no classes. One in the place of a class means another layout.
 NO_CLASS = {"images", "train", "dev", "val", "valid", "validation", "test"}
-# Of the parts of an image's path: its split, and how many of them lie above its name there; None if it has no place.
-Placing = Callable[[tuple[str, ...]], tuple[str, int] | None]
+# Maps the parts of an image's path to its split and the number of parts above its name there; None if it is in no split.
+Locate = Callable[[tuple[str, ...]], tuple[str, int] | None]
 
 
 def class_of(name: str) -> str:
-    """The folder that an image's name in its split begins with: its class."""
+    """Return the class of an image, the first folder of its name in its split."""
     return name.partition("/")[0]
 
 
 def check_classes(listing: Listing, classes: Iterable[str], example: File, what: str) -> None:
-    """Raises InputError for a folder in the place of a class that is none. example: an image. what: a class, in words."""
+    """Raises InputError if a class has a name in NO_CLASS. example: an image. what: a class, in words."""
     if wrong := sorted(NO_CLASS.intersection(classes)):
         raise InputError(
             f"{listing.where(example)}: a folder {wrong[0]} is in the place of {what}, so the layout was not understood; "
@@ -28,22 +28,22 @@ def check_classes(listing: Listing, classes: Iterable[str], example: File, what:
         )
 
 
-def check_filled(listing: Listing, folders: Iterable[File], place: Placing, filled: Collection[tuple[str, str]]) -> None:
-    """Raises InputError for a class's folder, of `folders`, without an image. filled: (split, class) of those with one."""
-    of_classes = {split for split, _ in filled}
+def check_filled(listing: Listing, folders: Iterable[File], locate: Locate, filled: Collection[tuple[str, str]]) -> None:
+    """Raises InputError if one of `folders` is a class's and has no image. filled: the (split, class) pairs with images."""
+    splits = {split for split, _ in filled}
     for folder in folders:
-        parts = (*folder.parts, "")  # as of a file in it
-        split, depth = place(parts) or ("", 0)
-        if split in of_classes and (split, parts[depth]) not in filled:
+        parts = (*folder.parts, "")  # those of a file in it
+        split, depth = locate(parts) or ("", 0)
+        if split in splits and (split, parts[depth]) not in filled:
             raise InputError(
                 f"{listing.where(folder)}: holds no image ({', '.join(SUFFIXES)}); remove the folder or fill it"
             )
 
 
 def hold_out(names: Iterable[str], fraction: float, seed: int) -> set[str]:
-    """The names <class>/<file> of dev: of each class the same share, at least one, but never all.
+    """Draw the names <class>/<file> of dev: the same share of each class, at least one image, never all.
 
-    Drawn by the seed and the class alone: a class more or less does not change what is drawn of the others.
+    The draw of a class depends only on the seed and the class.
     """
     by_class: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:

@@ -1,7 +1,7 @@
-"""What an encoded image says about itself, read before anything of its size is made.
+"""Check encoded images by their headers before they are decoded.
 
-The decoders behind OpenCV know many formats, fill what is cut short with grey in some versions, and make room for as many
-pixels as a header claims. Here a file is a JPEG or a PNG, is there to its end, and is of a reasonable size.
+OpenCV's decoders accept many formats, allocate as many pixels as a header claims, and some versions fill missing data with
+grey. Here a file must be a complete JPEG or PNG of reasonable size.
 """
 
 import re
@@ -13,32 +13,32 @@ import numpy as np
 from stages.images import storage
 
 MAX_PIXELS = 64 * 2**20
-MAX_SCANS = 100  # of a progressive JPEG, which has about ten; each goes over every pixel, and may take no more than 30 bytes
+MAX_SCANS = 100  # a progressive JPEG has about ten; a scan of 30 bytes makes the decoder visit every pixel
 PNG = b"\x89PNG\r\n\x1a\n"
-MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # but for stuffed bytes, restarts and padding, which scans may hold
+MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # without stuffed bytes, restarts and padding, which scans contain
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 SEQUENTIAL = {0xC0, 0xC1}
 HUFFMAN_TABLES, START_OF_SCAN, END_OF_IMAGE = 0xC4, 0xDA, 0xD9
 END_OF_BLOCK = 0
-GREY = bytes([128, 128, 128])  # what decoders put where the data of a JPEG have ended early
-PADDING = b"\x55" * 64  # data that decode to something else
-ZEROS = bytes(32)  # in place of data, as a disk has them that lost a block
+GREY = bytes([128, 128, 128])  # decoders fill missing JPEG data with this
+PADDING = b"\x55" * 64  # data that decode to another colour
+ZEROS = bytes(32)  # in place of data, after a disk lost a block
 
 
 class Problem(Exception):
-    """What is wrong with one image, in words; the others may still be good."""
+    """What is wrong with an image."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """Size in pixels, and what decoding has to convert to make three channels of 8 bits of it."""
+    """The size in pixels, and the conversions that decoding to three channels of 8 bits needs."""
 
     width: int
     height: int
     converted: tuple[str, ...]
 
     def check_size(self, side: int) -> None:
-        """Raises Problem if it, or what scaling its shorter side to `side` makes of it, has more than MAX_PIXELS."""
+        """Raises Problem if the image has more than MAX_PIXELS, before or after scaling its shorter side to `side`."""
         short, long = sorted((self.width, self.height))
         if max(short * long, side * side * long // short) > MAX_PIXELS:
             limit = f"{MAX_PIXELS:,}, or would have when scaled to a side of {side}"
@@ -46,7 +46,7 @@ class Header:
 
 
 def header(content: bytes) -> Header:
-    """Raises Problem: neither JPEG nor PNG, cut short, without a size, of too many scans, zeros for data."""
+    """Read the header. Raises Problem for another format, a truncated file, no size, too many scans or zeros for data."""
     found = _png(content) if content.startswith(PNG) else _jpeg(content) if content.startswith(b"\xff\xd8") else None
     if found is None or not found.width or not found.height:
         raise Problem("is not a readable image")
@@ -54,22 +54,22 @@ def header(content: bytes) -> Header:
 
 
 def decode(content: bytes, side: int) -> tuple[Header, np.ndarray]:
-    """What a file says about itself, and its middle square as RGB (side, side, 3) uint8. Raises Problem."""
-    about = header(content)
-    about.check_size(side)
+    """Return the header and the middle square as RGB (side, side, 3) uint8. Raises Problem."""
+    found = header(content)
+    found.check_size(side)
     try:
         pixels = storage.decode(np.frombuffer(content, np.uint8), side)
     except ValueError as error:
         raise Problem(str(error)) from None
     check_whole(content, pixels)
-    return about, pixels
+    return found, pixels
 
 
 def check_whole(content: bytes, pixels: np.ndarray) -> None:
-    """Raises Problem if a JPEG's data end before its last pixels, though its end is marked, as where a disk has zeros.
+    """Raises Problem if a JPEG's data end before its last pixels, although its end marker is there.
 
-    pixels: what `storage.decode` makes of it. A decoder only warns, on stderr, and fills the rest with grey. Where a corner
-    is such a grey, it is told from a picture's own: what is put before the mark then shows in pixels that had no data.
+    pixels: the output of `storage.decode`. A decoder only warns, on stderr, and fills the rest with grey. If a corner is
+    that grey, padding is inserted before the end marker: it changes the pixels only if they had no data.
     """
     side = len(pixels)
     corners = (pixels[y, x].tobytes() for y in (-1, 0) for x in (-1, 0))
@@ -80,7 +80,7 @@ def check_whole(content: bytes, pixels: np.ndarray) -> None:
 
 
 def _jpeg(content: bytes) -> Header | None:
-    """Segment by segment, as a thumbnail in one has an end of its own. ITU T.81, annex B."""
+    """Read a JPEG segment by segment, as an embedded thumbnail has its own end marker. ITU T.81, annex B."""
     found, offset, scans, channels_in_sequence, tables = None, 2, 0, None, list[int]()
     while match := MARKER.search(content, offset):
         marker, offset = match[1][0], match.end()
@@ -88,14 +88,14 @@ def _jpeg(content: bytes) -> Header | None:
             return found
         if marker == START_OF_SCAN:
             scans += 1
-            # A first scan of all channels is the only one, unless they come progressively, and holds most of the bytes.
+            # In a sequential JPEG, a first scan of all channels is the only scan and has most of the bytes.
             is_whole = scans == 1 and content[offset + 2 : offset + 3] == channels_in_sequence
             if (
                 is_whole
                 and ZEROS in content[offset : content.find(b"\xff\xd9", offset)]
                 and not _ends_blocks(content, tables)
             ):
-                raise Problem("is damaged: there are zeros in the place of its data")
+                raise Problem("is damaged: it has zeros in place of data")
             if is_whole and content.endswith(b"\xff\xd9"):
                 return found
         if marker == HUFFMAN_TABLES:
@@ -104,8 +104,7 @@ def _jpeg(content: bytes) -> Header | None:
             raise Problem(f"has more than {MAX_SCANS} scans")
         if marker in START_OF_FRAME and found is None and offset + 8 <= len(content):
             height, width, channels = struct.unpack_from(">HHB", content, offset + 3)
-            kind = {1: ("grayscale",), 4: ("cmyk",)}.get(channels, ())
-            found = Header(width, height, kind)
+            found = Header(width, height, {1: ("grayscale",), 4: ("cmyk",)}.get(channels, ()))
             if marker in SEQUENTIAL:
                 channels_in_sequence = bytes([channels])
         offset += int.from_bytes(content[offset : offset + 2], "big")
@@ -113,22 +112,22 @@ def _jpeg(content: bytes) -> Header | None:
 
 
 def _ends_blocks(content: bytes, tables: list[int]) -> bool:
-    """Whether nothing but zeros means the end of a block among the coefficients of brightness. tables: where they begin.
+    """Whether zeros are valid data: they code the end of a block in the luma AC table. tables: the tables' offsets.
 
-    So it does in tables made for flat pictures, and zeros are data. Otherwise a block of them would have 63 times the same
-    coefficient, which no picture has.
+    Tables optimised for flat pictures are like that. With other tables, zeros would be blocks of 63 equal coefficients,
+    which no picture has.
     """
     for table in tables:
-        place, end = table + 2, min(table + int.from_bytes(content[table : table + 2], "big"), len(content))
-        while place + 17 < end:
-            if content[place] == 0x10:  # the first table of coefficients but the mean; its shortest code is all zeros
-                return content[place + 17] == END_OF_BLOCK
-            place += 17 + sum(content[place + 1 : place + 17])
+        offset, end = table + 2, min(table + int.from_bytes(content[table : table + 2], "big"), len(content))
+        while offset + 17 < end:
+            if content[offset] == 0x10:  # the first AC table, whose shortest code is all zeros
+                return content[offset + 17] == END_OF_BLOCK
+            offset += 17 + sum(content[offset + 1 : offset + 17])
     return True
 
 
 def _png(content: bytes) -> Header | None:
-    """Chunk by chunk, to the last."""
+    """Read a PNG chunk by chunk, to the last."""
     offset, kind = len(PNG), b""
     while kind != b"IEND":
         if offset + 12 > len(content):

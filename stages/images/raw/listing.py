@@ -1,6 +1,6 @@
-"""What is in the archives: the files of images and the others; and which of the images lie in which split.
+"""The files in the archives, and the images of each split.
 
-The parts of a split may lie in several archives, as Google Drive packs a large folder, if the path above them is the same.
+A split may be spread over several archives, as Google Drive packs a large folder, if the path above it is the same.
 """
 
 import re
@@ -16,22 +16,19 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class File(NamedTuple):
-    """A member of an archive, which is given by its place among them; or a folder in it."""
+    """A file or folder in an archive, which is given by its index."""
 
     archive: int
     member: str
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Of its path, without empty ones and dots."""
-        parts = self.member.split("/")
-        return (
-            tuple(parts) if "" not in parts and "." not in parts else tuple(part for part in parts if part not in ("", "."))
-        )
+        """The parts of the path, without empty ones and dots."""
+        return tuple(part for part in self.member.split("/") if part not in ("", "."))
 
 
 class Listing:
-    """images: the files that are named as such. others: all other files."""
+    """The files of all archives. images: those with an image's suffix. others: the rest."""
 
     def __init__(self, archives: list[Archive]) -> None:
         self.archives = archives
@@ -47,40 +44,40 @@ class Listing:
         return self.archives[0].path.parent
 
     def where(self, file: File) -> str:
-        """Names a file in messages."""
+        """Return a file's name for messages."""
         return f"{self.archives[file.archive].path}: {file.member}"
 
     def read(self, file: File) -> bytes:
-        """The content of a file."""
+        """Read a file."""
         return self.archives[file.archive].read(file.member)
 
     def table(self, pattern: str) -> File | None:
-        """The one file beside the images whose name is this. Raises InputError if there are two."""
+        """Return the other file whose name matches `pattern`, or None. Raises InputError if there are two."""
         found = list(self.tables(pattern))
         if len(found) > 1:
-            raise InputError(f"{self.where(found[1])}: is there a second time; the first is {self.where(found[0])}")
+            raise InputError(f"{self.where(found[1])}: is a duplicate of {self.where(found[0])}; remove one")
         return found[0] if found else None
 
     def tables(self, pattern: str) -> Iterator[File]:
-        """The files beside the images whose names match."""
+        """Yield the other files whose names match `pattern`."""
         return (file for file in self.others if re.fullmatch(pattern, file.member.rpartition("/")[2]))
 
     def listed_folders(self) -> Iterator[File]:
-        """Every folder that the archives list, as they do the empty ones."""
+        """Yield the folders that the archives list, possibly only the empty ones."""
         return (File(index, name) for index, archive in enumerate(self.archives) for name in archive.folders)
 
     def folders_of_others(self) -> Iterator[File]:
-        """Every folder that holds a file beside the images, once."""
+        """Yield the folders that hold other files."""
         yield from dict.fromkeys(file._replace(member=file.member.rpartition("/")[0]) for file in self.others)
 
     def paths(self) -> Iterator[str]:
-        """Every folder of images once, with a slash at its end, and the path of every other file."""
+        """Yield the folders of images, with a slash at the end, and the paths of the other files."""
         yield from dict.fromkeys(file.member.rpartition("/")[0] + "/" for file in self.images)
         yield from (file.member for file in self.others)
 
 
 class Splits:
-    """The images of each split by name: the path below the split's folder."""
+    """The images of each split by name, the path below the split's folder."""
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
@@ -88,9 +85,9 @@ class Splits:
         self._first: dict[str, tuple[tuple[str, ...], File]] = {}
 
     def add(self, split: str, file: File, depth: int) -> None:
-        """Note an image. depth: how many parts of its path lie above its name.
+        """Add an image. depth: the number of parts of its path above its name.
 
-        Raises InputError: the split lies below two paths, or holds two files of this name.
+        Raises InputError if the split lies below two paths, or has two images of this name.
         """
         parts = file.parts
         above, name = parts[:depth], "/".join(parts[depth:])
@@ -99,18 +96,18 @@ class Splits:
             one, other = self._folder(file, above), self._folder(first, first_above)
             raise InputError(f"{one} and {other} both hold the {split} images; give one of them")
         if name in self._files[split]:
-            raise InputError(f"{self._listing.where(file)}: is there a second time; remove one")
+            raise InputError(f"{self._listing.where(file)}: is a duplicate; remove one")
         self._files[split][name] = file
 
     def _folder(self, file: File, parts: tuple[str, ...]) -> str:
         return f"{self._listing.archives[file.archive].path}: {'/'.join(parts)}"
 
     def above(self, split: str) -> tuple[str, ...]:
-        """The path above the names of a split that has images."""
+        """Return the path above the images of a split."""
         return self._first[split][0]
 
     def __getitem__(self, split: str) -> dict[str, File]:
-        """The files of a split by name, sorted; perhaps none."""
+        """Return the files of a split by name, sorted."""
         return dict(sorted(self._files.get(split, {}).items()))
 
     def __contains__(self, split: str) -> bool:

@@ -1,4 +1,4 @@
-"""Decoded images on their way from archives to packed arrays: images.npy, labels.npy and names of each split, stats.json."""
+"""Packing of decoded images: images.npy, labels.npy and names for each split, and stats.json."""
 
 import json
 import re
@@ -21,17 +21,17 @@ from stages.data.understood import Understood, check_labels
 from stages.data.unread import check_all_read
 from stages.images.raw.channel_statistics import Moments, sums
 
-MOST_NAMED = 20  # of the classes, where all are listed
+MAX_LISTED = 20  # classes that are all listed by name
 
 
 @dataclass(frozen=True)
 class Item:
-    """split, a short name, where it came from (for messages), pixels (side, side, 3) uint8, class, what is wrong with it."""
+    """An image of the source. image and label are None if there is a problem; label also in the test split."""
 
     split: str  # train, dev or test
     name: str
-    where: str
-    image: np.ndarray | None
+    where: str  # for messages
+    image: np.ndarray | None  # (side, side, 3) uint8
     label: int | None
     problem: str | None
 
@@ -46,15 +46,15 @@ def pack(
     classes: Sequence[str],
     side: int,
     header: Sequence[str],
-    passed_over: str = "",
+    ignored: str = "",
 ) -> dict[str, Any]:
-    """Write the splits below `out`.
+    """Write the splits below `out`, and return and write their statistics, stats.json.
 
-    Returns the statistics, also in out/stats.json: counts, the training split's channel mean and standard deviation in
-    units of 0 to 255, what was understood, what was rejected and why. layout: its name. header: the submission's columns.
-    passed_over: a pattern for the members of `archives` that the layout has and nobody needs.
-    Raises InputError for a bad item (unless settings.on_bad is skip), for a class without training images, for a split
-    whose images are all of one class, for archives that were mostly not read.
+    The statistics are counts, the training images' channel mean and standard deviation (on the scale 0 to 255), what was
+    understood, and which items were rejected and why. layout: its name. header: the submission's columns. ignored: a pattern
+    for the members of `archives` that the task does not need.
+    Raises InputError for a bad item (unless settings.on_bad is skip), a class without training images, a split whose images
+    are all of one class, and archives that were mostly not read.
     """
     source = archives[0].path.parent
     stats: dict[str, Any] = {"classes": list(classes), "side": side}
@@ -72,7 +72,7 @@ def pack(
             writers[item.split].append(item.image, label, item.name)
             if item.split == "train":
                 moments.add(side * side, sums(item.image))
-    check_all_read(archives, re.compile(passed_over))
+    check_all_read(archives, re.compile(ignored))
     missing = [name for label, name in enumerate(classes) if not counts["train"][label]]
     if missing:
         raise InputError(f"{source}: no training image of the class {', '.join(missing)}")
@@ -80,10 +80,9 @@ def pack(
         raise InputError(f"{source}: no image for the dev split; a larger part of the training images must be held out")
     check_labels(source, classes, {split: counts[split] for split in ("train", "dev")})
     stats["num"] = {split: count.total() for split, count in counts.items()}
-    few = len(classes) <= MOST_NAMED
-    named = f"{len(classes):,}: {', '.join(classes) if few else f'{classes[0]} to {classes[-1]}'}"
+    names = ", ".join(classes) if len(classes) <= MAX_LISTED else f"{classes[0]} to {classes[-1]}"
     submissions = {"submission": header} if stats["num"]["test"] else {}
-    stats["understood"] = Understood(layout, named, stats["num"], submissions).stats()
+    stats["understood"] = Understood(layout, f"{len(classes):,}: {names}", stats["num"], submissions).stats()
     stats["rejected"] = rejected.items
     stats["per_class"] = {name: counts["train"][label] for label, name in enumerate(classes)}
     stats["mean"], stats["std"] = moments.mean_and_std()
@@ -92,7 +91,7 @@ def pack(
 
 
 class _Writer:
-    """The three arrays of one split, closed by `stack`."""
+    """Writers of a split's three arrays, closed by `stack`."""
 
     def __init__(self, stack: ExitStack, folder: Path, side: int) -> None:
         self.images = stack.enter_context(Rows(folder / "images.npy", (side, side, 3), np.uint8))

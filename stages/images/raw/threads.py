@@ -1,4 +1,4 @@
-"""Work on many images at a time, in threads: OpenCV lets go of Python's lock while it decodes."""
+"""Parallel work on images in threads; OpenCV releases the GIL while it decodes."""
 
 import itertools
 from collections import deque
@@ -8,32 +8,29 @@ from typing import TypeVar
 
 import cv2
 
-AHEAD = 2  # groups of items in work for each thread, so that none of them waits
-GROUP = 8  # items that change threads together: one by one, the changing takes a tenth of the time
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+AHEAD = 2  # groups submitted per thread, so that no thread waits
+GROUP = 8  # items per task: with single items, task switching takes a tenth of the time
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
-def in_order(work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-    """work(item) of each item, in order, by as many threads as OpenCV may use.
+def in_order(work: Callable[[Input], Output], items: Iterable[Input]) -> Iterator[Output]:
+    """Yield work(item) for each item, in order, with as many threads as OpenCV may use and in bounded memory."""
 
-    What waits is bounded, and so is the memory.
-    """
-
-    def work_on(group: list[Given]) -> list[Made]:
+    def work_on(group: list[Input]) -> list[Output]:
         return [work(item) for item in group]
 
     remaining = iter(items)
     groups = iter(lambda: list(itertools.islice(remaining, GROUP)), [])
     threads = cv2.getNumThreads()
-    if threads <= 1:  # another would only wait for this one
+    if threads <= 1:
         yield from itertools.chain.from_iterable(map(work_on, groups))
         return
-    waiting: deque[Future[list[Made]]] = deque()
+    pending: deque[Future[list[Output]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for group in groups:
-            waiting.append(pool.submit(work_on, group))
-            if len(waiting) > AHEAD * threads:
-                yield from waiting.popleft().result()
-        for future in waiting:
+            pending.append(pool.submit(work_on, group))
+            if len(pending) > AHEAD * threads:
+                yield from pending.popleft().result()
+        for future in pending:
             yield from future.result()

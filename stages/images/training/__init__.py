@@ -1,1 +1,1 @@
-"""What training on images needs."""
+"""Training on images: batches, augmentation, loss and score."""

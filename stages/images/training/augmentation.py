@@ -1,15 +1,15 @@
-"""Augmentation of single images in two forms, both declared by the same block of params.yaml.
+"""Augmentation of single images, in two implementations of the same block of params.yaml.
 
-  batched:        `draw` makes the random numbers of a whole epoch, `apply` changes a batch on its device.
-  albumentations: `worker_transform` changes one image at a time, in worker processes; `reseed` fixes its draws.
+  batched:        `draw` draws the random numbers of a whole epoch, `apply` augments a batch on its device.
+  albumentations: `worker_transform` augments single images in worker processes; `reseed` fixes its draws.
 
-In both forms the draws of an item depend on (seed, epoch, item) alone: not on the batch, the order or the process. Both draw
-from the same distribution (tests/images/training/test_augmentation.py). A new augmentation is a class in the settings, a
-case in each `match` below, and a function. Images are square. N images, C channels, H and W pixels.
+In both, an item's draws depend only on (seed, epoch, item), not on the batch, the order or the process, and come from the
+same distribution (tests/images/training/test_augmentation.py). A new augmentation is a class in the settings, a case in each
+`match` below, and a function. Images are square. N images, C channels, H and W pixels.
 
-What differs from torchvision's transforms, with which `resnet50` was published: erased rectangles get the data's mean, not
-black; a rotation interpolates and mirrors the border, where RandomRotation takes the nearest pixel and leaves black corners;
-brightness, contrast and saturation change in this order, where ColorJitter draws one for each image.
+Differences from torchvision's transforms, with which `resnet50` was published: erased rectangles get the data's mean, not
+black; rotation interpolates and mirrors the border, where RandomRotation takes the nearest pixel and leaves black corners;
+brightness, contrast and saturation change in this order, where ColorJitter draws an order for each image.
 """
 
 import dataclasses
@@ -28,22 +28,22 @@ Draws = dict[str, Tensor]
 
 
 def steps(augment: Any) -> dict[str, Any]:
-    """The augmentations of single images that are switched on, by name, in the order in which they are applied."""
+    """Return the enabled augmentations of single images, by name, in order."""
     values = {field.name: getattr(augment, field.name) for field in dataclasses.fields(augment)}
     return {name: value for name, value in values.items() if not isinstance(value, MixUp | CutMix | None)}
 
 
 def draw(augment: Any, num: int, side: int, seed: int, epoch: int) -> Draws:
-    """Random numbers for `num` images of `side` pixels: per augmentation a tensor (num, …), on the CPU."""
+    """Draw random numbers for `num` images of `side` pixels: a tensor (num, …) on the CPU per augmentation."""
     draws = {}
     for index, (name, step) in enumerate(steps(augment).items()):
-        mixed = np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint64)[0]
-        draws[name] = _draw(step, num, side, torch.Generator().manual_seed(int(mixed >> np.uint64(1))))
+        state = np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint64)[0]
+        draws[name] = _draw(step, num, side, torch.Generator().manual_seed(int(state >> np.uint64(1))))
     return draws
 
 
 def apply(augment: Any, images: Tensor, draws: Draws, mean: Tensor) -> Tensor:
-    """A new batch (N, H, W, C) uint8. draws: the rows that belong to these images. mean: (C,) in 0 to 255."""
+    """Return an augmented batch (N, H, W, C) uint8. draws: the rows of these images. mean: (C,) in 0 to 255."""
     pixels = images.permute(0, 3, 1, 2).float()
     for name, step in steps(augment).items():
         pixels = _apply(step, pixels, draws[name], mean.round())
@@ -62,7 +62,7 @@ def _draw(step: Any, num: int, side: int, generator: torch.Generator) -> Tensor:
         case Cutout():
             corner = torch.randint(side - step.size + 1, (num, 2), generator=generator)
             box = torch.cat((corner, torch.full_like(corner, step.size)), 1)
-            return torch.where(uniform(1) < step.p, box, 0)  # a box of no size leaves the image as it is
+            return torch.where(uniform(1) < step.p, box, 0)  # an empty box changes nothing
         case ShiftScaleRotate():
             shift, scale, angle = uniform(2, -1, 1), uniform(1, -1, 1), uniform(1, -1, 1)
             shift = (shift * step.shift * side).trunc() / side  # whole pixels, as albumentations shifts
@@ -98,7 +98,7 @@ def _apply(step: Any, images: Tensor, draws: Tensor, fill: Tensor) -> Tensor:
 
 
 def crop(images: Tensor, corner: Tensor, padding: int) -> Tensor:
-    """A window (N, C, H, W) of each image mirrored at its border. corner: (N, 2) top and left, 0 to twice the padding."""
+    """Crop windows (N, C, H, W) from mirror-padded images. corner: (N, 2) top and left, 0 to twice the padding."""
     side = torch.arange(images.shape[2], device=images.device)
     rows, columns = (corner[:, :, None] + side).unbind(1)  # (N, H), (N, W)
     padded = F.pad(images, (padding,) * 4, mode="reflect")
@@ -106,7 +106,7 @@ def crop(images: Tensor, corner: Tensor, padding: int) -> Tensor:
 
 
 def fill_box(images: Tensor, box: Tensor, fill: Tensor) -> Tensor:
-    """A rectangle of one color (C,) in each image. box: (N, 4) top, left, height, width."""
+    """Fill a rectangle of each image with one color (C,). box: (N, 4) top, left, height, width."""
     corner, size = box[:, :, None].split(2, 1)  # (N, 2, 1)
     offset = torch.arange(images.shape[2], device=images.device) - corner
     rows, columns = ((offset >= 0) & (offset < size)).unbind(1)  # (N, H), (N, W)
@@ -121,7 +121,7 @@ def affine(images: Tensor, draws: Tensor) -> Tensor:
     side = images.shape[2]
     (right, down), scale, angle = (draws[:, :2] * 2 * side / (side - 1)).split(1, 1), 1 + draws[:, 2:3], draws[:, 3:]
     cos, sin = (angle.cos() / scale)[:, :, None], (angle.sin() / scale)[:, :, None]
-    # Where each pixel comes from, from -1 to 1. Not F.affine_grid: its matrix product may be TF32, and depend on the batch.
+    # Source coordinates, -1 to 1. Not F.affine_grid, whose matrix product may use TF32 and depend on the batch.
     line = torch.linspace(-1, 1, side, device=images.device)
     x, y = (line - right)[:, None, :], (line - down)[:, :, None]
     grid = torch.stack((cos * x - sin * y, sin * x + cos * y), 3)  # (N, H, W, 2)
@@ -129,13 +129,13 @@ def affine(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def luma(images: Tensor) -> Tensor:
-    """The gray value of ITU-R BT.601: (N, 1, H, W)."""
+    """Return the luma (N, 1, H, W) of ITU-R BT.601."""
     red, green, blue = images.split(1, 1)
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def jitter_colors(images: Tensor, factors: Tensor) -> Tensor:
-    """factors (N, 3): of brightness, of contrast about the image's mean gray, of saturation about each pixel's gray."""
+    """factors: (N, 3) brightness, contrast about the image's mean gray, saturation about each pixel's gray."""
     brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
     images = (images * brightness).clamp(0, 255)
     images = torch.lerp(luma(images).mean((2, 3), keepdim=True), images, contrast).clamp(0, 255)
@@ -143,13 +143,13 @@ def jitter_colors(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def _ratios(area: float) -> tuple[float, float]:
-    """Width / height of an erased rectangle, least and most: 0.3 to 3.3 as far as the rectangle fits into the square."""
-    slack = 1e-9  # albumentations erases nothing where rounding makes the rectangle larger than the image
+    """Return the smallest and largest width / height of an erased rectangle: 0.3 to 3.3 if that fits into the image."""
+    slack = 1e-9  # albumentations erases nothing if rounding makes the rectangle larger than the image
     return max(0.3, area * (1 + slack)), min(3.3, (1 - slack) / area)
 
 
 def worker_transform(augment: Any, mean: np.ndarray, side: int) -> Any:
-    """The same augmentations as an albumentations.Compose; only workers import that library."""
+    """Return the same augmentations as an albumentations.Compose; only workers import that library."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # or the import asks a registry for updates
     import albumentations as A
     import cv2
@@ -171,7 +171,7 @@ def worker_transform(augment: Any, mean: np.ndarray, side: int) -> Any:
             case Grayscale(p):
                 transforms.append(A.ToGray(p=p))
             case ColorJitter(brightness, contrast, saturation):
-                # Three, because a single one shuffles the order of its operations.
+                # Three transforms, because a single one shuffles the order of its operations.
                 for values in ((brightness, 0, 0), (0, contrast, 0), (0, 0, saturation)):
                     transforms.append(A.ColorJitter(*values, hue=0, p=1))
             case Erasing(area, p):
@@ -182,9 +182,9 @@ def worker_transform(augment: Any, mean: np.ndarray, side: int) -> Any:
 
 
 def reseed(transform: Any, seed: int, epoch: int, index: int) -> None:
-    """Let the next draws of `transform` depend on (seed, epoch, index) alone.
+    """Make the next draws of `transform` depend only on (seed, epoch, index).
 
-    All steps share one stream. With set_random_seed each would restart it, and a crop to the left would come with a flip.
+    All steps share one stream. After set_random_seed each step would have the same stream: crop and flip would correlate.
     """
     sequence = np.random.SeedSequence((seed, epoch, index))
     transform.set_random_state(np.random.default_rng(sequence), random.Random(int(sequence.generate_state(1)[0])))

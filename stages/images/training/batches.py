@@ -1,7 +1,7 @@
-"""Batches of images, from data held on the device or loaded by worker processes. The order is a function of (seed, epoch).
+"""Batches of images, held on the device or loaded by worker processes. The order is a function of (seed, epoch).
 
-Both classes give `for batch in batches.epoch(e)`: every item exactly once, in `len(batches)` batches, the last one smaller
-or, while training, a little larger. Of several processes each gets its share of every batch.
+`for batch in batches.epoch(e)` yields every image once, in `len(batches)` batches; the last one may be smaller or, in
+training, a little larger. With several processes, each gets its share of every batch.
 """
 
 import json
@@ -27,14 +27,14 @@ from stages.images.storage import EncodedImages, JoinedImages
 from stages.images.training import augmentation, mixing
 
 Images = np.ndarray | EncodedImages | JoinedImages  # (N, H, W, C) uint8; the array may be a memory map
-CHUNK = 4096  # images on their way to the device at a time
+CHUNK = 4096  # images per transfer to the device
 
 
 class ImageBatch(NamedTuple):
     """A batch of N images on the device.
 
     inputs (N, C, H, W) float32, channels last in memory; targets (N,) int64; indices (N,): rows of the split, on the CPU.
-    In mixed batches (MixUp, CutMix) an image is to the `share` (a scalar) itself, the rest one of the target in `partners`.
+    After MixUp or CutMix, `share` (a scalar) is the weight of the image itself; the rest belongs to `partners` (N,).
     """
 
     inputs: Tensor
@@ -45,10 +45,10 @@ class ImageBatch(NamedTuple):
 
 
 class _ImageBatches:
-    """What both kinds of batches share.
+    """The base class of both.
 
-    images (N, H, W, C) uint8; labels (N,) int64; names: N texts for messages; mean, std: per channel, in 0 to 255.
-    augment: an Augment block for training, in an order of its own each epoch; None for evaluation, in the given order.
+    images (N, H, W, C) uint8; labels (N,) int64; names: N strings for messages; mean, std: per channel, in 0 to 255.
+    augment: an Augment block for training, with a random order per epoch; None for evaluation, in the split's order.
     """
 
     def __init__(
@@ -76,33 +76,33 @@ class _ImageBatches:
 
     @property
     def _ends(self) -> list[int]:
-        """Where each batch of an epoch ends."""
+        """The end of each batch in the order of an epoch."""
         if self.augment is not None:
             return distributed.batch_ends(self.num_items, self.batch_size)
         return [*range(self.batch_size, self.num_items, self.batch_size), self.num_items]
 
     def order(self, epoch: int) -> Tensor:
-        """The items' indices in the order of this epoch: (N,) int64 on the CPU."""
+        """Return the items' indices in the order of this epoch: (N,) int64 on the CPU."""
         if self.augment is None:
             return torch.arange(self.num_items)
         return torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(self.num_items))
 
     def batches(self, epoch: int) -> list[Tensor]:
-        """The indices of each batch of this epoch, in order, of all processes."""
+        """Return the indices of each batch of this epoch, over all processes."""
         return list(self.order(epoch).tensor_split(self._ends[:-1]))
 
     def items(self, epoch: int, number: int) -> list[str]:
-        """The names in batch `number` of an epoch."""
+        """Return the names in batch `number` of an epoch."""
         return [self.names[index] for index in self.batches(epoch)[number].tolist()]
 
     def shares(self, epoch: int, first: int) -> Iterator[tuple[int, Tensor]]:
-        """(number, indices) of this process's part of each batch from number `first` on, where it has one."""
+        """Yield (number, indices) of this process's share of each batch from `first` on, unless it is empty."""
         for number, indices in enumerate(self.batches(epoch)):
             if number >= first and len(share := distributed.shard(indices)):
                 yield number, share
 
     def _finish(self, images: Tensor, targets: Tensor, indices: Tensor, epoch: int, number: int) -> ImageBatch:
-        """Batch `number` of an epoch from its images (N, H, W, C) uint8, augmented one by one already."""
+        """Normalize and mix batch `number` of an epoch. images: (N, H, W, C) uint8, already augmented."""
         inputs = normalize(images, self.mean, self.std)
         if self._mix is None:
             return ImageBatch(inputs, targets, indices)
@@ -111,7 +111,7 @@ class _ImageBatches:
 
 
 class DeviceBatches(_ImageBatches):
-    """Images that live on the device, augmented there a batch at a time."""
+    """Images held on the device and augmented there, a batch at a time."""
 
     def __init__(self, images: Images, labels: np.ndarray, names: Sequence[str], **settings: Any) -> None:
         super().__init__(images, labels, names, **settings)
@@ -122,12 +122,12 @@ class DeviceBatches(_ImageBatches):
         self.labels = torch.from_numpy(np.array(labels)).to(self.device)
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[ImageBatch]:
-        """The batches of an epoch, from number `first` on."""
+        """Yield the batches of an epoch from number `first` on."""
         numbered = list(self.shares(epoch, first))
         if not numbered:
             return
         numbers, shares = zip(*numbered, strict=True)
-        on_device = torch.cat(shares).to(self.device)  # once an epoch, so that no batch waits for a transfer
+        on_device = torch.cat(shares).to(self.device)  # once per epoch, so that no batch waits for a transfer
         draws: augmentation.Draws = {}
         if self.augment is not None:
             drawn = augmentation.draw(self.augment, self.num_items, self.images.shape[1], self.seed, epoch)
@@ -142,30 +142,30 @@ class DeviceBatches(_ImageBatches):
 
 
 class WorkerBatches(_ImageBatches):
-    """Images read from a memory map and augmented by albumentations in worker processes; nothing stays in memory.
+    """Images read from a memory map and augmented by albumentations in worker processes.
 
-    num_workers: 0 works in this process.
+    num_workers: 0 loads in this process.
     """
 
     def __init__(
         self, images: Images, labels: np.ndarray, names: Sequence[str], *, num_workers: int = 0, **settings: Any
     ) -> None:
         super().__init__(images, labels, names, **settings)
-        # A proxy, for with a cycle of references the workers would outlive their batches, and be inherited by later ones.
+        # A proxy, because a reference cycle would keep the workers alive after their batches.
         self._sampler = _EpochBatches(weakref.proxy(self))
         self._loader = DataLoader(
             _AugmentedImages(images, labels, self.mean.cpu().numpy(), self.seed, self.augment),
-            batch_size=None,  # the sampler's items are whole batches already
+            batch_size=None,  # the sampler yields whole batches
             sampler=self._sampler,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=_settle_in,
+            worker_init_fn=_init_worker,
             collate_fn=_share if num_workers > 0 else None,
         )
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[ImageBatch]:
-        """The batches of an epoch, from number `first` on."""
+        """Yield the batches of an epoch from number `first` on."""
         self._sampler.now = epoch, first
         for number, images, labels, indices in self._loader:
             images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
@@ -173,7 +173,7 @@ class WorkerBatches(_ImageBatches):
 
 
 class _EpochBatches:
-    """A sampler that yields (epoch, number, indices of one batch): the workers' augmentations depend on all of them."""
+    """A sampler of (epoch, number, indices of one batch); augmentation depends on all three."""
 
     def __init__(self, batches: _ImageBatches) -> None:
         self.batches, self.now = batches, (0, 0)
@@ -198,7 +198,7 @@ class _AugmentedImages(Dataset[tuple[int, Tensor, Tensor, Tensor]]):
         epoch, number, indices = item
         images = self.images[indices.numpy()]
         if self.augment is not None:
-            if self._transform is None:  # made in the worker, which alone imports albumentations
+            if self._transform is None:  # only workers import albumentations
                 self._transform = augmentation.worker_transform(self.augment, self.mean, images.shape[1])
             for row, index in enumerate(indices.tolist()):
                 augmentation.reseed(self._transform, self.seed, epoch, index)
@@ -206,16 +206,16 @@ class _AugmentedImages(Dataset[tuple[int, Tensor, Tensor, Tensor]]):
         return number, torch.from_numpy(images), torch.from_numpy(self.labels[indices.numpy()]), indices
 
 
-def _settle_in(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal, and only the trainer should act on it. A worker has a core, not all."""
+def _init_worker(worker: int) -> None:
+    """Ignore Ctrl-C, which reaches all processes of the terminal but is for the trainer, and use one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
 
 
 def _share(batch: Any) -> Any:
-    """What `_AugmentedImages` gives, in shared memory.
+    """Move a sample of `_AugmentedImages` to shared memory.
 
-    The thread that sends it would do so otherwise, and where there is no room for it the trainer would wait for ever.
+    Otherwise the worker's sending thread does so, and if memory runs out there the trainer waits forever.
     """
     number, images, labels, indices = batch
     return number, images.share_memory_(), labels.share_memory_(), indices
@@ -232,7 +232,7 @@ Batches = DeviceBatches | WorkerBatches
 def of_split(
     images: Images, features: Path, splits: Sequence[str], run: Run, compute: Compute, *, seed: int = 0, augment: Any = None
 ) -> Batches:
-    """Batches of the images of splits, with the labels and names that lie beside them in features/<split>/."""
+    """Return batches of the images of `splits`, with the labels and names in features/<split>/."""
     stats = json.loads((features / "stats.json").read_text())
     return load(
         images,
@@ -251,10 +251,10 @@ def of_split(
 def load(
     images: Images, labels: np.ndarray, names: Sequence[str], *, loading: str, device: torch.device, **settings: Any
 ) -> Batches:
-    """Batches in the way that `loading` names; `auto` takes the device if the images fill at most a quarter of its memory.
+    """Return batches of the kind that `loading` names; `auto` is `device` if the images fill at most a quarter of memory.
 
-    Of all its memory, not of what happens to be free: the two ways draw other random numbers, and equal runs are equal.
-    settings: as for _ImageBatches. Raises InputError if `device` is asked for and the images do not fit there.
+    That is all of the device's memory, not the free part: the two kinds draw different random numbers, and a run must be
+    repeatable. settings: those of _ImageBatches. Raises InputError if `loading` is `device` and the images do not fit.
     """
     size, available = images.nbytes, _memory(device)
     if loading == "device" and size > available:
@@ -265,14 +265,14 @@ def load(
     is_training = settings.get("augment") is not None
     if loading == "auto" and is_training:
         print(f"loading: workers, because {size / 1e9:.1f} GB of images would fill over a quarter of {device}'s memory")
-    # Without augmentation there is little to do but decoding, which has threads of its own, and no GPU to keep waiting.
-    is_work = is_training or (isinstance(images, EncodedImages) and device.type == "cuda")
-    num_workers = min(8, max(num_cores() // distributed.local_size(), 1)) if is_work else 0
+    # Evaluation needs no workers, except to decode while a GPU computes.
+    needs_workers = is_training or (isinstance(images, EncodedImages) and device.type == "cuda")
+    num_workers = min(8, max(num_cores() // distributed.local_size(), 1)) if needs_workers else 0
     return WorkerBatches(images, labels, names, device=device, num_workers=num_workers, **settings)
 
 
 def _memory(device: torch.device) -> int:
-    """In bytes, for this process."""
+    """Return the memory for this process in bytes."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return memory() // distributed.local_size()

@@ -1,7 +1,7 @@
-"""What training an image classifier needs: the model, the batches, the loss and the score. N C H W, K classes.
+"""Model, batches, loss and score of an image classifier. N C H W, K classes.
 
-A task's training/ names these functions or wraps them. Its features hold, per split, images.npy (N, side, side, 3) uint8 or
-the bytes of encoded images, with labels.npy and names; its stats.json holds classes, side, mean and std.
+A task's training/ exports or wraps these functions. Its features have, per split, images.npy (N, side, side, 3) uint8 or the
+bytes of encoded images, with labels.npy and names; its stats.json has classes, side, mean and std.
 """
 
 import json
@@ -29,12 +29,12 @@ TRAIN_METRIC = "accuracy"
 
 
 def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
-    """The run's network, freshly initialised from PyTorch's random state. Raises InputError for images too small for it."""
+    """Build the run's network with random weights. Raises InputError if the images are too small for it."""
     name, smallest, side = run.model.name, run.model.smallest, stats["side"]
     if side < smallest:
         raise InputError(
             f"{name}: needs images of at least {smallest} pixels a side, but those of the task {run.task} have {side}; "
-            "take another network, or larger images"
+            "use another network or larger images"
         )
     module = import_module(f"stages.images.models.{name}")
     model: nn.Module = module.Model(len(stats["classes"]), **run.model.arguments)
@@ -42,12 +42,12 @@ def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
 
 
 def example(stats: dict[str, Any]) -> tuple[Tensor, ...]:
-    """An input of the model."""
+    """Return an example input of the model."""
     return (torch.zeros(1, 3, stats["side"], stats["side"]),)
 
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> Batches:
-    """Training batches, augmented, in an order of its own each epoch; of dev as well with train.final."""
+    """Return augmented training batches, in a random order per epoch; with train.final they include dev."""
     splits = run.train.splits
     parts = [read_images(features, split) for split in splits]
     images = parts[0] if len(parts) == 1 else JoinedImages(parts)
@@ -55,12 +55,12 @@ def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> Batc
 
 
 def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> Batches:
-    """Batches of a split in its own order, as they are. A split without labels has targets of -1."""
+    """Return batches of a split in its own order, without augmentation. Unknown targets are -1."""
     return batches.of_split(read_images(features, split), features, [split], run, compute)
 
 
 def read_images(features: Path, split: str) -> np.ndarray | EncodedImages:
-    """(N, side, side, 3) uint8, in a memory map or decoded as they are read."""
+    """Return a split's images (N, side, side, 3) uint8, memory-mapped or decoded on access."""
     images: np.ndarray = np.load(features / split / "images.npy", mmap_mode="r")
     if images.ndim == 4:
         return images
@@ -68,13 +68,13 @@ def read_images(features: Path, split: str) -> np.ndarray | EncodedImages:
 
 
 def forward(model: nn.Module, batch: ImageBatch) -> Tensor:
-    """Logits (N, K), float32."""
+    """Return the logits (N, K) float32."""
     logits: Tensor = model(batch.inputs)
     return logits.float()
 
 
 def mixed(criterion: Callable[[Tensor], Tensor], batch: ImageBatch) -> Tensor:
-    """criterion(targets), (N,); of a mixed image (MixUp, CutMix), of both its classes, by their shares."""
+    """Return criterion(targets) (N,); for mixed images (MixUp, CutMix) the weighted mean over both targets."""
     own = criterion(batch.targets)
     if batch.partners is None or batch.share is None:
         return own
@@ -82,7 +82,7 @@ def mixed(criterion: Callable[[Tensor], Tensor], batch: ImageBatch) -> Tensor:
 
 
 def loss(output: Tensor, batch: ImageBatch, settings: Loss) -> Tensor:
-    """Cross-entropy of each image (N,), from logits (N, K)."""
+    """Return the cross-entropy of each image (N,), from logits (N, K)."""
 
     def cross_entropy(targets: Tensor) -> Tensor:
         return F.cross_entropy(output, targets, reduction="none", label_smoothing=settings.label_smoothing)
@@ -91,10 +91,10 @@ def loss(output: Tensor, batch: ImageBatch, settings: Loss) -> Tensor:
 
 
 def score(output: Tensor, batch: ImageBatch) -> Tensor:
-    """1 for each image whose class has the highest logit, else 0: (N,)."""
+    """Return 1 for each image whose target has the highest logit, else 0: (N,)."""
     return (output.argmax(1) == batch.targets).float()
 
 
 def train_metric(output: Tensor, batch: ImageBatch) -> Tensor:
-    """As the score; a mixed image counts for both its classes."""
+    """Return the score, for mixed images weighted over both targets: (N,)."""
     return mixed(lambda targets: (output.argmax(1) == targets).float(), batch)

@@ -1,4 +1,4 @@
-"""MixUp and CutMix: they change whole batches after normalization, wherever the single images were augmented."""
+"""MixUp and CutMix, applied to whole batches after normalization."""
 
 import math
 
@@ -12,16 +12,15 @@ from stages.config.schema import CutMix, MixUp
 def mix(
     step: MixUp | CutMix, images: Tensor, targets: Tensor, *, seed: int, epoch: int, number: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Each image of a batch mixed with the one before it; draws depend on (seed, epoch, number of the batch) alone.
+    """Mix each image of a batch with the one before it. Draws depend only on (seed, epoch, number of the batch).
 
     MixUp: Zhang et al. 2018, arXiv:1710.09412. CutMix: Yun et al. 2019, arXiv:1905.04899, one box for the whole batch.
-    The partner is a neighbour rather than a draw, because the order of a training epoch is random already, and nothing
-    then travels to the device.
+    The partner is the neighbour, because the order of an epoch is random already.
 
-    images: (N, C, H, W) float; targets: (N,). Returns new images, the partners' targets (N,), and as a scalar the share
-    that is left of each image itself: MixUp's weight, or of CutMix the pixels outside the box.
+    images: (N, C, H, W) float; targets: (N,). Returns new images, the partners' targets (N,) and the share of each image
+    itself, a scalar: MixUp's weight, or the share of pixels outside CutMix's box.
     """
-    # Workers draw from (seed, epoch, item): without a key of its own, a batch would repeat the numbers of one image.
+    # Workers draw from (seed, epoch, item); the spawn key keeps these draws apart from an image's.
     rng = np.random.default_rng(np.random.SeedSequence((seed, epoch, number), spawn_key=(0,)))
     partners, share = targets.roll(1, 0), 1.0
     if rng.random() < step.p:
@@ -38,6 +37,6 @@ def mix(
 
 
 def _span(size: int, share: float, centre: int) -> slice:
-    """`share` of `size` pixels about `centre`, clipped at both ends."""
+    """Return `share` of `size` pixels about `centre`, clipped at both ends."""
     length = int(size * share)
     return slice(max(0, centre - length // 2), min(size, centre - length // 2 + length))

@@ -1,1 +1,1 @@
-"""The page that compares DVC's experiments with one another and with the commits that they start from."""
+"""The page that compares DVC's experiments with one another and with their base commits."""

@@ -1,7 +1,7 @@
-"""Experiments over one another: curves, a parameter against the score, parallel coordinates, as Vega-Lite specifications.
+"""Vega-Lite specifications that compare experiments: curves, score over a parameter, parallel coordinates.
 
-The signal `chosen` of a chart lists the experiments whose boxes are ticked. Curves show only these; the others show all, and
-these in colour.
+The signal `chosen` lists the experiments whose boxes are ticked. Curves show only these; other charts show all, with these
+in colour.
 """
 
 import math
@@ -12,20 +12,20 @@ from typing import Any
 from stages.reporting.charts import EPOCH, GREY, GRID, STYLES, ZOOM, frame
 from stages.reporting.collect import Curve
 
-# Each has at least 3.7:1 on the light page and on the dark one.
+# The contrast is at least 3.7:1 on the light and on the dark page.
 COLOURS = (
     "#2a7fd4", "#d1541f", "#23935a", "#a855b5", "#a08000", "#d6406f", "#118f99", "#7d73e8", "#98714d", "#77818c",
 )  # fmt: skip
 OTHERS = "#9aa0aa"
 IS_CHOSEN = "indexof(chosen, datum.experiment) >= 0"
-FEW_EPOCHS = 40  # each has a dot
-FEW_VALUES = 8  # each has a label of its own
-MANY_TIMES = 20  # between the smallest value of a parameter and the largest: its axis is logarithmic
+MAX_DOTS = 40  # epochs of a curve whose points are drawn
+MAX_LABELS = 8  # distinct values that are all labelled
+LOG_RATIO = 20  # between the largest and the smallest value, from which the axis is logarithmic
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A parameter or a score: the value of each experiment that has one. Texts are in the order of the alphabet."""
+    """The values of a parameter or score, by experiment. Strings are in alphabetical order."""
 
     name: str
     values: Mapping[str, float | str]
@@ -38,10 +38,10 @@ class Axis:
 
     @property
     def is_log(self) -> bool:
-        return bool(self.numbers) and min(self.numbers) > 0 and max(self.numbers) >= MANY_TIMES * min(self.numbers)
+        return bool(self.numbers) and min(self.numbers) > 0 and max(self.numbers) >= LOG_RATIO * min(self.numbers)
 
     def place(self, value: float | str) -> float:
-        """Where a value is between the lowest, 0, and the highest, 1."""
+        """Return the position of a value, from 0 for the lowest to 1 for the highest."""
         if isinstance(value, str) or not self.numbers:
             texts = sorted(set(map(str, self.values.values())))
             low, high, at = 0.0, float(len(texts) - 1), float(texts.index(str(value)))
@@ -51,14 +51,14 @@ class Axis:
         return (at - low) / (high - low) if high > low else 0.5
 
     def ticks(self) -> list[float | str]:
-        """The ends of numbers; texts are labelled each."""
+        """Return the values to label: the lowest and highest number, or all strings."""
         return [min(self.numbers), max(self.numbers)] if self.numbers else sorted(set(map(str, self.values.values())))
 
 
 def curves(
     run: str, metric: str, found: Mapping[str, Mapping[str, Curve]], colours: Mapping[str, str], chosen: Sequence[str]
 ) -> dict[str, Any]:
-    """A line for each experiment and split against the epoch. found: by experiment, then by split."""
+    """A line for each experiment and split over the epochs. found: by experiment, then by split."""
     rows = [
         {"experiment": name, "epoch": epoch, "value": value, "split": split}
         for name, splits in found.items()
@@ -70,7 +70,7 @@ def curves(
     return frame(f"{run}: {metric} by epoch of the chosen experiments.", rows) | {
         "params": [_chosen(chosen), ZOOM],
         "transform": [{"filter": IS_CHOSEN}],
-        "mark": {"type": "line", "point": {"size": 30} if longest < FEW_EPOCHS else False, "clip": True, "tooltip": True},
+        "mark": {"type": "line", "point": {"size": 30} if longest < MAX_DOTS else False, "clip": True, "tooltip": True},
         "encoding": {
             "x": EPOCH,
             "y": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": metric},
@@ -81,12 +81,12 @@ def curves(
 
 
 def scatter(run: str, parameter: Axis, score: Axis, colours: Mapping[str, str], chosen: Sequence[str]) -> dict[str, Any]:
-    """A point for each experiment that has a score: the parameter's value against it."""
+    """A point for each experiment that has a score: the score over the parameter's value."""
     rows = [{"experiment": name, "value": parameter.values[name], "score": value} for name, value in score.values.items()]
     numbers = parameter.numbers
     x: dict[str, Any] = {"field": "value", "type": "nominal", "sort": parameter.ticks(), "axis": {"labelAngle": 0}}
     if numbers:
-        marks = {"values": sorted(set(numbers)), "format": "~g"} if len(set(numbers)) <= FEW_VALUES else {}
+        marks = {"values": sorted(set(numbers)), "format": "~g"} if len(set(numbers)) <= MAX_LABELS else {}
         scale = ({"type": "log"} if parameter.is_log else {"zero": False}) | {"nice": False, "padding": 20}
         x = {"field": "value", "type": "quantitative", "scale": scale, "axis": {"grid": False, "labelOverlap": True} | marks}
     return frame(f"{run}: {score.name} against {parameter.name}.", rows) | {
@@ -101,7 +101,7 @@ def scatter(run: str, parameter: Axis, score: Axis, colours: Mapping[str, str], 
 
 
 def parallel(run: str, axes: Sequence[Axis], colours: Mapping[str, str], chosen: Sequence[str]) -> dict[str, Any]:
-    """A line for each experiment of the last axis, the score, through its value on every axis."""
+    """A line for each experiment on the last axis, the score, through its values on all axes."""
     names = [axis.name for axis in axes]
     rows = [
         {"experiment": name, "axis": axis.name, "at": axis.place(axis.values[name]), "value": axis.values[name]}
@@ -149,7 +149,7 @@ def _scale(colours: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _colour(colours: Mapping[str, str]) -> dict[str, Any]:
-    """Its own colour for what is chosen, grey for the others."""
+    """The experiment's colour if it is chosen, else grey."""
     return {
         "condition": {"test": IS_CHOSEN, "field": "experiment", "type": "nominal", "scale": _scale(colours), "legend": None},
         "value": OTHERS,

@@ -1,6 +1,6 @@
-"""DVC's experiments and the commits that they start from: the parameters, metrics and curves of each.
+"""Parameters, metrics and curves of DVC's experiments and their base commits.
 
-DVC lists the experiments; git has what they hold. DVC itself would resolve all stages of dvc.yaml for every commit.
+DVC lists the experiments; their files are read with git, as DVC would resolve all stages of dvc.yaml for every commit.
 """
 
 import io
@@ -23,21 +23,21 @@ from stages.reporting.collect import Curve, curves
 from stages.reporting.environment import git
 from stages.reporting.page import flatten
 
-COMMITS = 5  # of those that changed a metric, the last ones are shown
-DATE, LINE = "%Y-%m-%d %H:%M", "%H%x09%h%x09%cd%x09%s"  # git's words for a date, and for a commit with its date and subject
+COMMITS = 5  # the number of last commits that changed a metric to show
+DATE, LINE = "%Y-%m-%d %H:%M", "%H%x09%h%x09%cd%x09%s"  # git's formats for a date, and for a commit with date and subject
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a version of the project says and holds."""
+    """The contents of a version of the project."""
 
     params: dict[str, Any]  # by dotted key
-    metrics: dict[str, dict[str, Any]]  # by run, then by dotted name: the headline numbers
-    curves: dict[str, dict[str, dict[str, Curve]]]  # by run, then as collect.curves has them
-    weights: dict[str, str]  # by run: the hash of the weights that were measured
+    metrics: dict[str, dict[str, Any]]  # the headline metrics, by run, then by dotted name
+    curves: dict[str, dict[str, dict[str, Curve]]]  # by run, then as in collect.curves
+    weights: dict[str, str]  # the hash of the evaluated weights, by run
 
-    def measured(self, base: "Contents") -> "Contents":
-        """Without the numbers of the base's weights where the run was trained since and not evaluated yet."""
+    def without_stale(self, base: "Contents") -> "Contents":
+        """Drop metrics of the base's weights for runs that were trained again but not evaluated yet."""
         old = {run for run, hash in self.weights.items() if hash == base.weights.get(run)}
         stale = {run for run in old if self.curves.get(run) != base.curves.get(run)}
         return replace(self, metrics={run: found for run, found in self.metrics.items() if run not in stale})
@@ -45,21 +45,21 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A commit, an experiment, or the files as they are here."""
+    """A commit, an experiment, or the workspace."""
 
     name: str  # unique
     state: str  # done, running, queued or failed
     created: str
-    subject: str  # of a commit, or what else there is to say
+    subject: str  # of the commit
     contents: Contents
-    base: "Version | None"  # what an experiment started from; of a commit the one before it that is shown
+    base: "Version | None"  # of an experiment, its base commit; of a commit, the shown one before it
     is_experiment: bool = False
 
     def has(self, run: str) -> bool:
         return run in self.contents.metrics or run in self.contents.curves
 
     def has_own(self, run: str) -> bool:
-        """Whether it came to something else than its base."""
+        """Whether the run's results differ from the base's."""
         own, other = self.contents, self.base.contents if self.base else NOTHING
         return any(
             run in mine and mine[run] != theirs.get(run)
@@ -71,7 +71,7 @@ NOTHING = Contents({}, {}, {}, {})
 
 
 class Task(NamedTuple):
-    """An experiment's commit or, as long as it has none of its own, the commit that DVC queued, and where it runs."""
+    """An experiment. rev: its commit or, until it has one, the commit that DVC queued. folder: where it runs."""
 
     name: str
     state: str
@@ -87,13 +87,13 @@ class Commit(NamedTuple):
 
 
 def collect() -> list[Version]:
-    """The workspace where it differs, then commits, newest first, each followed by its experiments.
+    """Collect the workspace if it differs, then the commits, newest first, each followed by its experiments.
 
-    Raises InputError: no repository with a commit, or DVC refuses.
+    Raises InputError if there is no repository with a commit, or DVC fails.
     """
     head = git("rev-parse", "HEAD")
     if head is None:
-        raise InputError("experiments are commits, and this is no git repository with a commit: git init, add and commit")
+        raise InputError("experiments are commits, but this is not a git repository with a commit: git init, add and commit")
     tasks = _tasks()
     metrics = (git("log", f"-{COMMITS}", "--format=%H", "--", ":(glob)metrics/*.json") or "").split()
     bases = {head, *metrics, *(task.base for task in tasks)}
@@ -104,21 +104,21 @@ def collect() -> list[Version]:
     for rev in [rev for rev in reversed(log) if rev in bases]:
         name = branch if branch and rev == head else log[rev].short
         before = commits[rev] = Version(name, "done", log[rev].created, log[rev].subject, _at(rev), before)
-    here = _read(Path()).measured(commits[head].contents)
-    workspace = Version("workspace", "done", "", "the files as they are here", here, commits[head])
-    found = [] if here == commits[head].contents else [workspace]
+    current = _read(Path()).without_stale(commits[head].contents)
+    workspace = Version("workspace", "done", "", "the current files", current, commits[head])
+    found = [] if current == commits[head].contents else [workspace]
     names = [workspace.name, *(commit.name for commit in commits.values()), *(task.name for task in tasks)]
     for base, commit in reversed(commits.items()):
         found.append(commit)
         for task in [task for rev in log for task in tasks if task.rev == rev and task.base == base]:
             name = task.name if names.count(task.name) == 1 else f"{task.name} ({log[task.rev].short})"
-            contents = (_read(task.folder) if task.folder else _at(task.rev)).measured(commit.contents)
+            contents = (_read(task.folder) if task.folder else _at(task.rev)).without_stale(commit.contents)
             found.append(Version(name, task.state, log[task.rev].created, "", contents, commit, is_experiment=True))
     return found
 
 
 def _tasks() -> list[Task]:
-    """All experiments that there are, of every commit."""
+    """List all experiments of all commits."""
     try:
         with Repo() as repo:
             done = repo.experiments.ls(all_commits=True)
@@ -127,7 +127,7 @@ def _tasks() -> list[Task]:
             waiting += [("running", entry, queue.get_infofile_path(entry.stash_rev)) for entry in queue.iter_active()]
             waiting += [("failed", task.entry, None) for task in queue.iter_failed()]
     except DvcException as error:
-        raise InputError(f"DVC does not list its experiments: {error}") from error
+        raise InputError(f"DVC cannot list its experiments: {error}") from error
     tasks = [Task(name, "done", rev, base) for base, found in done.items() for name, rev in found]
     for state, entry, info in waiting:
         folder = Path(json.loads(Path(info).read_text())["root_dir"]) if info and Path(info).is_file() else None
@@ -136,13 +136,13 @@ def _tasks() -> list[Task]:
 
 
 def _log(revs: Collection[str]) -> dict[str, Commit]:
-    """Each of these commits, newest first."""
+    """Return these commits, newest first."""
     lines = git("log", "--ignore-missing", "--no-walk=sorted", f"--date=format:{DATE}", f"--format={LINE}", *revs) or ""
     return {rev: Commit(*rest) for rev, *rest in (line.split("\t", 3) for line in lines.splitlines())}
 
 
 def _at(rev: str) -> Contents:
-    """What a commit holds."""
+    """Read the contents of a commit."""
     listed = git("ls-tree", "--name-only", rev, str(paths.PARAMS), "metrics")
     with tempfile.TemporaryDirectory() as folder:
         if listed:
@@ -154,7 +154,7 @@ def _at(rev: str) -> Contents:
 
 
 def _read(folder: Path) -> Contents:
-    """What the project in a folder holds."""
+    """Read the contents of the project in a folder."""
     params = folder / paths.PARAMS
     runs = [file.name for file in (folder / "metrics").glob("*") if file.is_dir()]
     evaluated = {run: file for run in runs if (file := folder / paths.evaluation(run)).is_file()}

@@ -1,4 +1,4 @@
-"""The page: a table of all experiments, and for each run that they trained or evaluated anew, charts of chosen ones."""
+"""The page of experiments: a table of all, and charts for each run whose results changed."""
 
 import json
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from stages.reporting.experiments.charts import Axis
 from stages.reporting.experiments.collect import Version
 from stages.reporting.page import fill, label, shown
 
-CHOSEN = 6  # versions of a run are ticked at first
-MOST_PARAMETERS = 6  # have charts
+CHOSEN = 6  # versions of a run that are ticked at first
+MAX_PARAMETERS = 6  # that have charts
 ABSENT = "–"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One run in several versions of the project: those that changed what it came to, and their bases."""
+    """A run in several versions of the project: those that changed its results, and their bases."""
 
     run: str
     versions: Sequence[Version]
     score: Axis
-    parameters: Sequence[Axis]  # that differ between the versions that have a score
+    parameters: Sequence[Axis]  # that differ between the versions with a score
 
     @property
     def colours(self) -> dict[str, str]:
@@ -35,25 +35,25 @@ class Comparison:
 
 
 def render(versions: Sequence[Version], live: bool = False) -> str:
-    """The page's text. live: it comes from the server of reporting/live.py."""
+    """Return the page's HTML. live: it comes from the server of reporting/live.py."""
     sections = [
         {
             "run": found.run,
             "boxes": [
-                (version.name, colour, came_to(found, version), version.name in found.chosen)
+                (version.name, colour, score_or_state(found, version), version.name in found.chosen)
                 for version, colour in zip(found.versions, found.colours.values(), strict=True)
             ],
             "curves": curves(found),
             "scatters": [
                 (axis.name, charts.scatter(found.run, axis, found.score, found.colours, found.chosen))
-                for axis in found.parameters[:MOST_PARAMETERS]
+                for axis in found.parameters[:MAX_PARAMETERS]
             ],
             "parallel": charts.parallel(
-                found.run, [*found.parameters[:MOST_PARAMETERS], found.score], found.colours, found.chosen
+                found.run, [*found.parameters[:MAX_PARAMETERS], found.score], found.colours, found.chosen
             )
             if len(found.parameters) > 1
             else None,
-            "left_out": [axis.name for axis in found.parameters[MOST_PARAMETERS:]],
+            "left_out": [axis.name for axis in found.parameters[MAX_PARAMETERS:]],
         }
         for found in comparisons(versions)
     ]
@@ -68,7 +68,7 @@ def render(versions: Sequence[Version], live: bool = False) -> str:
 
 
 def comparisons(versions: Sequence[Version]) -> list[Comparison]:
-    """Of each run that changed anywhere, in alphabetical order."""
+    """Compare the versions of each run that changed, in alphabetical order."""
     runs = {run for version in versions for run in (*version.contents.metrics, *version.contents.curves)}
     return [found for run in sorted(runs) if (found := _compare(run, versions)).versions]
 
@@ -84,7 +84,7 @@ def _compare(run: str, versions: Sequence[Version]) -> Comparison:
 
 
 def _differing(run: str, versions: Sequence[Version]) -> list[Axis]:
-    """The parameters that differ and that the run may depend on."""
+    """Return the parameters that differ and may affect the run."""
     params = {version.name: version.contents.params for version in versions}
     tasks = {str(values.get(f"runs.{run}.task")) for values in params.values()}
     found = []
@@ -100,8 +100,8 @@ def _differing(run: str, versions: Sequence[Version]) -> list[Axis]:
     return found
 
 
-def came_to(found: Comparison, version: Version) -> str:
-    """The score, or how far a version without one has come."""
+def score_or_state(found: Comparison, version: Version) -> str:
+    """Return the score or, without one, the last epoch or the state."""
     if version.name in found.score.values:
         return shown(found.score.name, found.score.values[version.name])
     splits = [curve for metric in version.contents.curves.get(found.run, {}).values() for curve in metric.values()]
@@ -110,16 +110,19 @@ def came_to(found: Comparison, version: Version) -> str:
 
 
 def curves(found: Comparison) -> list[tuple[str, dict[str, Any]]]:
-    """Metric and chart, in the order of the first version that has curves."""
+    """Return (metric, chart), in the order of the first version that has curves."""
     by_metric: dict[str, dict[str, Any]] = {}
     for version in found.versions:
         for metric, splits in version.contents.curves.get(found.run, {}).items():
             by_metric.setdefault(metric, {})[version.name] = splits
-    return [(metric, charts.curves(found.run, metric, of, found.colours, found.chosen)) for metric, of in by_metric.items()]
+    return [
+        (metric, charts.curves(found.run, metric, versions, found.colours, found.chosen))
+        for metric, versions in by_metric.items()
+    ]
 
 
 def changes(version: Version) -> list[tuple[str, str, str]]:
-    """Key, old and new value of each parameter that is not as in the base."""
+    """Return key, old and new value of each parameter that differs from the base."""
     if version.base is None:
         return []
     old, new = version.base.contents.params, version.contents.params
@@ -128,7 +131,7 @@ def changes(version: Version) -> list[tuple[str, str, str]]:
 
 
 def results(version: Version) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """Each run whose headline numbers are not as in the base, with these: name, value, difference."""
+    """Return the runs whose headline metrics differ from the base, with name, value and difference of each."""
     if version.base is None:
         return []
     found = []
@@ -144,10 +147,10 @@ def results(version: Version) -> list[tuple[str, list[tuple[str, str, str]]]]:
 
 
 def difference(name: str, new: float, old: float | None) -> str:
-    """With its sign, of shares in percentage points; nothing without an old value."""
+    """Format a signed difference, in percentage points for shares; empty without an old value."""
     return "" if old is None else f"{'+' if new > old else '−'}{shown(name, abs(new - old))}".replace("%", "points")
 
 
 def text(value: Any) -> str:
-    """A parameter's value as it may stand in params.yaml."""
+    """Format a parameter's value as in params.yaml."""
     return value if isinstance(value, str) else json.dumps(value)

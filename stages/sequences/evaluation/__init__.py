@@ -1,1 +1,1 @@
-"""What evaluation of sequences needs."""
+"""Evaluation on sequences."""

@@ -1,4 +1,4 @@
-"""What was said beside what was heard: two strings aligned symbol by symbol, and the edits that this shows."""
+"""Alignment of a true and a predicted string, symbol by symbol, and its edits."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import Levenshtein
 
-GAP = "_"  # stands where one of the two strings has nothing; it is no symbol's character
+GAP = "_"  # a gap in one of the strings; not a symbol's character
 
 
 class Pair(NamedTuple):
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 def align(true: str, predicted: str) -> list[Pair]:
-    """The two strings side by side with as few edits as can be; where several alignments are, Levenshtein's choice."""
+    """Align two strings with as few edits as possible; Levenshtein chooses among equal alignments."""
     pairs = []
     for edit, begin, end, at, to in Levenshtein.opcodes(true, predicted):
         above = true[begin:end] if edit != "insert" else GAP * (to - at)
@@ -34,19 +34,17 @@ def align(true: str, predicted: str) -> list[Pair]:
 
 
 def edits(alignments: Iterable[Sequence[Pair]]) -> Counter[str]:
-    """How many S, I and D there are."""
+    """Count the substitutions, insertions and deletions: S, I and D."""
     return Counter(pair.edit for pairs in alignments for pair in pairs if pair.edit != " ")
 
 
 def confusions(alignments: Iterable[Sequence[Pair]]) -> list[tuple[Pair, int]]:
-    """The substitutions and how often each occurs, the most frequent first; equals by their characters."""
+    """Return the substitutions and their counts, the most frequent first, ties by their characters."""
     counts = Counter(pair for pairs in alignments for pair in pairs if pair.edit == "S")
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def lines(pairs: Sequence[Pair], width: int) -> list[tuple[str, str, str]]:
-    """Text of at most `width` characters a line: true, predicted, and the edits between them."""
-    parts = [pairs[begin : begin + width] for begin in range(0, len(pairs), width)]
-    return [
-        ("".join(p.true for p in part), "".join(p.predicted for p in part), "".join(p.edit for p in part)) for part in parts
-    ]
+    """Return rows of three lines of at most `width` characters: true, predicted, edits."""
+    rows = [pairs[begin : begin + width] for begin in range(0, len(pairs), width)]
+    return [("".join(p.true for p in row), "".join(p.predicted for p in row), "".join(p.edit for p in row)) for row in rows]

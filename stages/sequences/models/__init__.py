@@ -1,1 +1,1 @@
-"""A file a network; each exports `Model`. sequences/settings.py has a class with the keyword-only arguments of each."""
+"""Networks, one per file; each file exports `Model`, and sequences/settings.py has a class with its keyword arguments."""

@@ -49,7 +49,7 @@ class Model(nn.Module):
             layers.kaiming(self)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, T, F), (N,)
-        # Never a single frame: PyTorch 2.14's bf16 gradient of this convolution is then garbage on a CPU.
+        # At least two frames: with one, PyTorch 2.14's bf16 gradient of this convolution is garbage on a CPU.
         x = self.conv(layers.take(x, lengths, self.features, multiple=2).mT)  # (N, hidden, T/2)
         lengths = (lengths - 1) // 2 + 1
         real = layers.mask(lengths, x.shape[2])

@@ -20,14 +20,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # (N, C, T), T even -> (N, C, T/2)
         x = F.leaky_relu(self.norm(self.conv(x), layers.mask(lengths, x.shape[2])))
-        # Only the window of an odd last frame mixes in padding, and at lengths // 2 it counts as padding itself.
+        # The window of an odd last frame mixes in padding, but it lies beyond lengths // 2.
         return self.dropout(self.pool(x)), lengths // 2
 
 
 class Model(nn.Module):
     """23,221,737 parameters at 13 features and 41 classes, 23,101,440 of them the LSTM's. T frames become T // 8.
 
-    Only the first convolution has no bias. Some utterances have fewer frames left than CTC needs for its phonemes.
+    Only the first convolution has no bias. Some utterances have too few frames left for CTC.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from stages.sequences.training.batch_norm import MaskedBatchNorm
 
 
 class Block(nn.Module):
-    """Depthwise 7, batch norm, ReLU, 1x1 to 4 C, batch norm, ReLU, 1x1 back, batch norm; + x where the shape stays.
+    """Depthwise 7, batch norm, ReLU, 1x1 to 4 C, batch norm, ReLU, 1x1 back, batch norm; + x if the shape stays.
 
     Every convolution has a bias.
     """
@@ -38,16 +38,15 @@ class Block(nn.Module):
 class Model(nn.Module):
     """26,080,937 parameters at 13 features and 41 classes. T frames become (T // 2 - 1) // 2 + 1.
 
-    It was published as a print that cannot run: a 2-D pooling of 1-D data, a total stride of 128, an output of 256 frames
-    whatever the input. Taken from it are the blocks, their widths and depths, no shortcut in the first block of any stage
-    whose shape changes, and one class a frame. Not taken, as each belongs to the part that cannot run:
+    The published network is a print-out that cannot run: it pools 1-D data in 2-D, has a total stride of 128, and always
+    gives 256 frames. This one has its blocks, widths and depths, no shortcut in the first block of a stage whose shape
+    changes, and one class per frame. It leaves out:
 
-    - dropout 0.1 before its head, which stood before the pooling to 256 frames; a network that saturated underfits;
-    - weights drawn from N(0, 0.01) for linear layers: its only one is the head, here a convolution, and the print leaves
-      those to PyTorch;
-    - stage 1's first block without a shortcut: there it had stride 2, and here, at stride 1 and equal widths, it keeps x.
+    - dropout 0.1 before the head, where the pooling was, as the network underfits;
+    - weights from N(0, 0.01) for linear layers, as the only one, the head, is a convolution here;
+    - a first block of stage 1 without a shortcut, as that had stride 2 and has stride 1 here.
 
-    depths: blocks of each stage.
+    depths: blocks per stage.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout
 
 
 class Pyramid(nn.Module):
-    """Pairs of frames -> layers of bidirectional LSTM -> locked dropout; an odd last frame is dropped."""
+    """Pairs of frames -> bidirectional LSTM -> locked dropout; an odd last frame is dropped."""
 
     def __init__(self, inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
@@ -44,11 +44,11 @@ class Decoder(nn.Module):
 class Model(nn.Module):
     """12,717,865 parameters at 27 features and 41 classes. T frames become T // 2 // 2.
 
-    The output tensor may be one frame longer than its longest sequence: the input is padded to a multiple of four, so that
-    2,001 frames give a tensor of 501 with 500 real ones. Where it was published the tensor has 500, as each pyramid there
-    drops an odd last frame; an utterance of one to three frames then leaves none. No real frame differs.
+    The input is padded to a multiple of four, so the output may be one frame longer than the longest sequence: 2,001 frames
+    give 501, of which 500 are real. In the published network each pyramid drops an odd last frame, which leaves none of an
+    utterance of one to three frames. The real frames are the same.
 
-    num_layers: of each of the two LSTMs.
+    num_layers: in each of the two LSTMs.
     """
 
     def __init__(

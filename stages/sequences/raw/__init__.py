@@ -1,1 +1,1 @@
-"""What normalize needs for sequences."""
+"""Normalisation of sequences, for `normalize`."""

@@ -1,1 +1,1 @@
-"""What training on sequences needs."""
+"""Training on sequences: batches and layers."""

@@ -6,9 +6,9 @@ from stages.compute.batch_norm import SharedBatchNorm
 
 
 class MaskedBatchNorm(SharedBatchNorm):
-    """nn.BatchNorm1d of the real frames alone, put back where they were; padding comes out as zero. N C T.
+    """nn.BatchNorm1d of the real frames only; padding becomes zero. N C T.
 
-    The statistics are masked sums: picking the real frames out would make a GPU wait for their number at every layer.
+    The statistics are masked sums: selecting the real frames would synchronise with the GPU in every layer.
     """
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:  # type: ignore[override]

@@ -1,8 +1,8 @@
 """Batches of sequences of different lengths. The order is a function of (seed, epoch).
 
-A training batch is half long sequences of similar length and half short ones, because networks learn less from batches of
-equal lengths (docs/PERFORMANCE.md). Each epoch changes the lengths at random by a few percent before it sorts, so that the
-members of the batches vary, and shuffles the batches. Evaluation goes from the longest sequence to the shortest.
+Half of a training batch is long sequences of similar lengths, half is short ones, because networks learn less from batches
+of equal lengths (docs/PERFORMANCE.md). Each epoch sorts by lengths with a random change of a few percent, so that batches
+vary, and shuffles the batches. Evaluation goes from the longest sequence to the shortest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,10 +35,10 @@ class SequenceBatch(NamedTuple):
 
 
 class SequenceBatches:
-    """inputs: ragged (T, F) float32; targets: ragged (S,) class indices, or None; names: N texts for messages.
+    """inputs: ragged (T, F) float32; targets: ragged (S,) class indices, or None; names: N strings for messages.
 
-    batch_size: a number of sequences, or a budget of frames, padding included. augment: a block with freq_mask and time_mask
-    for training; None for evaluation.
+    batch_size: a number of sequences, or of frames including padding. augment: a block with freq_mask and time_mask for
+    training; None for evaluation.
     """
 
     def __init__(
@@ -68,27 +68,27 @@ class SequenceBatches:
         return len(self.sizes)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """The indices of each batch of this epoch, for all processes together."""
+        """Return the indices of each batch of this epoch, over all processes."""
         if self.augment is None:
             return self._sorted_batches(self.lengths)
         random = np.random.default_rng((self.seed, epoch))
-        parts = self._sorted_batches(self.lengths * (1 + JITTER * (random.random(self.num_items) - 0.5)))
-        return [parts[number] for number in random.permutation(len(parts))]
+        batches = self._sorted_batches(self.lengths * (1 + JITTER * (random.random(self.num_items) - 0.5)))
+        return [batches[number] for number in random.permutation(len(batches))]
 
     def num_long(self, size: Any) -> Any:
-        """How many sequences of a batch of `size`, an int or an array, are long ones. In evaluation all are."""
+        """Return the number of long sequences in a batch of `size`, an int or an array: all of them in evaluation."""
         return size if self.augment is None else size - size // 2
 
     def _sorted_batches(self, lengths: np.ndarray) -> list[np.ndarray]:
-        """The indices of batches of `self.sizes`, each from its longest sequence to its shortest."""
+        """Return the indices of batches of `self.sizes`, each sorted from long to short."""
         order, num_long = np.argsort(-lengths, kind="stable"), self.num_long(self.sizes)
         halves = zip(_split(order, num_long), _split(order[::-1], self.sizes - num_long), strict=True)
         return [np.concatenate((long, short[::-1])) for long, short in halves]
 
     def _sizes_within(self, frames: int) -> np.ndarray:
-        """How many sequences each batch has within a budget of frames: (number of batches,)."""
+        """Return the sizes of batches within a budget of frames: (number of batches,)."""
         lengths, sizes, first, left = np.sort(self.lengths)[::-1], [], 0, self.num_items
-        while left:  # a batch is padded to the longest that is left
+        while left:  # a batch is padded to the longest sequence left
             size = min(max(frames // int(lengths[first]), 1), left)
             sizes.append(size)
             first += self.num_long(size)
@@ -96,11 +96,11 @@ class SequenceBatches:
         return np.array(sizes)
 
     def items(self, epoch: int, number: int) -> list[str]:
-        """The names in batch `number` of an epoch."""
+        """Return the names in batch `number` of an epoch."""
         return [self.names[index] for index in self.batches(epoch)[number].tolist()]
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[SequenceBatch]:
-        """The batches of an epoch, from number `first` on."""
+        """Yield the batches of an epoch from number `first` on."""
         draws = np.random.default_rng((self.seed, epoch, 1)).random((self.num_items, 4), np.float32)
         for batch in self.batches(epoch)[first:]:
             indices = distributed.shard(batch)
@@ -129,10 +129,10 @@ class SequenceBatches:
 def mask_frames_and_coefficients(
     inputs: np.ndarray, lengths: np.ndarray, draws: np.ndarray, freq_mask: int | None, time_mask: int | None
 ) -> None:
-    """SpecAugment (arXiv:1904.08779) in index: of each sequence, a band of coefficients and a stretch of frames become zero.
+    """Set a band of coefficients and a range of frames of each sequence to zero: SpecAugment (arXiv:1904.08779).
 
-    inputs (N, T, F); draws (N, 4) in [0, 1): where each mask lies and how wide it is, from 0 to freq_mask or time_mask, both
-    included, as in the paper. torchaudio's masks are narrower than their parameter.
+    inputs (N, T, F), changed in place; draws (N, 4) in [0, 1): width and position of each mask. Widths are 0 to freq_mask or
+    time_mask, inclusive, as in the paper; torchaudio's never reach the parameter.
     """
     for row, length, (freq, freq_at, time, time_at) in zip(inputs, lengths.tolist(), draws.tolist(), strict=True):
         if freq_mask is not None:
@@ -146,7 +146,7 @@ def mask_frames_and_coefficients(
 
 
 def _pad(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, longest, …), zero-padded, and the lengths (N,)."""
+    """Return the items zero-padded, (N, longest, …), and their lengths (N,)."""
     lengths = np.array([len(item) for item in items])
     padded = np.zeros((len(items), lengths.max(), *items[0].shape[1:]), items[0].dtype)
     for row, item in zip(padded, items, strict=True):
@@ -155,5 +155,5 @@ def _pad(items: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _split(indices: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
-    """Consecutive parts of these sizes, from the first on."""
+    """Split indices into consecutive parts of these sizes; the rest is dropped."""
     return np.split(indices, np.cumsum(sizes))[:-1]

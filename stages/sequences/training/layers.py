@@ -1,7 +1,7 @@
-"""Layers that several networks of sequences share.
+"""Layers that several sequence networks share.
 
-The output for a sequence may not depend on what it is batched with. So every layer that looks beyond one frame knows the
-true lengths, and padding is zero between layers. N T F for recurrent layers, N C T for convolutions.
+The output for a sequence must not depend on the rest of its batch. So layers that look beyond one frame know the true
+lengths, and padding is zero between layers. N T F for recurrent layers, N C T for convolutions.
 """
 
 import torch
@@ -12,18 +12,16 @@ from stages.core.errors import InputError
 
 
 def choose_features(wanted: int | None, available: int) -> int:
-    """How many of the data's coefficients a network reads: the first `wanted`, or all."""
+    """Return how many of the data's features a network uses: `wanted`, or all. Raises InputError if there are fewer."""
     if wanted is not None and wanted > available:
-        raise InputError(
-            f"model.features: {wanted} wanted, but the data have {available}; give at most {available}, or null"
-        )
+        raise InputError(f"model.features: {wanted} wanted, but the data have {available}; give at most {available} or null")
     return available if wanted is None else wanted
 
 
 def take(x: Tensor, lengths: Tensor, features: int, multiple: int) -> Tensor:
-    """The first `features` coefficients, zero beyond each length, and zero frames up to a multiple of `multiple`.
+    """Take the first `features`, set padding to zero, and pad the frames to a multiple of `multiple`.
 
-    What later layers divide by `multiple` then comes out even, and an utterance of one frame still leaves them one.
+    Later layers can then divide them evenly, and an utterance of one frame keeps one.
     """
     x = x[..., :features].masked_fill(~mask(lengths, x.shape[1]).unsqueeze(2), 0)
     return F.pad(x, (0, 0, 0, -x.shape[1] % multiple))
@@ -42,11 +40,11 @@ def kaiming(model: nn.Module) -> None:
 
 
 class BidirectionalLSTM(nn.Module):
-    """The result of a stacked bidirectional nn.LSTM on packed sequences, computed on padded ones.
+    """A stacked bidirectional LSTM on padded sequences, equal to nn.LSTM on packed ones.
 
     (N, T, F) -> (N, T, 2 hidden), zero beyond each length. A layer is two one-way LSTMs; the second reads each sequence
-    backwards, from its last real frame. Both reach the padding after the real frames, so it cannot change their output.
-    Packing makes training 1.5 to 6.9 times slower (docs/PERFORMANCE.md).
+    backwards, from its last real frame. Both reach the padding last, so it does not change their output. Packing makes
+    training 1.5 to 6.9 times slower (docs/PERFORMANCE.md).
     """
 
     def __init__(self, inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
@@ -66,12 +64,12 @@ class BidirectionalLSTM(nn.Module):
 
 
 def _reorder(x: Tensor, order: Tensor) -> Tensor:
-    """The frames of x (N, T, F) in another order (N T,)."""
+    """Reorder the frames of x (N, T, F) by `order` (N T,)."""
     return x.flatten(0, 1).index_select(0, order).view(x.shape)
 
 
 def _reversal(lengths: Tensor, num_frames: int) -> Tensor:
-    """(N,) -> (N T,): an order of a batch's frames that reverses the real ones of each sequence; its own inverse."""
+    """(N,) -> (N T,): the order of a batch's frames that reverses each sequence's real ones; it is its own inverse."""
     frame = torch.arange(num_frames, device=lengths.device)
     source = torch.where(mask(lengths, num_frames), lengths.unsqueeze(1) - 1 - frame, frame)
     row = torch.arange(len(lengths), device=lengths.device).unsqueeze(1)
@@ -79,7 +77,7 @@ def _reversal(lengths: Tensor, num_frames: int) -> Tensor:
 
 
 class LockedDropout(nn.Module):
-    """One mask for each utterance and feature, the same in all its frames (arXiv:1512.05287). N T F."""
+    """Dropout with the same mask in all frames of a sequence (arXiv:1512.05287). N T F."""
 
     def __init__(self, p: float) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
-"""Kaggle's own client, tamed: signed in without side effects, with time-outs and sentences for its refusals.
+"""Kaggle's own client, signed in without side effects, with time-outs and clear error messages.
 
-As published (2.2.4) it signs in while it is imported, without a time-out; where it finds no credentials it prints help and
-makes a folder in the user's home; and with VERBOSE set it prints the headers of every request, the token among them.
-Its own retries leave out the calls about competitions.
+Version 2.2.4 signs in on import, without a time-out. Without credentials it prints help and makes a folder in the user's
+home; with VERBOSE set it prints each request's headers, including the token. Its retries skip the competition calls.
 """
 
 import functools
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
 
-# Of a refusal that ends at midnight, and not in seconds.
+# In a refusal that lasts until midnight, not for seconds.
 DAILY = re.compile(r"\b(daily|today|tomorrow)\b", re.IGNORECASE)
 
 
@@ -37,10 +36,10 @@ def submissions_page(competition: str) -> str:
 
 
 def check_name(competition: str, where: str) -> None:
-    """Raises InputError if this can be no competition's name. where: the key in params.yaml, for the message."""
+    """Raises InputError if `competition` cannot be a competition's name. where: the key in params.yaml."""
     if not re.fullmatch(r"[A-Za-z0-9-]+", competition):
         page = competition_page("<name>")
-        raise InputError(f"{where}: {competition!r} is no competition's name; it is the last part of its address, {page}")
+        raise InputError(f"{where}: {competition!r} is not a competition's name; use the last part of its address, {page}")
 
 
 def how_to_sign_in(competition: str) -> str:
@@ -51,7 +50,7 @@ def how_to_sign_in(competition: str) -> str:
 
 
 class Retries(retries.Retries):
-    """The same for Kaggle, whose refusals it can explain. competition: its name. where: the key in params.yaml."""
+    """Retries with advice on Kaggle's refusals. where: the key in params.yaml."""
 
     server = "Kaggle"
 
@@ -70,18 +69,18 @@ class Retries(retries.Retries):
         return f"see {page}"
 
     def is_temporary(self, error: requests.RequestException) -> bool:
-        """A limit that ends at midnight may come as 429, too: that is not worth the minutes of waiting."""
+        """A daily limit may also come as 429; waiting minutes for that is pointless."""
         response = error.response
         if response is not None and response.status_code == 429 and DAILY.search(self.reason(response)):
             return False
         return super().is_temporary(error)
 
     def reason(self, response: requests.Response) -> str:
-        """The one in the answer's body, without what is as long as a token or an address."""
+        """Return the reason in the body, without words as long as a token or an address."""
         words = response.reason
         try:
             body = response.json()
-            if response.status_code != 401:  # there it adds nothing, and might quote the credentials
+            if response.status_code != 401:  # its body adds nothing and might quote the credentials
                 words = body.get("message") or body["error"]["message"]
         except (ValueError, KeyError, TypeError, AttributeError, requests.RequestException):
             pass
@@ -89,35 +88,35 @@ class Retries(retries.Retries):
 
 
 def sign_in(retries: Retries) -> "KaggleApi":
-    """Kaggle's client with the user's credentials, in the client's own order: token, kaggle.json or environment, OAuth.
+    """Return Kaggle's client, signed in with the user's token, kaggle.json, environment or OAuth, in the client's order.
 
-    Every request that it makes through `build_kaggle_client` has a time-out.
-    Raises InputError, in which no credential shows, if there are none or Kaggle does not take them.
+    Its requests through `build_kaggle_client` have a time-out. Raises InputError, which never shows a credential, if there
+    are no credentials or Kaggle rejects them.
     """
     api = _import()()
     _add_timeouts(api)
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with redirect_stdout(said):
+        with redirect_stdout(printed):
             retries.run(api.authenticate)
     except InputError:
         raise
-    except (SystemExit, KeyError, TypeError, ValueError, AttributeError, OSError):  # AttributeError: a kaggle.json of a list
-        # Nothing of the error is passed on: http.client (ValueError) quotes a token that cannot stand in a header, and the
-        # system (OSError) one that the client takes for a file's name.
-        given = "KAGGLE_API_TOKEN" in os.environ
-        found = "cannot use KAGGLE_API_TOKEN, which is wrong or has expired" if given else "finds no valid credentials"
+    except (SystemExit, KeyError, TypeError, ValueError, AttributeError, OSError):  # AttributeError: a list in kaggle.json
+        # The error is not shown: http.client (ValueError) quotes a token that no header may contain, and the system
+        # (OSError) one that the client takes for a file name.
+        has_token = "KAGGLE_API_TOKEN" in os.environ
+        found = "cannot use KAGGLE_API_TOKEN, which is wrong or has expired" if has_token else "finds no valid credentials"
         advice = how_to_sign_in(retries.competition)
         raise InputError(f"{retries.where}: Kaggle's client {found}; {advice}") from None
-    if said.getvalue():  # such as a warning that others can read kaggle.json
-        print(said.getvalue().strip(), file=sys.stderr)
+    if printed.getvalue():  # such as a warning that others can read kaggle.json
+        print(printed.getvalue().strip(), file=sys.stderr)
     return api
 
 
 @functools.cache
 def _import() -> type["KaggleApi"]:
-    """The client's class, imported while its hands are tied: no request, no folder, no print."""
-    offline = requests.ConnectionError("an import has no business on the network")
+    """Import the client's class without its requests, folders and prints."""
+    offline = requests.ConnectionError("no requests during the import")
     with (
         patch.dict(os.environ),
         patch.object(requests.Session, "send", side_effect=offline),
@@ -140,9 +139,9 @@ def _add_timeouts(api: "KaggleApi") -> None:
         http._init_session()
         for prefix in ("https://", "http://"):
             http._session.mount(prefix, _WithTimeout())
-        if isinstance(http._session.auth, tuple):  # requests would encode texts as Latin-1, or fail
+        if isinstance(http._session.auth, tuple):  # requests would encode str as Latin-1, or fail
             http._session.auth = tuple(str(part).encode() for part in http._session.auth)
-        http._session.headers["Accept-Encoding"] = "identity"  # lengths and ranges count the archive's own bytes
+        http._session.headers["Accept-Encoding"] = "identity"  # so that lengths and ranges count the archive's bytes
         return client
 
     api.build_kaggle_client = build_with_timeouts

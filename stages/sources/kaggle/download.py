@@ -1,7 +1,7 @@
-"""A competition's archive from Kaggle: signed in by Kaggle's own client, resumed after a cut or a kill.
+"""Resumable downloads of a competition's archive from Kaggle, signed in by Kaggle's own client.
 
-The body is not streamed by the client's `download_file` (2.2.4), which starts without a time-out and does not look at the
-status of a resumed request: the text of a 503 becomes the file, and the next run appends the archive's rest to it.
+The client's `download_file` (2.2.4) is not used: it has no time-out and ignores the status of a resumed request, so the text
+of a 503 becomes the file, and the next run appends the rest of the archive to it.
 """
 
 from pathlib import Path
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 def fetch(competition: str, out: Path, cache: Path, where: str, *, max_bytes: int | None = None) -> Path:
     """Download all files of a competition, which Kaggle packs as one zip, and return out/<competition>.zip.
 
-    cache: a folder for what has arrived so far, which must survive a failed stage; the archive leaves it when it is whole.
-    where: the key in params.yaml, for messages. max_bytes: what the archive may unpack to.
-    Raises InputError and Interrupted, as resumable.download does, and InputError if what arrives is no archive or too large.
+    cache: a folder for partial downloads, which must survive a failed stage. where: the key in params.yaml, for messages.
+    max_bytes: the most that the archive may unpack to. Raises InputError and Interrupted like resumable.download, and
+    InputError if the file is no archive or too large.
     """
-    # Here, so that a stage that downloads nothing does not wait for them.
+    # Slow imports, only for stages that download.
     import requests
 
     from stages.sources import resumable
@@ -37,39 +37,36 @@ def fetch(competition: str, out: Path, cache: Path, where: str, *, max_bytes: in
     def ask(headers: dict[str, str]) -> requests.Response:
         nonlocal api
         api = api or client.sign_in(retries)
-        for _ in range(2):  # the address that Kaggle redirects to expires
+        for _ in range(2):  # the URL to which Kaggle redirects expires
             try:
-                answer = _ask(api, competition, headers)
+                response = _ask(api, competition, headers)
             except requests.HTTPError as error:
-                if error.response is None or not error.response.history:  # it is Kaggle that refuses, and not its storage
+                if error.response is None or not error.response.history:  # Kaggle refused, not its storage
                     raise
-                answer = error.response
-            if answer.status_code != 403:
-                return answer
-            answer.close()
-        raise InputError(
-            f"{where}: Kaggle's storage refuses the address that Kaggle gives, and a new one, too (403); "
-            "the same command continues later"
-        )
+                response = error.response
+            if response.status_code != 403:
+                return response
+            response.close()
+        raise InputError(f"{where}: Kaggle's storage refused two URLs from Kaggle (403); the same command continues later")
 
     def check(part: "Part") -> None:
         try:
             Archive(part.path, max_bytes)
-        except TooLarge:  # kept for a higher limit
+        except TooLarge:  # keep it for a higher limit
             raise
         except InputError as error:
             part.discard()
-            raise InputError(f"{where}: Kaggle's archive is of no use and was deleted: {error}") from None
+            raise InputError(f"{where}: Kaggle's archive is unusable and was deleted: {error}") from None
 
     source = client.competition_page(competition)
     return resumable.download(f"{competition}.zip", out, cache, source=source, ask=ask, retries=retries, check=check)
 
 
 def _ask(api: "KaggleApi", competition: str, headers: dict[str, str]) -> "requests.Response":
-    """The archive, or the part of it that the headers ask for.
+    """Request the archive, or the range in the headers.
 
-    Kaggle is asked again each time, because the address that it redirects to expires; and always for the whole, the client
-    knowing nothing else, whose body is then left unread.
+    Each call asks Kaggle for a new URL, because they expire. The client can only request the whole archive; for a range its
+    response stays unread.
     """
     import requests
     from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFilesRequest
@@ -83,5 +80,5 @@ def _ask(api: "KaggleApi", competition: str, headers: dict[str, str]) -> "reques
     if "Range" not in headers:
         return whole
     whole.close()
-    # Not in the client's session, which would show the token to the host that Kaggle redirects to.
+    # Not in the client's session, which would send the token to the storage host.
     return requests.get(whole.url, headers=headers, stream=True, timeout=client.Retries.timeout)

@@ -1,18 +1,18 @@
-"""A submission file to Kaggle: sent once, then asked about until it has a score.
+"""Submit a file to Kaggle once and wait for its score.
 
-What is known of a file stands in its receipt, <receipts>/<competition>/<SHA-256>.json, so that nothing is submitted twice:
+A receipt, <receipts>/<competition>/<SHA-256>.json, records the state of each file, so that nothing is submitted twice:
 
-- The receipt is written before the submission is made, then with Kaggle's reference, then with the scores or Kaggle's error.
-- Without a reference (no receipt, a process that died, an answer that got lost) the file is looked for in Kaggle's list of
-  the team's submissions, by the hash in its description: once, or for minutes if it may be on its way. After an answer that
-  got lost it is not sent again by itself: the stage stops, and the same command looks again first.
-- With a reference its score is asked for by that. With scores or an error nothing is asked at all.
+- It is written before the submission, then with Kaggle's reference, then with the scores or Kaggle's error.
+- Without a reference (no receipt, a killed process, a lost response) the file's hash is searched in the descriptions of the
+  team's submissions: once, or for minutes if the file may be on its way. After a lost response the file is not sent again
+  automatically: the stage stops, and the same command searches first.
+- With a reference the score is requested. With scores or an error nothing is.
 
-So a receipt can be deleted: then the scores are read again, such as the private one, which appears when a competition ends.
-Two checkouts, which have receipts of their own, know of each other by that list alone: what it does not show yet, both send.
+A receipt may be deleted; then the scores are read again, such as the private one, which appears when a competition ends.
+Two checkouts have separate receipts and see each other only through Kaggle's list: both send what it does not show yet.
 
-The calls are the client's own. Its `competition_submit` (2.2.4) is not used: it uploads without a time-out, prints what went
-wrong to stdout, and answers a failed upload with a message in place of an exception.
+The client's `competition_submit` (2.2.4) is not used: it uploads without a time-out, prints errors to stdout, and returns a
+message for a failed upload instead of raising.
 """
 
 import dataclasses
@@ -39,18 +39,18 @@ from stages.core.locks import Locked, locked
 from stages.sources.kaggle import client
 from stages.sources.kaggle.client import Retries
 
-POLL, LONGEST_POLL = 2.0, 30.0  # seconds between two questions about the score: the first is half as much again each time
-SETTLING = 300.0  # seconds to give Kaggle's list before what is not in it counts as not submitted
-LOOK = 10.0  # seconds between two looks into it
-PAGE = 100  # submissions to a page of the list
+POLL, LONGEST_POLL = 2.0, 30.0  # seconds between requests for the score; each wait is 1.5 times the last
+SETTLING = 300.0  # seconds after which a file that is not in Kaggle's list counts as not submitted
+LOOK = 10.0  # seconds between two reads of the list
+PAGE = 100  # submissions on a page of the list
 
 
 def submit(file: Path, competition: str, *, receipts: Path, wait_minutes: float, where: str) -> dict[str, str | int | float]:
-    """Submit the file unless that was done before, and wait for its score: reference, status, public_score, private_score.
+    """Submit the file unless it was submitted before, and wait for its score.
 
-    A score that Kaggle does not tell is left out. receipts: a folder that must survive a failed stage. where: the key in
-    params.yaml, for messages. Raises InputError if Kaggle refuses the file, cannot score it, or has not after wait_minutes,
-    and Interrupted after Ctrl-C; the same call continues after each of them.
+    Returns reference, status, and public_score and private_score as far as Kaggle gives them. receipts: a folder that must
+    survive a failed stage. where: the key in params.yaml, for messages. Raises InputError if Kaggle refuses the file, cannot
+    score it, or has not scored it after wait_minutes, and Interrupted after Ctrl-C; the same call continues.
     """
     client.check_name(competition, where)
     content = file.read_bytes()
@@ -59,7 +59,7 @@ def submit(file: Path, competition: str, *, receipts: Path, wait_minutes: float,
         receipt = _Receipt(path)
         try:
             if receipt.facts.status is None:
-                _Submission(file, content, competition, receipt, where).bring_to_an_end(wait_minutes)
+                _Submission(file, content, competition, receipt, where).finish(wait_minutes)
         except KeyboardInterrupt:
             what = str(file) if receipt.facts.reference is None else f"submission {receipt.facts.reference}"
             raise Interrupted(f"{what} to {competition}: the same command continues, and submits nothing twice") from None
@@ -70,15 +70,15 @@ def submit(file: Path, competition: str, *, receipts: Path, wait_minutes: float,
             f"{where}: Kaggle could not score {file} (submission {facts.reference}): {facts.error}; see {page}; "
             "the same file is not submitted again, unless by hand on that page"
         )
-    told = ("reference", "status", "public_score", "private_score")
-    return {key: value for key, value in receipt.known().items() if key in told}
+    keys = ("reference", "status", "public_score", "private_score")
+    return {key: value for key, value in receipt.known().items() if key in keys}
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is known of a file, in the order in which it becomes known.
+    """The state of a file, in the order in which it becomes known.
 
-    sent: when it was sent, or when the answer got lost. reference: Kaggle's number of the submission.
+    sent: when it was sent, or when the response was lost. reference: the submission's number at Kaggle.
     """
 
     file: str | None = None
@@ -101,12 +101,12 @@ class _Facts:
             raise ValueError(f"sent: must be a time, but is {self.sent!r}") from None
 
     def age(self) -> float:
-        """Seconds since it was sent; infinite if it was not."""
+        """Return the seconds since it was sent, infinite if it was not."""
         return math.inf if self.sent is None else time.time() - datetime.fromisoformat(self.sent).timestamp()
 
 
 class _Receipt:
-    """The facts about a file, on disk. Raises InputError if what lies there is something else."""
+    """A file's facts on disk. Raises InputError if the file at `path` is not a receipt."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.facts = path, _Facts()
@@ -115,26 +115,24 @@ class _Receipt:
                 self.facts = build(_Facts, json.loads(path.read_text()), "")
         except (ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{path}: is no receipt ({reason}); delete it, and Kaggle's own list is asked instead"
-            ) from None
+            raise InputError(f"{path}: is not a receipt ({reason}); delete it, and Kaggle's list is used instead") from None
 
     def known(self) -> dict[str, Any]:
         return {key: value for key, value in dataclasses.asdict(self.facts).items() if value is not None}
 
     def add(self, **facts: Any) -> None:
         self.facts = dataclasses.replace(self.facts, **facts)
-        with paths.replacing(self.path) as beside:
-            beside.write_text(json.dumps(self.known(), indent=2) + "\n")
+        with paths.replacing(self.path) as partial:
+            partial.write_text(json.dumps(self.known(), indent=2) + "\n")
 
     def discard(self) -> None:
-        """Kaggle has refused the file, so that it is not on its way."""
+        """Forget the file, which Kaggle has refused."""
         self.facts = _Facts()
         self.path.unlink()
 
 
 class _Submission:
-    """One file's way through Kaggle."""
+    """The submission of one file."""
 
     def __init__(self, file: Path, content: bytes, competition: str, receipt: _Receipt, where: str) -> None:
         self.file, self.content, self.competition, self.receipt, self.where = file, content, competition, receipt, where
@@ -142,8 +140,8 @@ class _Submission:
         self.retries = Retries(competition, where)
         self.api = client.sign_in(self.retries)
 
-    def bring_to_an_end(self, wait_minutes: float) -> None:
-        """From wherever the receipt says that it is."""
+    def finish(self, wait_minutes: float) -> None:
+        """Continue from the receipt's state until there is a score or an error."""
         if self.receipt.facts.reference is None:
             reference = self.find()
             if reference is None:
@@ -152,23 +150,23 @@ class _Submission:
         self.wait(wait_minutes)
 
     def find(self) -> int | None:
-        """The reference of the team's submission of this very file, if Kaggle lists one.
+        """Return the reference of the team's submission of this file, if Kaggle lists one.
 
-        One look if it was not sent; if it was, looks until it has been on its way for SETTLING seconds.
+        Looks once if it was not sent, else until SETTLING seconds after it was sent.
         """
         left = min(max(SETTLING - self.receipt.facts.age(), 0.0), SETTLING)
         end = time.monotonic() + left
         if left > 0:
-            what = f"{self.file}: may have arrived; looking for it in Kaggle's list for up to {left:.0f} s"
-            print(what, file=sys.stderr, flush=True)
+            message = f"{self.file}: may have arrived; looking for it in Kaggle's list for up to {left:.0f} s"
+            print(message, file=sys.stderr, flush=True)
         while (reference := self._listed()) is None and (left := end - time.monotonic()) > 0:
             time.sleep(min(LOOK, left))
         return reference
 
     def send(self) -> int:
-        """Upload the file, make a submission of it, and return its reference.
+        """Upload and submit the file, and return its reference.
 
-        Raises InputError if Kaggle refuses it, or if its answer is lost and its list does not show the file.
+        Raises InputError if Kaggle refuses it, or if the response is lost and Kaggle's list does not show the file.
         """
         token = self.retries.run(self._upload)
         description = f"{self.file.parent.name}/{self.file.name} {self.mark}"
@@ -179,7 +177,7 @@ class _Submission:
                 answer = self._ask("create_submission", **fields)
             except requests.RequestException as error:
                 status = _status(error)
-                if status is not None and status < 500 and status != 408:  # an answer: it was not made
+                if status is not None and status < 500 and status != 408:  # refused, so there is no submission
                     self.receipt.discard()
                     try:
                         self.retries.wait(error)
@@ -195,13 +193,13 @@ class _Submission:
             if (reference := self.find()) is None:
                 page = client.submissions_page(self.competition)
                 raise InputError(
-                    f"{self.where}: {lost}; {self.file} may have arrived: look at {page}; the same command looks, too, and "
+                    f"{self.where}: {lost}; {self.file} may have arrived: look at {page}; the same command looks first and "
                     "sends it only if it is not there"
                 )
             return reference
 
     def wait(self, minutes: float) -> None:
-        """Ask for the score until there is one, or an error. Raises InputError if there is neither after so many minutes."""
+        """Wait for a score or an error. Raises InputError if there is neither after `minutes`."""
         reference, start = self.receipt.facts.reference, time.monotonic()
         title = f"{self.competition}: submission {reference} is being scored"
         console = Console(stderr=True)
@@ -229,7 +227,7 @@ class _Submission:
                 pause = min(1.5 * pause, LONGEST_POLL)
 
     def _listed(self) -> int | None:
-        """The reference of the file as Kaggle's list has it now, whatever has become of it."""
+        """Return the file's reference in Kaggle's list, whatever its status."""
         page = ""
         while True:
             fields = {"competition_name": self.competition, "page_size": PAGE, "page_token": page}
@@ -242,14 +240,14 @@ class _Submission:
                 return None
 
     def _upload(self) -> str:
-        """Lay the file down where Kaggle says, and return the token by which Kaggle knows it there."""
+        """Upload the file to Kaggle's storage and return its token."""
         stat = {"content_length": len(self.content), "last_modified_epoch_seconds": int(self.file.stat().st_mtime)}
-        place = self._ask("start_submission_upload", competition_name=self.competition, file_name=self.file.name, **stat)
-        # Not in the client's session, which would show the user's credentials to the storage.
-        response = requests.put(place.create_url, data=self.content, timeout=self.retries.timeout)
+        target = self._ask("start_submission_upload", competition_name=self.competition, file_name=self.file.name, **stat)
+        # Not in the client's session, which would send the user's credentials to the storage.
+        response = requests.put(target.create_url, data=self.content, timeout=self.retries.timeout)
         status = response.status_code
         if status in (200, 201):
-            return str(place.token)
+            return str(target.token)
         if status in (408, 429) or status >= 500:
             raise requests.HTTPError(response=response)
         raise InputError(f"{self.where}: Kaggle's storage refuses {self.file} ({status} {response.reason}); run again")
@@ -267,7 +265,7 @@ class _Submission:
             ) from None
 
     def _limit(self) -> str:
-        """What to add to a refusal, if its reason is that there were enough submissions."""
+        """Return what to add to a refusal if the submission limit is reached, else an empty string."""
         try:
             limits = self._ask("get_submission_limits", competition_name=self.competition)
         except requests.RequestException:
@@ -276,7 +274,7 @@ class _Submission:
             return ""
         if limits.limited_by_total:
             return f"; your team has made all of the {limits.num_total} submissions that the competition allows"
-        if limits.num_today == 0:  # as for who is in no team yet
+        if limits.num_today == 0:  # as for a user without a team
             return ""
         now = datetime.now(UTC)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
@@ -284,7 +282,7 @@ class _Submission:
         return f"; the limit starts again at midnight UTC (in {hours} h {minutes} min)"
 
     def _ask(self, method: str, **fields: Any) -> Any:
-        """Kaggle's answer to one of the client's calls about competitions, over a connection of its own."""
+        """Call one of the client's competition methods, over a new connection."""
         from kagglesdk.competitions.types import competition_api_service
 
         words = "".join(word.capitalize() for word in method.split("_"))
@@ -304,7 +302,7 @@ def _status(error: requests.RequestException) -> int | None:
 
 
 def _number(score: str | None) -> float | None:
-    """A score as a number: Kaggle's are texts, and empty where there is none to tell."""
+    """Parse one of Kaggle's scores, which are strings and empty if there is none."""
     try:
         number = float(score or "nan")
     except ValueError:
@@ -314,7 +312,7 @@ def _number(score: str | None) -> float | None:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """Make a second process with the same file wait until the first has the answer, which then serves both."""
+    """Make a second process with the same file wait for the first one's result, which serves both."""
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(lock))

@@ -1,3 +1,3 @@
-"""Ensembles for CIFAR-10: what every image classifier has."""
+"""Ensembles for CIFAR-10: those of any image classifier."""
 
 from stages.images.ensemble import combine

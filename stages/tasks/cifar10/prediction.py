@@ -1,3 +1,3 @@
-"""What a trained run says of a user's own images: each of the ten classes and its probability."""
+"""A trained run's answers for a user's images: the probabilities of the ten classes."""
 
 from stages.images.prediction import SUFFIXES, describe, predict, read

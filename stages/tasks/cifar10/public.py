@@ -1,4 +1,4 @@
-"""What everybody can download: the address of each archive and its checksum."""
+"""Public archives: URL and checksum."""
 
 PUBLIC = {
     "cifar-10-python": (

@@ -1,4 +1,4 @@
-"""The keys of params.yaml that are this task's own."""
+"""This task's keys of params.yaml."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,5 +9,5 @@ from stages.images.settings import ImageTask, Run, Sample
 
 @dataclass(frozen=True)
 class Settings(ImageTask):
-    dev_fraction: Annotated[float, InsideUnit]  # held out of training where the layout has no labelled test images
+    dev_fraction: Annotated[float, InsideUnit]  # held out of training if the layout has no labelled test images
     sample: Sample

@@ -1,7 +1,7 @@
-"""Ensembles for faces: the mean of the members' probabilities says who it is, that of their similarities who is the same.
+"""Ensembles for faces: the members' mean probabilities classify, their mean similarities verify.
 
-The members' embeddings, each scaled to length 1 and by the root of its weight, are put end to end: the cosine similarity of
-two such is the weighted mean of the members' similarities. Verification is then as for a run. N images, D features.
+The members' embeddings, normalised to length 1 and scaled by the square root of the member's weight, are concatenated: the
+cosine similarity of two such vectors is the weighted mean of the members' similarities. N images, D features.
 """
 
 import json
@@ -31,24 +31,24 @@ def combine(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """As `evaluate` of a run: metrics of the dev splits, predictions of dev and test, pictures."""
+    """`evaluate` for an ensemble: return the dev metrics, write predictions for dev and test, and plots."""
     stats = json.loads((features / "stats.json").read_text())
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
     metrics, _, _ = images.classify(name, members, features, **folders)
     kind = stats["verification"]["kind"]
     if kind is not None:
 
-        def embedded(split: str) -> Tensor:
+        def embed(split: str) -> Tensor:
             found = together(members, split)
             save(predictions_to, split, found)
             return found
 
-        metrics["verification"] = VERIFICATIONS[kind].verify(embedded, name, features, stats, **folders)
+        metrics["verification"] = VERIFICATIONS[kind].verify(embed, name, features, stats, **folders)
     return metrics
 
 
 def together(members: Sequence[Member], split: str) -> Tensor:
-    """(N, sum of D) float32. Raises InputError: a member has no embeddings of the split."""
+    """Return the members' embeddings of a split, (N, sum of D) float32. Raises InputError if a member has none."""
     parts = []
     for member in members:
         file = member.folder / "embeddings" / f"{split}.npy"

@@ -1,4 +1,4 @@
-"""The faces' networks as graphs for users: from pixels to log-probabilities and embedding. N images, K identities."""
+"""The export of the faces' networks: from pixels to log-probabilities and embedding. N images, K identities."""
 
 import dataclasses
 from pathlib import Path
@@ -13,19 +13,19 @@ from stages.exporting.onnx_graph import Graph, Pixels, Port, random_images
 from stages.tasks.faces.evaluation import whitening
 
 ABOUT = About(
-    title="whose face is it, and is it anybody known",
-    result="With several `views` the metrics are those of the mean over them; the graph takes "
-    "a face as it is. Where there is a `verification.threshold`, two faces pass for the same person from this cosine "
-    "on. With `whiten` it is a cosine of embeddings after within-class covariance normalisation, and the graph's are such.",
-    limits="`log_probs` always names one of the identities of the training, whoever the face belongs to; for anybody "
-    "else compare embeddings. It was trained on cropped faces and looks for none in a picture. How well it does for "
+    title="whose face is it, and is it a known person",
+    result="With several `views` the metrics are those of the mean over them; the graph uses the plain view. Two faces "
+    "count as the same person if the cosine of their embeddings is at least `verification.threshold`. With `whiten` the "
+    "graph's embeddings include the within-class covariance normalisation that the threshold belongs to.",
+    limits="`log_probs` always names one of the training identities, whoever the face belongs to; for other people "
+    "compare embeddings. It was trained on cropped faces and does not detect faces in a picture. Its accuracy for "
     "people unlike those it was trained on has not been measured. Do not use it to identify people without their "
     "consent.",
     licences={
         "sample": "faces drawn by this project, under its MIT licence.",
-        "kaggle": "photographs of VGGFace2 (Cao et al. 2018, arXiv:1710.08092) by way of the competition HW2P2 of CMU "
-        "11-785, for research only, under the competition's rules; the weights may be no freer than the photographs.",
-        "path": "archives of the user's own, whose terms hold; the photographs of the competition HW2P2 are from "
+        "kaggle": "photographs of VGGFace2 (Cao et al. 2018, arXiv:1710.08092) from the competition HW2P2 of CMU "
+        "11-785, for research only, under the competition's rules; the same limits may apply to the weights.",
+        "path": "the user's own archives, under their terms; the photographs of the competition HW2P2 are from "
         "VGGFace2 (Cao et al. 2018, arXiv:1710.08092), for research only.",
     },
 )
@@ -45,7 +45,7 @@ class Recogniser(nn.Module):
 
 
 def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
-    """The trained `model` as users want it."""
+    """Return the export of a trained network."""
     network, side, features = Recogniser(model, stats).eval(), stats["side"], model.num_features
     assert isinstance(features, int)
     pixels = "RGB pixels, 0 to 255, of a cropped face: the middle square, scaled; the graph normalises them itself"
@@ -55,7 +55,7 @@ def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
         inputs=[Port("images", "uint8", ("batch", side, side, 3), pixels)],
         outputs=[
             Port("log_probs", "float32", ("batch", len(stats["classes"])), "natural logarithms of the probabilities"),
-            Port("embedding", "float32", ("batch", features), "two faces are as similar as the cosine between theirs"),
+            Port("embedding", "float32", ("batch", features), "the cosine of two embeddings is the faces' similarity"),
         ],
         example=(random_images(3, side),),
         trials=[(random_images(num, side),) for num in (1, 2, 7)],
@@ -64,7 +64,7 @@ def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
 
 
 class Whitened(nn.Module):
-    """As a recogniser, with its embeddings whitened."""
+    """A recogniser with whitened embeddings."""
 
     mean: Tensor
     matrix: Tensor
@@ -81,10 +81,10 @@ class Whitened(nn.Module):
 
 
 def as_evaluated(graph: Graph, run: Run, metrics: dict[str, Any] | None, weights_sha256: str, predictions: Path) -> Graph:
-    """The graph with the embeddings whose cosines verification's threshold is for: whitened, if those were.
+    """Return the graph with the embeddings of evaluation's verification: whitened with `evaluate.whiten`.
 
-    metrics: the dev split's, None where there was no evaluation; predictions: its folder. Raises InputError where
-    embeddings are to be whitened, and the folder does not hold what that needs. Without verification none are.
+    metrics: the dev metrics, None without an evaluation. predictions: evaluation's folder. Raises InputError if its
+    whitening is missing or does not fit.
     """
     if metrics is not None and "verification" not in metrics:
         return graph

@@ -1,4 +1,4 @@
-"""What a trained run says of a user's own images: who it is, or whether two faces are the same person's."""
+"""A trained run's answers for a user's images: who it is, or whether two faces are the same person's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from stages.images.prediction import SUFFIXES, Classes, predict, read
 
 @dataclass(frozen=True)
 class SamePerson:
-    """Whether two faces are the same person's: their score, from -1 to 1, reaches the threshold."""
+    """Whether two faces are the same person's: whether their score, from -1 to 1, reaches the threshold."""
 
     same: bool
     score: float
@@ -26,26 +26,26 @@ class SamePerson:
 
 def compare(
     model: nn.Module,
-    items: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     run: Run,
     stats: dict[str, Any],
     compute: Compute,
     report: dict[str, Any],
     predictions: Path,
 ) -> SamePerson:
-    """Whether two faces are the same person's, by the threshold that verification chose on dev.
+    """Compare two faces by the threshold that verification chose on dev.
 
-    report: what evaluate wrote of these weights; predictions: its folder. Raises InputError where the source had no
-    verification, or where embeddings are to be whitened and the folder does not hold what that needs.
+    report: evaluate.json of these weights. predictions: evaluation's folder. Raises InputError if the source had no
+    verification, or if the whitening is missing or does not fit.
     """
-    # Its charts need matplotlib, whose import takes as long as the rest of this.
+    # Imported here because their charts import matplotlib, which is slow.
     from stages.tasks.faces.evaluation import verification, whitening
     from stages.tasks.faces.evaluation.embeddings import embed_batch
 
     if "verification" not in report["dev"]:
-        raise InputError("there is no threshold for the same person: the source had no images of a verification")
+        raise InputError("there is no threshold for the same person: the source had no verification images")
     whiten = whitening.load(predictions, eps=run.evaluate.whiten, weights_sha256=report["weights_sha256"])
-    embeddings = embed_batch(model.eval(), prediction.as_batch(items, stats, compute), run, compute)
+    embeddings = embed_batch(model.eval(), prediction.as_batch(images, stats, compute), run, compute)
     if whiten is not None:
         embeddings = whiten.apply(embeddings)
     score = verification.most_similar(embeddings[:1], embeddings[1:])[0].item()
@@ -54,7 +54,7 @@ def compare(
 
 
 def describe(answer: Classes | SamePerson) -> str:
-    """The three most probable identities, or whether two faces are the same person's, in words."""
+    """Return the three most probable identities, or whether two faces are the same person's, in words."""
     if isinstance(answer, SamePerson):
         return f"{'yes' if answer.same else 'no'}, score {answer.score:.4f}, threshold {answer.threshold:.4f}"
     return prediction.describe(answer)

@@ -1,3 +1,3 @@
-"""What everybody can download: nothing. VGGFace2, of which the competition's images are a part, was withdrawn."""
+"""There are no public archives: VGGFace2, which includes the competition's images, was withdrawn."""
 
 PUBLIC: dict[str, tuple[str, str]] = {}

@@ -1,4 +1,4 @@
-"""The keys of params.yaml that are this task's own."""
+"""This task's keys of params.yaml."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,26 +9,26 @@ from stages.images import settings as images
 
 @dataclass(frozen=True)
 class Sample:
-    """What the sample source draws: the identities to learn and their images each; verification has others."""
+    """How many faces the sample source draws. The identities of the verification are not in training."""
 
     identities: PositiveInt
-    train: PositiveInt  # images of each identity
+    train: PositiveInt  # images per identity
     dev: PositiveInt
     test: PositiveInt
-    known: PositiveInt  # identities of the verification, one image each
-    unknown: PositiveInt  # images to verify, for dev and for test each; one in six matches nobody
+    known: PositiveInt  # known identities of the verification, one image each
+    unknown: PositiveInt  # images to verify, in dev and in test; one in six matches nobody
 
 
 @dataclass(frozen=True)
 class Settings(images.ImageTask):
-    side: PositiveInt | None  # pixels; images of another size are scaled and cropped; null takes the first training image's
+    side: PositiveInt | None  # pixels to which images are scaled and cropped; null: the first training image's side
     sample: Sample
-    dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each person's images where the layout has no splits
+    dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each person's images if the layout has no splits
 
 
 @dataclass(frozen=True)
 class ArcFace:
-    """Additive angular margin (Deng et al. 2019, arXiv:1801.07698): cosines times `scale`, the true angle plus `margin`."""
+    """Additive angular margin (Deng et al. 2019, arXiv:1801.07698): scale * cos(angle), for the true class + margin."""
 
     margin: Annotated[float, InsideUnit] = 0.5  # radians
     scale: PositiveFloat = 64.0
@@ -36,17 +36,17 @@ class ArcFace:
 
 @dataclass(frozen=True)
 class Loss(images.Loss):
-    """Cross-entropy; with `arcface` on the cosines between embedding and class centres."""
+    """Cross-entropy; with `arcface`, of the cosines between embedding and class centres."""
 
     arcface: ArcFace | None = None
 
 
 @dataclass(frozen=True)
 class Evaluate(images.Evaluate):
-    """views: the embeddings, too, are averages over them."""
+    """views: embeddings are averaged over them, too."""
 
-    # Null, or the eps of WCCN (evaluation/whitening.py), by which verification whitens embeddings: the share of the mean
-    # variance that every direction gets on top. From 0.01 on; the larger, the nearer to merely subtracting the mean.
+    # Null, or the eps of WCCN (evaluation/whitening.py), which whitens the embeddings for verification: the share of the
+    # mean variance that is added in every direction. From 0.01; a large eps only subtracts the mean.
     whiten: PositiveFloat | None = None
 
 

@@ -1,6 +1,6 @@
-"""The submission files of HW2P2. `submissions` of stats.json says which there are, their headers, ids and labels.
+"""The submission files of HW2P2. `submissions` in stats.json lists the files, with their headers, ids and labels.
 
-The id is the image's name, the row's number, or both names of a pair; the label a class's index, an identity, or the cosine
+An id is an image's name, the row's number, or both names of a pair; a label is a class's index, an identity, or the cosine
 similarity of a pair.
 """
 
@@ -21,12 +21,12 @@ SOURCES = {"classification": "test.csv", "verification": "verification_test.csv"
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     """Write `out`/classification.csv from test.csv in `predictions`, `out`/verification.csv from verification_test.csv.
 
-    Where there is a sample submission, in its order and with its header. Raises InputError: nothing to submit at all; a
-    predicted identity that the features do not have; a sample whose ids are not those of the test images.
+    A sample submission decides order and header. Raises InputError if there is nothing to submit, for an unknown identity
+    in the predictions, and for a sample whose ids are not those of the test images.
     """
     stats = _stats(features)
     if not stats["submissions"]:
-        raise InputError(f"{features}: this source has no test images of a competition, so there is nothing to submit")
+        raise InputError(f"{features}: the source has no test images of a competition, so there is nothing to submit")
     expected = {out / f"{kind}.csv": _expect(kind, predictions, features, stats) for kind in stats["submissions"]}
     for path, content in expected.items():
         write_table(path, content.header, content.rows)
@@ -34,18 +34,18 @@ def write(predictions: Path, features: Path, out: Path) -> list[Path]:
 
 
 def check(file: Path, features: Path, predictions: Path) -> int:
-    """The number of rows of a submission file; its name says for which competition. Raises InputError naming a line."""
+    """Return the number of rows of a submission file. Raises InputError, naming the first wrong line."""
     stats = _stats(features)
     if file.suffix != ".csv" or file.stem not in SOURCES:
         raise InputError(f"{file}: must be called {' or '.join(f'{kind}.csv' for kind in SOURCES)}")
     if file.stem not in stats["submissions"]:
-        raise InputError(f"{file}: this source has no test images for a submission of the {file.stem}")
+        raise InputError(f"{file}: the source has no test images for the {file.stem}")
     expected = _expect(file.stem, predictions, features, stats)
     return validate(file, expected.header, [name for name, _ in expected.rows], expected.is_label, expected.domain)
 
 
 class _Expected(NamedTuple):
-    """rows: id and label, in order. is_label, domain: the labels that there are, in code and in words."""
+    """rows: id and label, in order. is_label, domain: the valid labels, in code and in words."""
 
     header: list[str]
     rows: list[tuple[str, str]]
@@ -85,9 +85,9 @@ def _expect(kind: str, predictions: Path, features: Path, stats: dict[str, Any])
 
 
 def _scores(path: Path) -> list[tuple[str, str]]:
-    """Both names of each pair, and its score. Raises InputError, naming a line, for what is no score."""
+    """Read both names and the score of each pair. Raises InputError, naming a line, for a wrong score."""
     if not path.is_file():
-        raise InputError(f"{path}: there are no test pairs in this source, so there is nothing to submit")
+        raise InputError(f"{path}: the source has no test pairs, so there is nothing to submit")
     table = read_table(path)
     columns = zip(table.rows, table.column("name"), table.column("other"), table.column("score"), strict=True)
     found = []

@@ -1,3 +1,3 @@
-"""Images of one's own in a folder for each class. A task of this kind needs no code: a block of params.yaml is enough."""
+"""A user's images in a folder for each class. A task of this kind needs only a block of params.yaml, no code."""
 
 HEADER = ["id", "label"]  # of the submission file

@@ -1,3 +1,3 @@
-"""What a trained run says of a user's own images: the most probable classes and their probabilities."""
+"""A trained run's answers for a user's images: the most probable classes and their probabilities."""
 
 from stages.images.prediction import SUFFIXES, describe, predict, read

@@ -1,3 +1,3 @@
-"""What everybody can download: nothing. The images are the user's own."""
+"""There are no public archives: the images are the user's own."""
 
 PUBLIC: dict[str, tuple[str, str]] = {}

@@ -1,4 +1,4 @@
-"""The keys of params.yaml that are this kind's own."""
+"""This kind's keys of params.yaml."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,15 +9,15 @@ from stages.images.settings import ImageTask, Run
 
 @dataclass(frozen=True)
 class Sample:
-    """Nothing is drawn."""
+    """There is no sample."""
 
 
 @dataclass(frozen=True)
 class Settings(ImageTask):
-    side: PositiveInt  # pixels that the networks see: each image's middle square, scaled
+    side: PositiveInt  # pixels to which each image's middle square is scaled
     sample: Sample
-    dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each class's images where there is no folder dev
+    dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each class's images if there is no folder dev
 
     def __post_init__(self) -> None:
         if self.source == "sample":
-            raise ValueError("source: nothing is drawn for this kind of task; give the path of a folder or an archive")
+            raise ValueError("source: this kind of task has no sample; give the path of a folder or an archive")

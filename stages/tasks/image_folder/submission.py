@@ -1,4 +1,4 @@
-"""The predicted class of each image in test/: id,label, the id being the file's name below test/."""
+"""The submission file for a folder of images: id,label, where the id is the file's name below test/."""
 
 import json
 from pathlib import Path
@@ -8,15 +8,15 @@ from stages.tasks.image_folder import HEADER
 
 
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
-    """Write `out`/submission.csv from test.csv in `predictions`; nothing where the folder has no test/.
+    """Write `out`/submission.csv from test.csv in `predictions`, or nothing if there is no test split.
 
-    Raises InputError for predictions that are no class.
+    Raises InputError for a prediction that is not a class.
     """
     return _file(features).write(predictions, features, out) if (predictions / "test.csv").is_file() else []
 
 
 def check(file: Path, features: Path, predictions: Path) -> int:
-    """The number of rows of a submission file. Raises InputError that names the first line which cannot be uploaded."""
+    """Return the number of rows of a submission file. Raises InputError, naming the first wrong line."""
     return _file(features).check(file, features, predictions)
 
 

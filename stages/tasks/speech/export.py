@@ -1,9 +1,8 @@
-"""The phoneme recognisers as graphs for users: from coefficients to log-probabilities. N T F, K symbols.
+"""The export of the phoneme recognisers: from features to log-probabilities. N T F, K symbols.
 
-Three things stand between these networks and ONNX, all in how they are written and none in what they compute: nn.LSTM
-would be traced frame by frame, for one number of frames; so would the reversal of frames; and locked dropout,
-which multiplies by one in evaluation, makes PyTorch compare symbolic lengths. ONNX's LSTM reads both ways within given
-lengths by itself, which is what BidirectionalLSTM imitates.
+Three parts of these networks cannot be exported as they are: nn.LSTM and the reversal of frames would be traced frame by
+frame, for a fixed number of frames, and locked dropout makes PyTorch compare symbolic lengths. ONNX's LSTM operator reads
+both ways within given lengths, like BidirectionalLSTM, and replaces it.
 """
 
 import copy
@@ -20,18 +19,18 @@ from stages.tasks.speech import MEL_BANDS
 
 ABOUT = About(
     title="which phonemes are said",
-    result="Edits of phonemes, in `distance` and `greedy` per utterance, in the rates per true phoneme. `distance` is "
-    "by a beam search in `log_probs`, `greedy` by the most probable symbol of each frame.",
-    limits="It knows the phonemes of English. It wants the features it was trained on, from the same front end; of "
-    "recordings, `stages/tasks/speech/raw/audio.py` computes 27 MFCCs. `log_probs` beyond an utterance's output length mean "
-    "nothing.",
+    result="Edits of phonemes: `distance` and `greedy` per utterance, the rates per true phoneme. `distance` decodes "
+    "`log_probs` with a beam search, `greedy` takes the most probable symbol of each frame.",
+    limits="It knows the phonemes of English. It needs the features that it was trained on, from the same front end; "
+    "`stages/tasks/speech/raw/audio.py` computes 27 MFCCs of a recording. Ignore `log_probs` beyond an utterance's output "
+    "length.",
     licences={
-        "sample": "sentences written by this project and spoken by espeak-ng, whose licence, the GPL, does not extend "
-        "to what it speaks; under this project's MIT licence.",
+        "sample": "sentences written by this project and spoken by espeak-ng, under this project's MIT licence; "
+        "espeak-ng's GPL does not extend to its speech.",
         "public": "LibriSpeech (Panayotov et al. 2015), CC BY 4.0, with pronunciations from CMUdict.",
         "kaggle": "the competition HW3P2 of CMU 11-785, under its rules.",
-        "path": "archives of the user's own, whose terms hold; LibriSpeech (Panayotov et al. 2015) is CC BY 4.0, the "
-        "competition HW3P2 has rules of its own.",
+        "path": "the user's own archives, under their terms; LibriSpeech (Panayotov et al. 2015) is CC BY 4.0, the "
+        "competition HW3P2 has its own rules.",
     },
 )
 
@@ -49,7 +48,7 @@ class Recogniser(nn.Module):
 
 
 class OnnxLSTM(nn.Module):
-    """A BidirectionalLSTM by ONNX's operator, which exists in a traced graph only. (N, T, F), (N,) -> (N, T, 2 hidden)."""
+    """A BidirectionalLSTM as ONNX's operator, for traced graphs only. (N, T, F), (N,) -> (N, T, 2 hidden)."""
 
     def __init__(self, lstm: BidirectionalLSTM) -> None:
         super().__init__()
@@ -78,13 +77,13 @@ class OnnxLSTM(nn.Module):
 
 
 def _gates(weight: Tensor) -> Tensor:
-    """From PyTorch's order of the gates (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
+    """Reorder the gates from PyTorch's (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
     into, forget, cell, out = weight.detach().chunk(4)
     return torch.cat((into, out, forget, cell))
 
 
 def portable(model: nn.Module) -> nn.Module:
-    """A copy that says the same in operators that ONNX has."""
+    """Return a copy with ONNX's operators that computes the same."""
     model = copy.deepcopy(model)
     for name, layer in list(model.named_modules()):
         if isinstance(layer, BidirectionalLSTM):
@@ -95,12 +94,12 @@ def portable(model: nn.Module) -> nn.Module:
 
 
 def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
-    """The trained `model` as users want it."""
+    """Return the export of a trained network."""
     width = stats["num_features"]
     features = "mel bands" if width == MEL_BANDS else "mel-frequency cepstral coefficients"
     coefficients = (
-        f"{width} {features} a frame, 100 frames a second; of each utterance by itself, every one less its mean and divided "
-        "by its standard deviation plus 1e-6; padded at the end with anything"
+        f"{width} {features} a frame, 100 frames a second; in each utterance, subtract each feature's mean and divide by "
+        "its standard deviation plus 1e-6; pad at the end with any values"
     )
     return Graph(
         Recogniser(model).eval(),
@@ -114,7 +113,7 @@ def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
                 "log_probs",
                 "float32",
                 ("batch", "output_time", len(stats["symbols"])),
-                "natural logarithms of the symbols' probabilities; to be decoded as CTC, in which symbol 0 is the blank",
+                "natural logarithms of the symbols' probabilities, for CTC decoding; symbol 0 is the blank",
             ),
             Port("output_lengths", "int64", ("batch",), "the frames of each utterance in `log_probs`"),
         ],
@@ -125,7 +124,7 @@ def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
 
 
 def _utterances(num: int, num_frames: int, width: int) -> tuple[Tensor, Tensor]:
-    """Noise, the same each time; the first utterance has all frames, the others any number."""
+    """Return reproducible noise; the first utterance has all frames, the others a random number."""
     random = np.random.default_rng((num, num_frames, width))
     lengths = np.append(num_frames, random.integers(1, num_frames + 1, num - 1))
     return torch.from_numpy(random.standard_normal((num, num_frames, width), np.float32)), torch.from_numpy(lengths)

@@ -1,4 +1,4 @@
-"""What everybody can download: the parts of LibriSpeech at OpenSLR, the address of each archive and its checksum."""
+"""Public archives: the parts of LibriSpeech at OpenSLR, with URL and checksum."""
 
 PUBLIC = {
     name: (f"https://www.openslr.org/resources/12/{name}.tar.gz", f"sha256:{digest}")

@@ -1,4 +1,4 @@
-"""The keys of params.yaml that are this task's own."""
+"""This task's keys of params.yaml."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -27,7 +27,7 @@ class Settings(TaskSettings):
 
 @dataclass(frozen=True)
 class Augment:
-    """SpecAugment (arXiv:1904.08779): the widest mask over coefficients and over frames, of each utterance its own."""
+    """SpecAugment (arXiv:1904.08779): the widest masks over coefficients and frames, drawn for each utterance."""
 
     freq_mask: PositiveInt | None = None
     time_mask: PositiveInt | None = None
@@ -35,7 +35,7 @@ class Augment:
 
 @dataclass(frozen=True)
 class Loss:
-    """CTC has nothing to set."""
+    """CTC has no settings."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Evaluate:
     weights: Weights
     dev_beam: PositiveInt
     test_beam: PositiveInt
-    # Symbols less probable than this in a frame are not followed; from 1/41 on a frame could be left with none.
+    # Beam search ignores symbols below this probability in a frame; from 1/41 a frame could be left with none.
     cut: Annotated[float, Rule(f"must be at least 0 and below 1/{NUM_CLASSES}", lambda value: 0 <= value < 1 / NUM_CLASSES)]
 
 
@@ -51,7 +51,7 @@ class Evaluate:
 class Run(schema.Run):
     model: Model
     batch_size: PositiveInt | Frames
-    loading: Literal["disk"]  # utterances are read as they are needed
+    loading: Literal["disk"]  # utterances are read when needed
     augment: Augment
     loss: Loss
     evaluate: Evaluate

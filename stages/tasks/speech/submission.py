@@ -1,7 +1,7 @@
 """The submission file of HW3P2: a string of one-character phonemes for each test utterance, in the term's order.
 
-That order is the one of test.csv in the predictions: `normalize` sorts the test split by name, or by 2022's test_order.csv.
-An utterance that it left out has an empty string, or those after it would have another's row.
+That is the order of test.csv in the predictions: `normalize` sorts the test split by name, or by 2022's test_order.csv.
+Utterances that it left out have empty strings, so that the others keep their rows.
 """
 
 import json
@@ -17,8 +17,8 @@ from stages.tasks.speech import ALPHABETS, BLANK, CHARACTERS, SYMBOLS
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     """Write `out`/submission.csv from test.csv in `predictions`: the sample submission with its last column replaced.
 
-    Without a sample, the header is that of stats.json, and rows are numbered from 0. Raises InputError if the sample has not
-    as many rows as there are test utterances, or a prediction holds what is no phoneme.
+    Without a sample, the header comes from stats.json and rows are numbered from 0. Raises InputError if the sample does
+    not have a row for each test utterance, or for a prediction with an unknown phoneme.
     """
     path, expected = out / "submission.csv", _expect(predictions, features)
     write_table(path, expected.header, list(zip(expected.ids, expected.texts, strict=True)))
@@ -26,13 +26,13 @@ def write(predictions: Path, features: Path, out: Path) -> list[Path]:
 
 
 def check(file: Path, features: Path, predictions: Path) -> int:
-    """The number of rows of a submission file. Raises InputError that names the first line which cannot be uploaded."""
+    """Return the number of rows of a submission file. Raises InputError, naming the first wrong line."""
     expected = _expect(predictions, features)
     return validate(file, expected.header, expected.ids, set(expected.letters).issuperset, expected.domain)
 
 
 class _Expected(NamedTuple):
-    """ids, texts: one of each for each test utterance. letters: the year's characters; domain: the same in words."""
+    """ids, texts: one per test utterance. letters: the year's characters; domain: the same in words."""
 
     header: list[str]
     ids: list[str]
@@ -50,8 +50,8 @@ def _expect(predictions: Path, features: Path) -> _Expected:
 
     ours = f"the pipeline's phoneme characters, {''.join(letters)}"
     texts = list(read_predictions(predictions / "test.csv", "utterances", translate, ours).values())
-    for place in found["left_out"]:  # from the first to the last, so that each ends where it belongs
-        texts.insert(place, "")
+    for row in found["left_out"]:  # ascending, so that each gets its row
+        texts.insert(row, "")
     path = features / "sample_submission.csv"
     header, ids = found["header"], [str(index) for index in range(len(texts))]
     if path.is_file():
@@ -64,7 +64,7 @@ def _expect(predictions: Path, features: Path) -> _Expected:
 
 
 def _letters(year: str) -> dict[str, str]:
-    """The year's character for each of ours; blank has none, for it is no phoneme."""
+    """Map each of our characters to the year's, without the blank."""
     ours = dict(zip((symbol.strip("[]") for symbol in SYMBOLS), CHARACTERS, strict=True))
     symbols, characters = ALPHABETS[year]
     theirs = dict(zip((symbol.strip("[]") for symbol in symbols), characters, strict=True))

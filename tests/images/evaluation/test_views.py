@@ -10,7 +10,7 @@ from torch import nn
 from stages.compute.device import Compute
 from stages.core.errors import InputError
 from stages.images.evaluation import classification
-from stages.images.evaluation.views import seen
+from stages.images.evaluation.views import apply_views
 from stages.images.settings import Shift, View
 from stages.images.training.batches import DeviceBatches
 
@@ -41,7 +41,7 @@ def data() -> DeviceBatches:
 
 def test_the_views_are_those_of_a_loop_over_images() -> None:
     images = torch.randn(3, 2, 8, 9).contiguous(memory_format=torch.channels_last)
-    found = torch.stack(list(seen(images, ALL)), 1)
+    found = torch.stack(list(apply_views(images, ALL)), 1)
     for image, views in zip(images.numpy(), found, strict=True):
         np.testing.assert_array_equal(views, np.stack(naive(image)))
 
@@ -60,4 +60,4 @@ def test_probabilities_are_means_over_views_and_the_plain_ones_are_kept(data: De
 
 def test_an_image_is_not_moved_out_of_itself() -> None:
     with pytest.raises(InputError, match=r"^evaluate\.views: images of 8 x 8 pixels cannot be moved by 8; give fewer$"):
-        list(seen(torch.zeros(1, 3, 8, 8), ["plain", Shift(8)]))
+        list(apply_views(torch.zeros(1, 3, 8, 8), ["plain", Shift(8)]))

@@ -346,7 +346,7 @@ def test_images_that_are_still_in_a_7z_are_refused(missing: str, write_zip: Writ
     packed = {"train.7z": b"", "test.7z": b""}
     rest = {name: content for name, content in KAGGLE.items() if not name.startswith(missing)}
     path = write_zip("a.zip", rest | {"trainLabels.csv": KAGGLE["trainLabels.csv"]} | packed)
-    assert problem(path, tmp_path / "out").startswith(f"{path}: {missing}.7z is packed once more, and no archive holds")
+    assert problem(path, tmp_path / "out").startswith(f"{path}: {missing}.7z is another archive, and no archive holds")
 
 
 def test_a_7z_may_lie_beside_an_archive_of_its_images(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -435,8 +435,8 @@ def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, 
     [
         ({"train/99.png": png(TRAIN[0])}, "train/99.png", "has no line in trainLabels.csv"),
         ({"train/3.png": None}, "train/3.png", "is listed in trainLabels.csv but is not there"),
-        ({"other/train/3.png": png(TRAIN[2])}, "other/train/3.png", "is there a second time"),
-        ({"other/test/3.png": png(TEST[2])}, "other/test/3.png", "is there a second time"),
+        ({"other/train/3.png": png(TRAIN[2])}, "other/train/3.png", "is a duplicate"),
+        ({"other/test/3.png": png(TEST[2])}, "other/test/3.png", "is a duplicate"),
     ],
 )
 def test_images_and_labels_that_do_not_match_are_named_or_left_out_when_so_asked(
@@ -464,7 +464,7 @@ def test_rejected_items_are_listed_in_the_same_order_every_time(write_zip: Write
     ("content", "words"),
     [
         (table([*LABELS[:3], ("4", "airplan"), *LABELS[4:]]), "line 5: 'airplan' is not a class; did you mean 'airplane'?"),
-        (table([*LABELS, ("4", "cat")]), "line 62: id '4' is there a second time"),
+        (table([*LABELS, ("4", "cat")]), "line 62: id '4' is a duplicate"),
         (b"id,label\n1,cat,2\n", "line 2: has 3 columns"),
         (b"id,label\n1\n", "line 2: has 1 columns"),
         (b"name,class\n1,cat\n", "its first line must be id,label"),
@@ -550,7 +550,7 @@ def test_a_folder_for_each_class_gives_train_dev_and_test(write_zip: WriteZip, t
     [
         (
             "cifar-100-python/train",
-            "looks like the python version of CIFAR-100, another data set; take cifar-10-python.tar.gz",
+            "looks like the python version of CIFAR-100, another data set; use cifar-10-python.tar.gz",
         ),
         ("train.bin", "looks like the binary version of CIFAR-100"),
         ("cifar-10-batches-mat/data_batch_1.mat", "looks like the Matlab version"),

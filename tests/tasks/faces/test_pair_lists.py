@@ -52,7 +52,7 @@ def test_pairs_of_a_table_are_read_as_they_were_written(pairs: list[tuple[str, s
     [
         ("a b 1\na b\n", True, "line 2: must have two names and 0 or 1, but has 2 columns"),
         ("a b\n\na b 1\n", False, "line 3: must have two names, but has 3 columns"),
-        ("a b 2\n", True, "line 1: must end in 1 for one person or 0 for two, but ends in '2'"),
+        ("a b 2\n", True, "line 1: must end in 1 (same person) or 0, but ends in '2'"),
         ("a b 1.0\n", True, "ends in '1.0'"),
         ("\n \n", True, "lists no pair"),
         (b"\xff b 1\n", True, "is not UTF-8 text"),
@@ -80,7 +80,7 @@ def test_labels_are_read_as_they_were_written(labels: dict[str, int], end: str) 
         ("a.jpg -1\n", "line 1: must be a path and a whole number, but is 'a.jpg -1'"),
         ("a.jpg ٣\n", "line 1: must be a path and a whole number, but is 'a.jpg ٣'"),
         ("a.jpg n000002\n", "but is 'a.jpg n000002'"),
-        ("a.jpg 0\na.jpg 1\n", "line 2: a.jpg is there a second time"),
+        ("a.jpg 0\na.jpg 1\n", "line 2: a.jpg is a duplicate"),
         ("", "lists no image"),
     ],
 )
@@ -111,8 +111,8 @@ def test_lfws_pairs_are_read_as_they_were_written(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "line 1: must be the number of folds and of pairs, as LFW's is, like 10 300"),
-        ("Ann\t1\t2\n", "line 1: must be the number of folds and of pairs, as LFW's is, like 10 300"),
+        ("", "line 1: must be the numbers of folds and pairs, like LFW's 10 300"),
+        ("Ann\t1\t2\n", "line 1: must be the numbers of folds and pairs, like LFW's 10 300"),
         ("1\t1\nAnn\t1\t2\nAnn\t1\tBob\n", "line 3: must be `name n1 n2` or `name1 n1 name2 n2`, but is 'Ann\\t1\\tBob'"),
         ("1\t1\nAnn\t1\t2\n", "has 1 pairs, but its first line says 2; fetch it again"),
     ],

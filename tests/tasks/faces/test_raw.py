@@ -289,7 +289,7 @@ BAD = {
     "another format": (face(0, suffix=".bmp"), "is not a readable image"),
     "without its last byte": (BIG[:-1], "is cut short"),
     "half": (BIG[: len(BIG) // 2], "is cut short"),
-    "half, then zeros": (BIG[: len(BIG) // 2] + bytes(len(BIG)), "is damaged: there are zeros"),
+    "half, then zeros": (BIG[: len(BIG) // 2] + bytes(len(BIG)), "is damaged: it has zeros"),
     "half, after a whole thumbnail": (BIG[:2] + THUMBNAIL + BIG[2 : len(BIG) // 2], "is cut short"),
     "only a start": (BIG[:2], "is cut short"),
     "no more than start and end": (b"\xff\xd8\xff\xd9", "is not a readable image"),
@@ -356,7 +356,7 @@ def test_a_jpeg_with_zeros_in_the_place_of_data_is_damaged(begin_at: float, num:
     until = end if num is None else min(place + num, end)
     examined = examining.examine(SMOOTH[:place] + bytes(until - place) + SMOOTH[until:], 112, add_up=True)
     assert isinstance(examined, images.Problem)
-    assert str(examined) == "is damaged: there are zeros in the place of its data"
+    assert str(examined) == "is damaged: it has zeros in place of data"
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
@@ -479,9 +479,9 @@ def test_rejected_images_are_listed_in_the_same_order_every_time(write_zip: Writ
 @pytest.mark.parametrize(
     ("member", "words"),
     [
-        ("train/1.jpg", "lies in no <split>/<identity>/"),
-        ("train/Zoë/more/1.jpg", "lies in no <split>/<identity>/"),
-        ("unknown_dev/more/1.jpg", "lies in no <split>/<identity>/"),
+        ("train/1.jpg", "is not in <split>/<identity>/"),
+        ("train/Zoë/more/1.jpg", "is not in <split>/<identity>/"),
+        ("unknown_dev/more/1.jpg", "is not in <split>/<identity>/"),
         ("valid/Bob/1.jpg", "train has no images of Bob"),
     ],
 )
@@ -502,9 +502,9 @@ def test_an_image_without_a_place_is_named_or_left_out_when_so_asked(
         ({"valid/": None}, "but dev/<identity>/*.jpg (or val, valid) is missing"),
         (
             {"unknown_test/1.jpg": face(0)},
-            "fall 2022 to spring 2024, but known/ is missing, and there are images in unknown_test/",
+            "fall 2022 to spring 2024, but known/ is missing, although there are images in unknown_test/",
         ),
-        ({"known/a/1.jpg": face(0)}, "but unknown_dev/ is missing, and there are images in known/"),
+        ({"known/a/1.jpg": face(0)}, "but unknown_dev/ is missing, although there are images in known/"),
         (
             {"known/a/1.jpg": face(0), "unknown_dev/1.jpg": face(0)},
             "but verification_dev.csv, which labels the images of unknown_dev, is missing",
@@ -512,7 +512,7 @@ def test_an_image_without_a_place_is_named_or_left_out_when_so_asked(
         ({"train/Bob/readme.txt": b""}, "a.zip: train/Bob: holds no image"),
         ({"val/Zoë/a.jpg": face(0)}, "a.zip: val and "),
         ({"copy/train/Zoë/1.png": face(0)}, "a.zip: copy/train and "),
-        ({"./train/Zoë/1.png": face(0)}, "a.zip: ./train/Zoë/1.png: is there a second time"),
+        ({"./train/Zoë/1.png": face(0)}, "a.zip: ./train/Zoë/1.png: is a duplicate"),
     ],
 )
 def test_folders_that_do_not_fit_together_are_named(
@@ -529,7 +529,7 @@ def test_folders_that_do_not_fit_together_are_named(
 
 def test_two_archives_that_hold_the_same_image_are_named(write_zip: WriteZip, tmp_path: Path) -> None:
     paths = [write_zip("raw/a.zip", FOLDERS), write_zip("raw/b.zip", FOLDERS)]
-    assert problem(paths, tmp_path / "out") == f"{paths[1]}: {next(iter(FOLDERS))}: is there a second time; remove one"
+    assert problem(paths, tmp_path / "out") == f"{paths[1]}: {next(iter(FOLDERS))}: is a duplicate; remove one"
 
 
 def test_a_split_may_lie_in_several_archives_below_one_path(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -629,7 +629,7 @@ def test_a_sample_submission_may_have_any_order_and_a_byte_order_mark(write_zip:
 def test_a_table_that_is_there_twice_is_named(archives: list[Path], write_zip: WriteZip, tmp_path: Path) -> None:
     again = write_zip("raw/z.zip", {"verification_dev.csv": PAIRS[f"{VERIFICATION}/verification_dev.csv"]})
     message = problem([*archives, again], tmp_path / "out")
-    assert message.startswith(f"{again}: verification_dev.csv: is there a second time")
+    assert message.startswith(f"{again}: verification_dev.csv: is a duplicate")
 
 
 # What many images need.

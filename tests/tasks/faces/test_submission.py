@@ -74,12 +74,12 @@ def test_only_what_was_predicted_is_written(tmp_path: Path) -> None:
     assert [path.name for path in write(tmp_path / "a", verified=None)] == ["classification.csv"]
     assert [path.name for path in write(tmp_path / "b", classified=None)] == ["verification.csv"]
     assert len(list((tmp_path / "a" / "out").iterdir())) == len(list((tmp_path / "b" / "out").iterdir())) == 1
-    with pytest.raises(InputError, match=r"verification\.csv: this source has no test images for a submission of the verif"):
+    with pytest.raises(InputError, match=r"verification\.csv: the source has no test images for the verif"):
         check(tmp_path / "a", tmp_path / "verification.csv")
 
 
 def test_without_test_images_there_is_nothing_to_submit(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"features: this source has no test images of a competition"):
+    with pytest.raises(InputError, match=r"features: the source has no test images of a competition"):
         write(tmp_path, None, None)
 
 
@@ -87,7 +87,7 @@ def test_without_test_images_there_is_nothing_to_submit(tmp_path: Path) -> None:
 def test_predictions_that_are_missing_are_named(kind: str, table: str, tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "predictions" / table).unlink()
-    with pytest.raises(InputError, match=rf"predictions/{table}: there are no test images in this source"):
+    with pytest.raises(InputError, match=rf"predictions/{table}: there are no test images"):
         check(tmp_path, tmp_path / f"{kind}.csv")
 
 

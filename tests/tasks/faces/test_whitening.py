@@ -132,9 +132,9 @@ def test_a_class_of_one_image_counts_for_the_mean_alone() -> None:
 @pytest.mark.parametrize(
     ("embeddings", "classes", "message"),
     [
-        (torch.randn(4, 3), [0, 1, 2, 5], "needs people with two training images or more"),
+        (torch.randn(4, 3), [0, 1, 2, 5], "needs people with two or more training images"),
         (torch.tensor([[1.0, torch.nan], [0.0, 1.0]]), [0, 0], "not finite"),
-        (torch.ones(4, 2), [0, 0, 1, 1], r"0\.1 is too little"),
+        (torch.ones(4, 2), [0, 0, 1, 1], r"0\.1 is too small"),
     ],
 )
 def test_what_cannot_be_whitened_is_a_sentence(embeddings: Tensor, classes: list[int], message: str) -> None:

@@ -170,22 +170,22 @@ GOOD = picture(0)
         (PLAIN | {"bird/notes.txt": b""}, "bird: holds no image"),
         (SPLIT | {"train/c/": b""}, "train/c: holds no image"),
         (SPLIT | {"dev/c/": b""}, "dev/c: holds no image"),
-        (PLAIN | {"cat/x.webp": b""}, "cat/x.webp: is no image (.jpg, .jpeg, .png)"),
-        (SPLIT | {"test/1.png": GOOD, "test/2.gif": b""}, "test/2.gif: is no image"),
+        (PLAIN | {"cat/x.webp": b""}, "cat/x.webp: is not an image (.jpg, .jpeg, .png)"),
+        (SPLIT | {"test/1.png": GOOD, "test/2.gif": b""}, "test/2.gif: is not an image"),
         (PLAIN | {"cat/x.png": GOOD[:-20]}, "cat/x.png: is cut short"),
         (PLAIN | {"cat/x.jpg": b"nothing"}, "cat/x.jpg: is not a readable image"),
-        (PLAIN | {"1.png": GOOD}, "1.png: lies in no class's folder"),
-        (SPLIT | {"train/1.png": GOOD}, "train/1.png: lies in no class's folder"),
+        (PLAIN | {"1.png": GOOD}, "1.png: is neither in a class's folder"),
+        (SPLIT | {"train/1.png": GOOD}, "train/1.png: is neither in a class's folder"),
         (PLAIN | {"cat/more/1.png": GOOD}, "both hold the train images; give one of them"),
         (SPLIT | {"val/a/1.png": GOOD}, "both hold the dev images"),
         (SPLIT | {"dev/c/1.png": GOOD}, "dev/c/1.png: train has no images of c"),
         ({"train/a/1.png": GOOD, "train/b/1.png": GOOD, "dev/c/1.png": GOOD}, "train has no images of c"),
         ({"pets/images/1.png": GOOD, "pets/other/1.png": GOOD}, "a folder images is in the place of a class"),
-        ({"test/1.png": GOOD}, "no image lies in a class's folder"),
+        ({"test/1.png": GOOD}, "no image is in a class's folder"),
         ({"dev/a/1.png": GOOD}, "train/<class>/ is missing"),
         ({"a/1.png": GOOD, "b/1.png": GOOD}, "no image for the dev split"),
         ({"a/1.bmp": b"", "b/1.bmp": b""}, "found no image (.jpg, .jpeg, .png); the first file is a/1.bmp"),
-        (PLAIN | {"labels.csv": b"id,label\n"}, "labels.csv is there and was not used"),
+        (PLAIN | {"labels.csv": b"id,label\n"}, "labels.csv was not used"),
         (SPLIT | {"dev/b/0.jpg": b""}, "dev/b/0.jpg: is not a readable image"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
@@ -204,8 +204,8 @@ def test_bad_images_are_left_out_and_listed_where_that_is_wanted(tmp_path: Path)
     assert sorted((entry["item"], entry["reason"]) for entry in stats["rejected"]) == [
         (f"{archive}: dev/c/1.png", "train has no images of c"),
         (f"{archive}: train/a/x.jpg", "is not a readable image"),
-        (f"{archive}: train/a/y.webp", "is no image (.jpg, .jpeg, .png)"),
-        (f"{archive}: train/z.jpg", "lies in no class's folder, nor in test/"),
+        (f"{archive}: train/a/y.webp", "is not an image (.jpg, .jpeg, .png)"),
+        (f"{archive}: train/z.jpg", "is neither in a class's folder nor in test/"),
     ]
 
 
@@ -221,5 +221,5 @@ def test_many_classes_are_named_by_the_first_and_the_last(tmp_path: Path) -> Non
 
 
 def test_there_is_no_sample(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^tasks\.pets\.source: nothing is drawn for this kind of task; give the path"):
+    with pytest.raises(InputError, match=r"^tasks\.pets\.source: this kind of task has no sample; give the path"):
         build(Settings, BLOCK | {"source": "sample"}, "tasks.pets")

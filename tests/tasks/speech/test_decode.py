@@ -126,7 +126,7 @@ def test_several_processes_keep_the_order() -> None:
 
 
 def test_much_work_is_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "WORTH_A_POOL", 100)
+    monkeypatch.setattr(decode, "MIN_POOL_WORK", 100)
     items = [emissions(seed, 30, 5.0) for seed in range(5)]
     assert decode.beam_search(items, 4, 0.001, None) == decode.beam_search(items, 4, 0.001, 1)
 

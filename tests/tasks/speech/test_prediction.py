@@ -25,8 +25,8 @@ def test_a_recording_is_27_coefficients() -> None:
     [
         (npy(FRAMES[:, :13]), 27, "has 13 coefficients, but the run was trained on 27"),
         (npy(FRAMES), 27, "has 40 coefficients, but the run was trained on 27"),
-        (tone(), 28, "is a recording, of which 27 MFCCs are made, but the run was trained on 28 features a frame"),
-        (tone(), 40, "is a recording, of which 27 MFCCs are made, but the run was trained on 40 features a frame"),
+        (tone(), 28, "is a recording with 27 MFCCs a frame, but the run was trained on 28 features a frame"),
+        (tone(), 40, "is a recording with 27 MFCCs a frame, but the run was trained on 40 features a frame"),
         (b"\x89PNG\r\n", 27, "is damaged, cut short or not audio (Format not recognised)"),
     ],
 )

@@ -97,7 +97,7 @@ def test_an_epoch_in_which_every_loss_was_zeroed_stops_the_training(tmp_path: Pa
         found = trainer(tmp_path / str(number), num_phonemes)
         model = training.build_model(found.run, {"num_features": 5})
         if number == 0:
-            with pytest.raises(InputError, match="every transcript has more phonemes than the network gives frames"):
+            with pytest.raises(InputError, match="every transcript has more phonemes than the network has output frames"):
                 found.train(model)
         else:
             assert found.train(model).history[0]["train/zeroed"] == pytest.approx(2 / 3)
@@ -107,6 +107,6 @@ def test_mel_bands_are_all_taken_or_refused() -> None:
     run = load_params(ROOT / "params.yaml").run("bilstm")
     assert run.model.features == 13
     training.build_model(run, {"num_features": 28})
-    with pytest.raises(InputError, match=r"model\.features: the first 13 of 40 mel bands are low pitches alone; give null"):
+    with pytest.raises(InputError, match=r"model\.features: the first 13 of 40 mel bands are only low pitches; give null"):
         training.build_model(run, {"num_features": 40})
     training.build_model(replace(run, model=replace(run.model, features=None)), {"num_features": 40})

@@ -1,3 +1,3 @@
-"""CIFAR-10 in full: what every image classifier has."""
+"""Evaluation on CIFAR-10: that of any image classifier."""
 
 from stages.images.evaluation.classification import HEADLINES, evaluate

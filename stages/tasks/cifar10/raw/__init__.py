@@ -1,4 +1,4 @@
-"""Raw archives -> data/features/cifar10: per split images.npy (N, 32, 32, 3) uint8, labels.npy, names; stats.json."""
+"""Raw archives -> data/features/cifar10: images.npy (N, 32, 32, 3) uint8, labels.npy and names per split, and stats.json."""
 
 import re
 from collections.abc import Iterator
@@ -14,28 +14,26 @@ from stages.tasks.cifar10.raw import batches, binary, folders, kaggle
 from stages.tasks.cifar10.settings import Settings
 
 LAYOUTS = (batches, binary, kaggle, folders)
-# Other forms of the data set, and another data set, by a file's name: what it is.
+# Unsupported formats and other data sets: a file name's pattern, and what it is.
 FOREIGN = {
     r"fine_label_names\.txt|(train|test)\.bin": "the binary version of CIFAR-100, another data set",
     r"(train|test|meta)": "the python version of CIFAR-100, another data set",
     r".*\.mat": "the Matlab version",
-    r".*\.np[yz]": "NumPy arrays, for which there is no common form",
+    r".*\.np[yz]": "NumPy arrays, for which there is no common format",
     r".*\.parquet": "Hugging Face's parquet",
 }
-TAKE = "take cifar-10-python.tar.gz, which `source: public` downloads"
+ADVICE = "use cifar-10-python.tar.gz, which `source: public` downloads"
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
-    """Decode and check every image once and write the splits below `out`, one image at a time.
+    """Decode and check every image, write the splits below `out`, and return their statistics (see `packing.pack`).
 
-    Returns the statistics, also in out/stats.json: counts, the training split's channel mean and standard deviation in
-    units of 0 to 255, what was understood, what was rejected and why.
-    Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, a class without training images.
+    Raises InputError for an unknown layout, and like `packing.pack`.
     """
     names = [name for archive in archives for name in archive.names]
     found = [layout for layout in LAYOUTS if layout.holds(names)]
     if len(found) != 1:
-        raise InputError(f"{archives[0].path.parent}: {_not_one(names, [layout.NAME for layout in found])}")
+        raise InputError(f"{archives[0].path.parent}: {_explain(names, [layout.NAME for layout in found])}")
     [layout] = found
     stats = packing.pack(
         _read(layout, archives, settings, seed),
@@ -46,7 +44,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         classes=CLASSES,
         side=SIDE,
         header=HEADER,
-        passed_over=layout.PASSED_OVER,
+        ignored=layout.IGNORED,
     )
     sample = kaggle.sample_submission(archives)
     if sample is not None:
@@ -61,13 +59,13 @@ def _read(layout: Any, archives: list[Archive], settings: Settings, seed: int) -
     return items
 
 
-def _not_one(names: list[str], found: list[str]) -> str:
-    """Why there is not one layout."""
+def _explain(names: list[str], found: list[str]) -> str:
+    """Explain why there is not exactly one layout. found: the names of those that match."""
     if found:
         return f"holds two layouts, {' and '.join(found)}; give one of them"
     for pattern, what in FOREIGN.items():
         member = next((name for name in names if re.fullmatch(pattern, PurePosixPath(name).name)), None)
         if member is not None:
-            return f"{member} looks like {what}; {TAKE}"
+            return f"{member} looks like {what}; {ADVICE}"
     forms = "data_batch_1… (python or binary), trainLabels.csv with train/*.png (Kaggle), train/<class>/*.png (fast.ai)"
     return f"found none of the layouts of CIFAR-10: {forms}; the first file is {names[0]}"

@@ -1,4 +1,4 @@
-"""The layout of the data set's own site: python batches, pickled dictionaries of images and labels."""
+"""The data set's own python version: batches as pickled dictionaries of images and labels."""
 
 import re
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from stages.tasks.cifar10 import CLASSES, SIDE
 
 TRAIN, TEST = re.compile(r"data_batch_\d+"), "test_batch"
 NAME = "CIFAR-10, python version"
-PASSED_OVER = r"(.*/)?(batches\.meta|readme\.html)"
+IGNORED = r"(.*/)?(batches\.meta|readme\.html)"
 
 
 def holds(names: list[str]) -> bool:
-    """Whether these are the files of this layout."""
+    """Whether these files are of this layout."""
     return any(TRAIN.fullmatch(PurePosixPath(name).name) for name in names)
 
 
 def read(archives: list[Archive]) -> Iterator[Item]:
-    """Every image. The labelled test batch is the dev split and, numbered from 1, the test split as well.
+    """Yield every image. The labelled test batch is both the dev split and, numbered from 1, the test split.
 
-    Raises InputError, naming archive and batch: damaged, no such keys, wrong shapes, no or two test batches.
+    Raises InputError for a damaged batch, missing keys, wrong shapes, and no or several test batches.
     """
     tests = 0
     for archive in archives:
@@ -58,19 +58,19 @@ def _unpickle(content: bytes, where: str) -> dict[bytes, Any]:
 
 
 def _decode(batch: dict[bytes, Any], where: str) -> tuple[np.ndarray, list[int], list[str]]:
-    """Images (N, 32, 32, 3) uint8, N labels, and N names, or none."""
+    """Return images (N, 32, 32, 3) uint8, N labels, and N or no names."""
     array, labels, names = batch.get(b"data"), batch.get(b"labels"), batch.get(b"filenames", [])
     data = array.numbers if isinstance(array, pickles.Array) else None
     if data is None or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE:
         raise InputError(f"{where}: 'data' must be an array of N x {3 * SIDE * SIDE} bytes")
     if not isinstance(labels, list) or len(labels) != len(data) or not all(type(label) is int for label in labels):
-        raise InputError(f"{where}: 'labels' must be a list of {len(data)} whole numbers, one an image")
+        raise InputError(f"{where}: 'labels' must be a list of {len(data)} whole numbers, one per image")
     if (
         not isinstance(names, list)
         or len(names) not in (0, len(data))
         or not all(isinstance(name, str | bytes) for name in names)
     ):
-        raise InputError(f"{where}: 'filenames' must be a list of {len(data)} names, one an image")
+        raise InputError(f"{where}: 'filenames' must be a list of {len(data)} names, one per image")
     images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     encoded = [name.encode(errors="replace") if isinstance(name, str) else name for name in names]
     return images, labels, [name.decode(errors="replace") for name in encoded]

@@ -1,4 +1,4 @@
-"""The binary version of the data set's own site: data_batch_1.bin…, test_batch.bin, records of a label and an image."""
+"""The data set's own binary version: data_batch_1.bin…, test_batch.bin, records of a label and an image."""
 
 import re
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ from stages.tasks.cifar10 import CLASSES, SIDE
 BATCH, TEST = re.compile(r"data_batch_\d+\.bin|test_batch\.bin"), "test_batch.bin"
 RECORD = 1 + 3 * SIDE * SIDE  # bytes: a label, then the pixels, channel by channel
 NAME = "CIFAR-10, binary version"
-PASSED_OVER = r"(.*/)?(batches\.meta\.txt|readme\.html)"
+IGNORED = r"(.*/)?(batches\.meta\.txt|readme\.html)"
 
 
 def holds(names: list[str]) -> bool:
-    """Whether these are the files of this layout."""
+    """Whether these files are of this layout."""
     return any(BATCH.fullmatch(PurePosixPath(name).name) for name in names)
 
 
 def read(archives: list[Archive]) -> Iterator[Item]:
-    """Every image. The labelled test batch is the dev split and, numbered from 1, the test split as well.
+    """Yield every image. The labelled test batch is both the dev split and, numbered from 1, the test split.
 
-    Raises InputError, naming archive and batch: not whole records (CIFAR-100 has two labels), no or two test batches.
+    Raises InputError for incomplete records (CIFAR-100 has two labels), and no or several test batches.
     """
     tests = 0
     for archive in archives:

@@ -1,4 +1,4 @@
-"""A folder for each class, as fast.ai's cifar10.tgz has them: train/<class>/*.png and test/<class>/*.png."""
+"""A folder for each class, as in fast.ai's cifar10.tgz: train/<class>/*.png and test/<class>/*.png."""
 
 import re
 from collections.abc import Iterator
@@ -11,16 +11,19 @@ from stages.tasks.cifar10.raw.png import decode
 
 MEMBER = re.compile(rf"(?:.*/)?(train|test)/({'|'.join(CLASSES)})/([^/]+)\.png", re.IGNORECASE)
 NAME = "CIFAR-10, a folder for each class (fast.ai)"
-PASSED_OVER = r"(.*/)?labels\.txt"  # the classes, which the folders name as well
+IGNORED = r"(.*/)?labels\.txt"  # the class names, as in the folders
 
 
 def holds(names: list[str]) -> bool:
-    """Whether these are the files of this layout."""
+    """Whether these files are of this layout."""
     return any(MEMBER.fullmatch(name) for name in names)
 
 
 def read(archives: list[Archive]) -> Iterator[Item]:
-    """Every image. The test folder is the dev split, with its labels, and the test split, numbered from 1 by file name."""
+    """Yield every image. The test folder is both the labelled dev split and, numbered from 1 by file name, the test split.
+
+    Raises InputError if there is no test folder.
+    """
     seen: set[tuple[str, str]] = set()
     tests = sorted(
         (match[3], match[2])
@@ -38,7 +41,7 @@ def read(archives: list[Archive]) -> Iterator[Item]:
             split, label, name = match[1].lower(), CLASSES.index(match[2].lower()), f"{match[2]}/{match[3]}"
             where, (image, problem) = f"{archive.path}: {member}", decode(content)
             if (split, name) in seen:
-                problem = "is there a second time"
+                problem = "is a duplicate"
             seen.add((split, name))
             yield Item("dev" if split == "test" else "train", name, where, image, label, problem)
             if split == "test" and problem is None:

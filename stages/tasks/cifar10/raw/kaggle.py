@@ -16,18 +16,18 @@ from stages.tasks.cifar10.raw.png import decode
 
 LABELS, SAMPLE = "trainLabels.csv", "sampleSubmission.csv"
 NAME = "Kaggle's competition cifar-10"
-PASSED_OVER = rf".*\.7z|(.*/)?{SAMPLE}"  # the stage download makes zips of each 7z; a bad sample is `submit`'s to tell
+IGNORED = rf".*\.7z|(.*/)?{SAMPLE}"  # `download` has made a zip of each 7z; `submit` checks the sample
 
 
 def holds(names: list[str]) -> bool:
-    """Whether these are the files of this layout."""
+    """Whether these files are of this layout."""
     return any(PurePosixPath(name).name == LABELS for name in names)
 
 
 def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator[Item]:
-    """Every image. The dev split is `dev_fraction` of each class of the training images, drawn by `seed`.
+    """Yield every image. The dev split is `dev_fraction` of each class's training images, drawn by `seed`.
 
-    Raises InputError: no labels, a label that is no class, a label without an image, images that are still in a 7z.
+    Raises InputError if the labels are missing or wrong, or images are still in a 7z.
     """
     _check_unpacked(archives)
     labels = _read_labels(archives)
@@ -41,14 +41,14 @@ def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator
             where, (image, problem) = f"{archive.path}: {member}", decode(content)
             if path.parent.name == "test":
                 if path.stem in seen_test:
-                    problem = "is there a second time"
+                    problem = "is a duplicate"
                 seen_test.add(path.stem)
                 yield Item("test", path.stem, where, image, None, problem)
             elif path.parent.name == "train":
                 if path.stem not in labels:
                     problem = f"has no line in {LABELS}"
                 elif path.stem in seen:
-                    problem = "is there a second time"
+                    problem = "is a duplicate"
                 seen.add(path.stem)
                 yield Item("dev" if path.stem in dev else "train", path.stem, where, image, labels.get(path.stem), problem)
     for name in sorted(labels.keys() - seen):
@@ -57,20 +57,20 @@ def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator
 
 
 def _check_unpacked(archives: list[Archive]) -> None:
-    """Kaggle packs the folder train as train.7z, which the stage download makes a zip of."""
+    """Raises InputError for a 7z that `download` has not made a zip of, such as Kaggle's train.7z in a tar."""
     folders = {PurePosixPath(name).parent.name for archive in archives for name in archive.names}
     for archive in archives:
         for name in archive.names:
             path = PurePosixPath(name)
             if path.suffix.lower() == ".7z" and path.stem not in folders:
                 raise InputError(
-                    f"{archive.path}: {name} is packed once more, and no archive holds its folder {path.stem}/; "
+                    f"{archive.path}: {name} is another archive, and no archive holds its folder {path.stem}/; "
                     "unpack it and give the folder as the source"
                 )
 
 
 def sample_submission(archives: list[Archive]) -> bytes | None:
-    """The competition's sample file, if it is there."""
+    """Return the competition's sample file, if there is one."""
     return next((content for _, content in find(archives, SAMPLE)), None)
 
 
@@ -83,7 +83,7 @@ def _read_labels(archives: list[Archive]) -> dict[str, int]:
     labels: dict[str, int] = {}
     for line, (name, label) in rows:
         if name in labels:
-            raise InputError(f"{where}: line {line}: id {name!r} is there a second time")
+            raise InputError(f"{where}: line {line}: id {name!r} is a duplicate")
         if label not in CLASSES:
             raise InputError(f"{where}: line {line}: {label!r} is not a class; {nearest(label, CLASSES)}")
         labels[name] = CLASSES.index(label)
@@ -91,7 +91,7 @@ def _read_labels(archives: list[Archive]) -> dict[str, int]:
 
 
 def _hold_out(labels: dict[str, int], fraction: float, seed: int) -> set[str]:
-    """Names of the dev split: the same share of every class."""
+    """Draw the names of the dev split: the same share of each class."""
     by_class: dict[int, list[str]] = defaultdict(list)
     for name, label in labels.items():
         by_class[label].append(name)

@@ -1,6 +1,7 @@
-"""One image of 32 x 32 pixels as a PNG."""
+"""PNG images of 32 x 32 pixels."""
 
 import struct
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -9,13 +10,11 @@ from stages.tasks.cifar10 import SIDE
 
 
 def decode(content: bytes) -> tuple[np.ndarray, None] | tuple[None, str]:
-    """RGB pixels (32, 32, 3) uint8, or what is wrong with the file."""
+    """Return RGB pixels (32, 32, 3) uint8, or what is wrong with the file."""
     image = None
-    if content[12:24] == b"IHDR" + struct.pack(">II", SIDE, SIDE):  # the size, before anything of that size is made
-        try:
+    if content[12:24] == b"IHDR" + struct.pack(">II", SIDE, SIDE):  # check the size before decoding allocates it
+        with suppress(cv2.error):
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            image = None
     if image is None or image.shape != (SIDE, SIDE, 3):
         return None, f"is not a readable {SIDE}x{SIDE} colour PNG"
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), None

@@ -1,7 +1,7 @@
-"""Drawn look-alikes of the ten classes, in the layout of Kaggle's competition: no account, no network, one second.
+"""Drawn stand-ins for the ten classes, in the layout of Kaggle's competition.
 
-Each class is a silhouette of a few simple shapes; colour, place, size, angle, light, background, occlusion and noise
-are nuisance and say nothing about the class, so that a network has to learn shapes.
+Each class is a silhouette of a few simple shapes. Colour, position, size, angle, light, background, occlusion and noise are
+independent of the class, so that a network must learn shapes.
 """
 
 import csv
@@ -18,7 +18,7 @@ from stages.data.archive import write_member
 from stages.tasks.cifar10 import CLASSES, SIDE
 from stages.tasks.cifar10.settings import Settings
 
-CANVAS = 96  # silhouettes are drawn in a square of 96 and shrunk, which smooths their edges
+CANVAS = 96  # silhouettes are drawn at this side and shrunk, which smooths their edges
 Points = list[tuple[int, int]]
 
 # Per class: polygons (lists of corners) and ellipses (centre x, y, half-axes), in a square of 96.
@@ -68,7 +68,7 @@ ELLIPSES: dict[str, list[tuple[int, int, int, int]]] = {
 
 
 def make(out: Path, settings: Settings, seed: int) -> None:
-    """Write the archive `out`/cifar-10.zip: the same seed, the same bytes."""
+    """Write the archive `out`/cifar-10.zip. Equal seeds give equal bytes."""
     random = np.random.default_rng(seed)
     labels = random.permutation(np.arange(settings.sample.train) % len(CLASSES))
     with paths.replacing(out / "cifar-10.zip") as partial, zipfile.ZipFile(partial, "w") as archive:
@@ -81,7 +81,7 @@ def make(out: Path, settings: Settings, seed: int) -> None:
 
 
 def draw(name: str, random: np.random.Generator) -> np.ndarray:
-    """One image (32, 32, 3) uint8, RGB, of the class `name`."""
+    """Draw an image (32, 32, 3) uint8, RGB, of the class `name`."""
     mask: Any = np.zeros((CANVAS, CANVAS), np.uint8)
     for polygon in POLYGONS[name]:
         cv2.fillPoly(mask, [np.array(polygon, np.int32)], 255)
@@ -96,7 +96,7 @@ def draw(name: str, random: np.random.Generator) -> np.ndarray:
 
     ramp = np.linspace(-1, 1, SIDE)
     light = random.normal(0, 25) * ramp[None, :] + random.normal(0, 25) * ramp[:, None]
-    ground, colour = random.uniform(20, 140, 3), random.uniform(110, 240, 3)  # mostly lighter than what is behind
+    ground, colour = random.uniform(20, 140, 3), random.uniform(110, 240, 3)  # mostly lighter than the background
     texture = cv2.resize(random.normal(0, 20, (5, 5, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     image = (1 - shape) * (ground + texture) + shape * colour + light[..., None]
     top, left, size = *random.integers(0, SIDE - 8, 2), random.integers(3, 9)

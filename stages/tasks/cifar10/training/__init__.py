@@ -1,4 +1,4 @@
-"""What training on CIFAR-10 needs: what every image classifier does."""
+"""Training on CIFAR-10: that of any image classifier."""
 
 from stages.images.training.classifier import (
     SCORE,

@@ -1,4 +1,4 @@
-"""Faces in full: who it is (accuracy on dev), whether two are one person (verification), and the mistakes as pictures."""
+"""Evaluation on faces: classification and verification metrics, predictions as tables, mistakes as pictures."""
 
 import json
 from collections import Counter
@@ -26,11 +26,11 @@ def evaluate(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """Metrics of the dev splits; predictions of dev and test as CSV, pictures as PNG into the two folders.
+    """Return the dev metrics; write predictions for dev and test as CSV and plots as PNG.
 
-    Where training was `final`, dev was learnt from: only the metrics of verification are there, whose images nobody learns.
-    name: the run's, for titles. seed: the training's, so that the sheet shows what the network saw. Verification is there
-    if the source has it: faces to find among known ones, or pairs.
+    Verification is included if the source has it: known faces and queries, or pairs. After a `final` training, which
+    includes dev, only the verification metrics are left. name: the run's, for titles. seed: the training's, for the plot of
+    augmented images.
     """
     stats = json.loads((features / "stats.json").read_text())
     classes = stats["classes"]

@@ -1,4 +1,4 @@
-"""The faces' errors as pictures: ROC curve, scores of pairs, faces side by side, the identities most often confused."""
+"""Plots of errors on faces: ROC curve, scores of pairs, pairs of faces, the most confused identities."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ SIDE = 1.45  # inches of an image in a pair
 
 
 def of_pairs(folder: Path, run: str, pairs: verification.Pairs, metrics: dict[str, Any], threshold: float) -> None:
-    """roc.png, where there are pairs of both kinds, and scores.png. metrics: theirs, of `pair_metrics`."""
+    """Draw scores.png and, if there are pairs of both kinds, roc.png. metrics: those of `pair_metrics`."""
     if "eer" in metrics:
         far, tar = verification.roc(pairs)
         roc(folder / "roc.png", run, far.numpy(), tar.numpy(), metrics["eer"], metrics["auc"])
@@ -27,13 +27,13 @@ def of_pairs(folder: Path, run: str, pairs: verification.Pairs, metrics: dict[st
 
 
 def roc(path: Path, run: str, far: np.ndarray, tar: np.ndarray, eer: float, auc: float) -> None:
-    """True against false accept rate, (T,) each from (0, 0) to (1, 1), with the equal error rate marked."""
+    """Draw the true over the false accept rate, (T,) each from (0, 0) to (1, 1), and mark the equal error rate."""
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
-    left = far[far > 0].min() / 2  # a logarithmic axis has no 0: what costs no false accept is drawn at the left edge
-    between = 2000 // len(far) + 1  # a tie makes a slanted line, which is a curve on this axis
-    places = np.linspace(0, len(far) - 1, (len(far) - 1) * between + 1)
-    x, y = (np.interp(places, np.arange(len(far)), rate) for rate in (far, tar))
+    left = far[far > 0].min() / 2  # stands for 0 on the logarithmic axis
+    between = 2000 // len(far) + 1  # a tie is a slanted line, which is a curve on this axis
+    positions = np.linspace(0, len(far) - 1, (len(far) - 1) * between + 1)
+    x, y = (np.interp(positions, np.arange(len(far)), rate) for rate in (far, tar))
     start = int((x > left).argmax()) - 1
     axes.plot(x[start:].clip(left), y[start:], color=BLUE, linewidth=2, label=f"ROC, area {auc:.4f}", clip_on=False)
     chance = np.geomspace(left, 1, 100)
@@ -48,9 +48,9 @@ def roc(path: Path, run: str, far: np.ndarray, tar: np.ndarray, eer: float, auc:
 
 
 def score_histogram(path: Path, run: str, genuine: np.ndarray, impostor: np.ndarray, threshold: float) -> None:
-    """How the scores of genuine and of impostor pairs lie, with the threshold marked.
+    """Draw the distributions of the genuine and impostor scores, and mark the threshold.
 
-    genuine, impostor: how many there are in equal parts of -1 to 1, perhaps none.
+    genuine, impostor: counts in equal bins from -1 to 1.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -59,7 +59,7 @@ def score_histogram(path: Path, run: str, genuine: np.ndarray, impostor: np.ndar
         label = f"pairs of {name}: {total:,}"
         if total:
             first, last = np.flatnonzero(counts)[[0, -1]]
-            width = max(round((last - first + 1) / float(np.clip(total**0.5, 5, 60))), 1)  # parts in a bar
+            width = max(round((last - first + 1) / float(np.clip(total**0.5, 5, 60))), 1)  # bins in a bar
             begins = np.arange(first, last + 1, width)
             edges = np.append(begins, begins[-1] + width) * 2 / len(counts) - 1
             heights = np.add.reduceat(counts, begins) / total / np.diff(edges)
@@ -73,7 +73,7 @@ def score_histogram(path: Path, run: str, genuine: np.ndarray, impostor: np.ndar
 
 
 def pairs(path: Path, title: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], captions: Sequence[str]) -> None:
-    """Images (H, W, 3) uint8 two by two, each two under their caption of one or two lines."""
+    """Draw pairs of images (H, W, 3) uint8, each below a caption of one or two lines."""
     columns = min(max(len(pairs), 1), COLUMNS)
     rows = -(-len(pairs) // columns)
     wide, gap, high, head = 2 * SIDE + 0.04, 0.4, SIDE + 0.6, 0.6  # inches
@@ -88,7 +88,7 @@ def pairs(path: Path, title: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
         x, y = left + column * (wide + gap), size[1] - head - (row + 1) * high + 0.1
         for image, shift, anchor in zip(images, (0, SIDE + 0.04), ("E", "W"), strict=True):
             box = ((x + shift) / size[0], y / size[1], SIDE / size[0], SIDE / size[1])
-            axes = figure.add_axes(box, anchor=anchor)  # side by side, whatever their shapes
+            axes = figure.add_axes(box, anchor=anchor)
             axes.imshow(image, interpolation="nearest")
             axes.axis("off")
         middle = (x + wide / 2) / size[0], (y + SIDE + 0.06) / size[1]
@@ -97,22 +97,22 @@ def pairs(path: Path, title: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 def confused(path: Path, run: str, counts: Sequence[tuple[str, str, int]]) -> None:
-    """The most frequent mistakes: (true, predicted, how often), identities by name, in any order."""
-    most = sorted(counts, key=lambda item: (-item[2], item))[:NUM_CONFUSED]
-    rows = max(len(most), 3)
+    """Draw the most frequent mistakes. counts: (true identity, predicted identity, count), in any order."""
+    shown = sorted(counts, key=lambda mistake: (-mistake[2], mistake))[:NUM_CONFUSED]
+    rows = max(len(shown), 3)
     figure = Figure(figsize=(8, 1.5 + 0.3 * rows), layout="constrained")
     figure.suptitle(f"{run}: the identities most confused on dev")
     axes = figure.subplots()
-    bars = axes.barh(range(len(most)), [count for *_, count in most], color=BLUE)
+    bars = axes.barh(range(len(shown)), [count for *_, count in shown], color=BLUE)
     axes.bar_label(bars, padding=4)
-    axes.set_yticks(range(len(most)), [f"{true} → {predicted}" for true, predicted, _ in most])
+    axes.set_yticks(range(len(shown)), [f"{true} → {predicted}" for true, predicted, _ in shown])
     axes.set(xlabel="mistakes", ylabel="true → predicted", ylim=(rows - 0.4, -0.6))
     axes.margins(x=0.1)
     axes.grid(False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if most:
-        total, shown = (sum(count for *_, count in part) for part in (counts, most))
-        axes.set_xlabel(f"mistakes (shown: {shown:,} of {total:,})")
+    if shown:
+        total, num_shown = (sum(count for *_, count in mistakes) for mistakes in (counts, shown))
+        axes.set_xlabel(f"mistakes (shown: {num_shown:,} of {total:,})")
     else:
         axes.set_xticks([])
         axes.text(0.5, 0.5, "no mistakes", ha="center", va="center", fontsize=13, transform=axes.transAxes)

@@ -1,4 +1,4 @@
-"""Embeddings of a split's images, whitened where the run wants it. N images, D features."""
+"""Embeddings of a split's images, whitened if the run says so. N images, D features."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.core.progress import track
 from stages.data import checkpoint
-from stages.images.evaluation.views import seen
+from stages.images.evaluation.views import apply_views
 from stages.images.training.batches import ImageBatch
 from stages.tasks.faces import training
 from stages.tasks.faces.evaluation import whitening
 
 
 class Embedder:
-    """Embeds splits as verification compares them. `evaluate.whiten` leaves a file beside the predictions."""
+    """Embeds splits for verification. With `evaluate.whiten` it saves the whitening beside the predictions."""
 
     def __init__(
         self, model: Any, name: str, run: Run, features: Path, compute: Compute, num_classes: int, predictions_to: Path
@@ -30,9 +30,9 @@ class Embedder:
         self._whiten = _whitening(model, name, run, features, compute, num_classes, predictions_to)
 
     def __call__(self, split: str) -> Tensor:
-        """Embeddings (N, D) of a split, on the CPU; also a file, for ensembles."""
-        parts = [embeddings for embeddings, _ in embed(self._model, self._features, split, self._run, self._compute)]
-        found = torch.cat(parts)
+        """Return the embeddings (N, D) of a split, on the CPU, and save them for ensembles."""
+        batches = embed(self._model, self._features, split, self._run, self._compute)
+        found = torch.cat([embeddings for embeddings, _ in batches])
         found = found if self._whiten is None else self._whiten.apply(found)
         save(self._predictions_to, split, found)
         return found
@@ -47,7 +47,7 @@ def save(predictions: Path, split: str, embeddings: Tensor) -> None:
 def _whitening(
     model: Any, name: str, run: Run, features: Path, compute: Compute, num_classes: int, predictions_to: Path
 ) -> whitening.Whitening | None:
-    """Of the training images, unaugmented, where the run wants it; also a file beside the predictions."""
+    """Fit and save the whitening of the unaugmented training images, if the run says so."""
     if (eps := run.evaluate.whiten) is None:
         return None
     batches = embed(model, features, "train", run, compute)
@@ -60,7 +60,7 @@ def _whitening(
 
 
 def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each batch of a split the embeddings (N, D) float32 and the labels (N,), on the CPU."""
+    """Yield the embeddings (N, D) float32 and labels (N,) of each batch of a split, on the CPU."""
     model.eval()
     batches = training.eval_batches(features, split, run, compute)
     for batch in track(batches.epoch(0), f"embedding {split}", len(batches)):
@@ -69,12 +69,12 @@ def embed(model: Any, features: Path, split: str, run: Run, compute: Compute) ->
 
 @torch.no_grad()
 def embed_batch(model: Any, batch: ImageBatch, run: Run, compute: Compute) -> Tensor:
-    """Embeddings (N, D) float32 on the CPU, the means over the run's views. In evaluation mode."""
+    """Return the embeddings (N, D) float32, averaged over the run's views, on the CPU. model: in evaluation mode."""
     with compute.autocast():
-        found = [model.embed(images).float() for images in seen(batch.inputs, run.evaluate.views)]
+        found = [model.embed(images).float() for images in apply_views(batch.inputs, run.evaluate.views)]
     return torch.stack(found).mean(0).cpu()
 
 
 def labels_of(features: Path, split: str) -> Tensor:
-    """The labels (N,) int64 of a split."""
+    """Read the labels (N,) int64 of a split."""
     return torch.from_numpy(np.load(features / split / "labels.npy"))

@@ -1,4 +1,4 @@
-"""Is it anybody known? Faces to find among known ones, a threshold that is best on dev, and the mistakes as pictures."""
+"""Verification with a gallery: find each query among known faces, with the threshold that is best on dev."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +14,12 @@ from stages.tasks.faces import UNKNOWN, training
 from stages.tasks.faces.evaluation import charts, verification
 from stages.tasks.faces.evaluation.embeddings import labels_of
 
-NUM_PAIRS = 24  # of the hardest mistakes, in a picture
-THUMBNAIL = 32  # side of the images that the plain pixel match compares
+NUM_PAIRS = 24  # hardest mistakes in a plot
+THUMBNAIL = 32  # side of the images in the pixel match
 
 
 def verify(
-    embedded: Callable[[str], Tensor],
+    embed: Callable[[str], Tensor],
     name: str,
     features: Path,
     stats: dict[str, Any],
@@ -27,16 +27,19 @@ def verify(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """Metrics of the verification's dev split, at the threshold that is best there; predictions of dev and test."""
+    """Return the metrics on the dev queries, at the threshold that is best there; write predictions for dev and test.
+
+    embed: returns the embeddings (N, D) of a split.
+    """
     identities = labels_of(features, "known")
-    known = embedded("known")
-    queries, labels = embedded("unknown_dev"), labels_of(features, "unknown_dev")
+    known = embed("known")
+    queries, labels = embed("unknown_dev"), labels_of(features, "unknown_dev")
     dev = _match(queries, known, identities)
     right, unknown = (dev.identity == labels) & (labels >= 0), labels < 0
     threshold = verification.choose_threshold(dev.score, right, unknown)
     _write(predictions_to / "verification_dev.csv", features, "unknown_dev", dev, threshold, stats["known"], labels)
     if (features / "unknown_test").is_dir():
-        test = _match(embedded("unknown_test"), known, identities)
+        test = _match(embed("unknown_test"), known, identities)
         _write(predictions_to / "verification_test.csv", features, "unknown_test", test, threshold, stats["known"])
 
     pairs = verification.count_pairs(queries, known, labels, identities)
@@ -53,7 +56,7 @@ def verify(
 
 
 class Match(NamedTuple):
-    """The most similar known face of Q queries: its score, its row among the known, its identity, (Q,) each."""
+    """The most similar known face of Q queries: score, row among the known faces, identity, (Q,) each."""
 
     score: Tensor
     row: Tensor
@@ -66,7 +69,7 @@ def _match(queries: Tensor, known: Tensor, identities: Tensor) -> Match:
 
 
 def _pixel_match(features: Path, identities: Tensor, labels: Tensor) -> float:
-    """The accuracy that needs no network: small images are compared pixel by pixel, at the best threshold too."""
+    """Return the accuracy of a baseline without a network, which compares small images pixel by pixel."""
     small = {}
     for split in ("known", "unknown_dev"):
         images = training.read_images(features, split)
@@ -83,7 +86,7 @@ def _pixel_match(features: Path, identities: Tensor, labels: Tensor) -> float:
 def _write(
     path: Path, features: Path, split: str, match: Match, threshold: float, known: list[str], labels: Tensor | None = None
 ) -> None:
-    """A line a query: name, the most similar known identity, its score, the answer, and the truth where it is known."""
+    """Write a table of name, most similar known identity, score, answer and, if `labels` are given, the true label."""
     best = [known[identity] for identity in match.identity.tolist()]
     columns: dict[str, list[Any]] = {
         "name": read_texts(features / split / "names"),
@@ -102,15 +105,15 @@ def _write(
 def _draw_hardest(
     path: Path, name: str, features: Path, stats: dict[str, Any], dev: Match, labels: Tensor, threshold: float
 ) -> None:
-    """The wrong answers that were furthest from the threshold: each face beside the known one that is most similar."""
+    """Draw the wrong answers furthest from the threshold, each query beside its most similar known face."""
     accepted = dev.score >= threshold
     wrong = (torch.where(accepted, dev.identity, -1) != labels).nonzero().flatten()
     wrong = wrong[(dev.score[wrong] - threshold).abs().argsort(descending=True, stable=True)][:NUM_PAIRS]
     faces, known = (training.read_images(features, split) for split in ("unknown_dev", "known"))
     pictures, captions = [], []
     for index in wrong.tolist():
-        true = stats["known"][int(labels[index])] if labels[index] >= 0 else "nobody known"
-        answer = stats["known"][int(dev.identity[index])] if accepted[index] else "nobody known"
+        true = stats["known"][int(labels[index])] if labels[index] >= 0 else "unknown"
+        answer = stats["known"][int(dev.identity[index])] if accepted[index] else "unknown"
         pictures.append((faces[index : index + 1][0], known[int(dev.row[index]) : int(dev.row[index]) + 1][0]))
         captions.append(f"{true}\n→ {answer}, {dev.score[index]:.2f}")
     title = f"{name}: the hardest wrong answers, each beside its most similar known face (true → answer, score)"

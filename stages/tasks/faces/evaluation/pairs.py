@@ -1,4 +1,4 @@
-"""Are two faces one person's? The cosine of each listed pair, its errors on dev, and the mistakes as pictures. P pairs."""
+"""Verification with listed pairs: are two faces the same person's? The score is a cosine. P pairs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +13,12 @@ from stages.data.tables import write_table
 from stages.tasks.faces import training
 from stages.tasks.faces.evaluation import charts, verification
 
-NUM_PAIRS = 24  # of the hardest mistakes, in a picture
+NUM_PAIRS = 24  # hardest mistakes in a plot
 LIMITS = ("1e-4", "5e-4", "1e-3", "5e-3", "5e-2")  # false accept rates, which HW2P2 calls false positive rates
 
 
 def verify(
-    embedded: Callable[[str], Tensor],
+    embed: Callable[[str], Tensor],
     name: str,
     features: Path,
     stats: dict[str, Any],
@@ -26,11 +26,11 @@ def verify(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """Metrics of the dev pairs; the scores of dev and test pairs as CSV.
+    """Return the metrics of the dev pairs; write the scores of dev and test pairs as CSV.
 
-    `eer` needs no threshold. `accuracy` is that of the threshold which is best on these same pairs.
+    embed: returns the embeddings (N, D) of a split. `accuracy` uses the threshold that is best on these same pairs.
     """
-    embeddings, names = embedded("verification"), read_texts(features / "verification" / "names")
+    embeddings, names = embed("verification"), read_texts(features / "verification" / "names")
 
     def scores(rows: np.ndarray) -> Tensor:
         return verification.cosines(embeddings[rows[:, 0]], embeddings[rows[:, 1]])
@@ -61,7 +61,7 @@ def verify(
 
 
 def _write(path: Path, names: list[str], rows: np.ndarray, score: Tensor, same: Tensor | None = None) -> None:
-    """A line a pair: its two names, its score, and 1 for one person or 0 for two where that is known."""
+    """Write a table of both names, the score and, if `same` is given, 1 for the same person or 0."""
     columns: dict[str, list[Any]] = {
         "name": [names[row] for row in rows[:, 0]],
         "other": [names[row] for row in rows[:, 1]],
@@ -75,7 +75,7 @@ def _write(path: Path, names: list[str], rows: np.ndarray, score: Tensor, same: 
 def _draw_hardest(
     path: Path, name: str, features: Path, rows: np.ndarray, score: Tensor, same: Tensor, threshold: float
 ) -> None:
-    """The wrongly judged pairs that were furthest from the threshold."""
+    """Draw the misjudged pairs furthest from the threshold."""
     wrong = ((score >= threshold) != same).nonzero().flatten()
     wrong = wrong[(score[wrong] - threshold).abs().argsort(descending=True, stable=True)][:NUM_PAIRS]
     images = training.read_images(features, "verification")
@@ -86,4 +86,4 @@ def _draw_hardest(
         captions.append(
             f"{'one person' if same[index] else 'two people'}\n→ {'two' if same[index] else 'one'}, {score[index]:.2f}"
         )
-    charts.pairs(path, f"{name}: the hardest wrongly judged pairs (true → answer, score)", pictures, captions)
+    charts.pairs(path, f"{name}: the hardest misjudged pairs (true → answer, score)", pictures, captions)

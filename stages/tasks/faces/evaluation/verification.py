@@ -1,6 +1,6 @@
-"""Is this face anybody we know? From embeddings to the most similar known face, a threshold and the errors of pairs.
+"""Verification: the most similar known face, thresholds, and the error rates of pairs.
 
-Shapes: Q queries, R known faces, D the embedding, P pairs, T points of a ROC curve. A score is a cosine similarity.
+Shapes: Q queries, R known faces, D features, P pairs, T points of a ROC curve. A score is a cosine similarity.
 """
 
 from typing import Any, NamedTuple
@@ -11,18 +11,17 @@ from torch import Tensor
 
 from stages.core.errors import InputError
 
-NUM_BINS = 1000  # of scores, for their histogram
+NUM_BINS = 1000  # in the histogram of scores
 
 
 def most_similar(queries: Tensor, known: Tensor, *, block: int = 256) -> tuple[Tensor, Tensor]:
-    """The best score (Q,) float32 of each query (Q, D) and the index (Q,) of that known face (R, D); of equals the first.
+    """Return the best score (Q,) float32 of each query (Q, D) and the index (Q,) of that known face (R, D).
 
-    block: how many known faces are compared at once; memory grows with Q * block rather than Q * R.
-    An embedding of length zero is similar to nothing: its scores are 0. Raises InputError for one that is not finite.
+    The first of equal scores wins. An embedding of length zero has scores of 0. block: known faces compared at once; memory
+    grows with Q * block. Raises InputError for an embedding that is not finite.
 
-    Products are taken in float64 and rounded to float32. In float32 alone, one image under two identities would score
-    differently by the last bit, which depends on where in a block it stands, and the later might win.
-    (MPS has no float64: give CPU tensors there.)
+    Products are computed in float64 and rounded to float32: in float32 the last bit depends on the position in a block, so
+    that of two equal faces the later one might win. (MPS has no float64: pass CPU tensors.)
     """
     assert len(known), "nobody is known"
     unit = _unit(queries)
@@ -37,11 +36,11 @@ def most_similar(queries: Tensor, known: Tensor, *, block: int = 256) -> tuple[T
 
 
 class Pairs(NamedTuple):
-    """How many pairs have which score: what errors of pairs depend on, in memory that grows with the genuine ones alone.
+    """Counts of pairs by score, from which error rates follow, in memory that grows only with the genuine pairs.
 
-    genuine, impostor (V,) int64: pairs of one person, and of two, by score, ascending. Impostors between two genuine scores
-    are counted together, for no rate of genuine pairs tells them apart.
-    bins (2, NUM_BINS) int64: genuine and impostor pairs in equal parts of -1 to 1.
+    genuine, impostor (V,) int64: pairs of one person and of two people, by ascending score. Impostors between two genuine
+    scores are counted together, which does not change the error rates.
+    bins (2, NUM_BINS) int64: histograms of the genuine and impostor scores, from -1 to 1.
     """
 
     genuine: Tensor
@@ -50,53 +49,53 @@ class Pairs(NamedTuple):
 
 
 def count_pairs(queries: Tensor, known: Tensor, identities: Tensor, known_identities: Tensor, *, block: int = 256) -> Pairs:
-    """Every query (Q, D) with every known face (R, D); genuine if they have the same identity, (Q,) and (R,) int64.
+    """Count all pairs of a query (Q, D) and a known face (R, D); genuine if their identities, (Q,) and (R,), are equal.
 
-    A query that matches nobody has identity -1. Scores are most_similar's; block, as there, bounds the memory.
+    An unknown query has identity -1. Scores and block as in `most_similar`.
     """
     assert (known_identities >= 0).all()
     unit, begins = _unit(queries), range(0, len(known), block)
 
     def scores(begin: int) -> tuple[Tensor, Tensor]:
-        """Of one block, those of genuine pairs and those of impostors."""
+        """The genuine and impostor scores of one block."""
         found = (unit @ _unit(known[begin : begin + block]).T).float()
         same = identities[:, None] == known_identities[begin : begin + block]
         return found[same], found[~same]
 
-    of_one_person = torch.cat([scores(begin)[0] for begin in begins])
-    exact, counts = of_one_person.unique(return_counts=True)
-    genuine, impostor = (torch.zeros(2 * len(exact) + 1, dtype=torch.long) for _ in range(2))
-    genuine[1::2] = counts  # the others are what lies between
-    bins = torch.stack((_bins(of_one_person), torch.zeros(NUM_BINS, dtype=torch.long)))
+    genuine_scores = torch.cat([scores(begin)[0] for begin in begins])
+    distinct, counts = genuine_scores.unique(return_counts=True)
+    genuine, impostor = (torch.zeros(2 * len(distinct) + 1, dtype=torch.long) for _ in range(2))
+    genuine[1::2] = counts  # the even entries count the impostors in between
+    bins = torch.stack((_bins(genuine_scores), torch.zeros(NUM_BINS, dtype=torch.long)))
     for begin in begins:
-        _, others = scores(begin)
-        bins[1] += _bins(others)
-        # Twice the index among the genuine scores, and one more for what equals one of them.
-        index = torch.searchsorted(exact, others) + torch.searchsorted(exact, others, right=True)
+        _, impostor_scores = scores(begin)
+        bins[1] += _bins(impostor_scores)
+        # Twice the index among the genuine scores, plus one if the score equals one of them.
+        index = torch.searchsorted(distinct, impostor_scores) + torch.searchsorted(distinct, impostor_scores, right=True)
         impostor += index.bincount(minlength=len(impostor))
     kept = (genuine + impostor) > 0
     return Pairs(genuine[kept], impostor[kept], bins)
 
 
 def cosines(left: Tensor, right: Tensor) -> Tensor:
-    """The score (P,) float32 of each of P pairs (P, D), as `most_similar` has them. Raises InputError as it does."""
+    """Return the scores (P,) float32 of P pairs, (P, D) each. Raises InputError like `most_similar`."""
     return (_unit(left) * _unit(right)).sum(1).float()
 
 
 def tally(scores: Tensor, same: Tensor) -> Pairs:
-    """Pairs given one by one: their scores (P,), and whether each is of one person (P,) bool."""
+    """Count listed pairs by their scores (P,). same (P,) bool: whether a pair is of one person."""
     values, group = scores.unique(return_inverse=True)
     genuine, impostor = (torch.bincount(group[kind], minlength=len(values)) for kind in (same, ~same))
     return Pairs(genuine, impostor, torch.stack((_bins(scores[same]), _bins(scores[~same]))))
 
 
 def _bins(scores: Tensor) -> Tensor:
-    """How many of the scores (P,) lie in each of NUM_BINS equal parts of -1 to 1."""
+    """Return the histogram of scores (P,) in NUM_BINS equal bins from -1 to 1."""
     return ((scores + 1) * (NUM_BINS / 2)).long().clamp(0, NUM_BINS - 1).bincount(minlength=NUM_BINS)
 
 
 def _unit(embeddings: Tensor) -> Tensor:
-    """Embeddings (N, D) in float64 at length 1; zeros stay zeros."""
+    """Return the embeddings (N, D) in float64, normalised to length 1; zeros stay zeros."""
     unit = F.normalize(embeddings.double(), dim=1, eps=1e-300)
     if not unit.isfinite().all():
         raise InputError("the embeddings have values that are not finite: train the run again at a lower learning rate")
@@ -104,27 +103,25 @@ def _unit(embeddings: Tensor) -> Tensor:
 
 
 def accuracy(scores: Tensor, right: Tensor, unknown: Tensor, threshold: float) -> float:
-    """Share of the queries answered rightly: known, and the right match reaches the threshold; or unknown, and none does.
+    """Return the share of queries whose true match reaches the threshold, or that are unknown and do not reach it.
 
-    scores (Q,) of the best matches. right (Q,) bool: that match is the true one. unknown (Q,) bool: nobody is.
+    scores (Q,) of the best matches. right (Q,) bool: the match is the true one. unknown (Q,) bool: there is no true one.
     """
     assert len(scores)
     return torch.where(scores >= threshold, right, unknown).double().mean().item()
 
 
 def choose_threshold(scores: Tensor, right: Tensor, unknown: Tensor) -> float:
-    """The threshold of the highest `accuracy`, exactly: every distinct score is tried as the border. O(Q log Q).
+    """Return the threshold of the highest `accuracy`, found by trying every distinct score. O(Q log Q).
 
-    The answer is the middle of an interval of best thresholds: of several, the widest of those that lie between two
-    scores, the lowest among equals. Only where accepting all, or none, is better than all of these is it the middle
-    between the outermost score and -1 or 1. Where the threshold makes no difference, it is 0.
-
-    It is a number of the scores' own precision, so that comparing with them rounds nothing.
+    It is the middle of the widest interval of best thresholds between two scores, the lowest among equals. If accepting all
+    or none is better, it is the middle between the outermost score and -1 or 1. If the threshold makes no difference, it
+    is 0. It has the scores' precision, so that comparisons are exact.
     """
     values, group = scores.cpu().unique(return_inverse=True)
-    gain = unknown.cpu().long() - right.cpu().long()  # of one query that falls below the threshold
+    gain = unknown.cpu().long() - right.cpu().long()  # when a query falls below the threshold
     gains = torch.zeros(len(values), dtype=torch.long).index_add_(0, group, gain)
-    values, gains = values[gains != 0], gains[gains != 0]  # the borders that matter: intervals are as wide as can be
+    values, gains = values[gains != 0], gains[gains != 0]  # so that the intervals are as wide as possible
     if not len(values):
         return 0.0
     above = torch.nextafter(values[-1:], torch.full_like(values[-1:], torch.inf))
@@ -132,16 +129,16 @@ def choose_threshold(scores: Tensor, right: Tensor, unknown: Tensor) -> float:
     upper = torch.cat([values, above.clamp(min=1)])
     width = upper - lower
     width[0] = width[-1] = 0
-    correct = torch.cat([torch.zeros(1, dtype=torch.long), gains.cumsum(0)])  # but for a constant
+    correct = torch.cat([torch.zeros(1, dtype=torch.long), gains.cumsum(0)])  # up to a constant
     chosen = torch.where(correct == correct.max(), width, -1).argmax()
     middle = (lower[chosen] + upper[chosen]) / 2
     return torch.where(middle > lower[chosen], middle, upper[chosen]).item()  # neighbouring floats have no middle
 
 
 def roc(pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """False and true accept rate, (T,) float64: from (0, 0), where no pair is accepted, one point a value to (1, 1).
+    """Return false and true accept rates, (T,) float64 each, from (0, 0) to (1, 1), one point per distinct score.
 
-    There are pairs of both kinds. A pair is accepted whose score reaches the threshold.
+    A pair is accepted if its score reaches the threshold. There must be pairs of both kinds.
     """
     assert pairs.genuine.any() and pairs.impostor.any()
     far, tar = (F.pad(num.flip(0).cumsum(0), (1, 0)).double() / num.sum() for num in (pairs.impostor, pairs.genuine))
@@ -169,15 +166,15 @@ def roc_auc(far: Tensor, tar: Tensor) -> float:
 
 
 def tar_at_far(far: Tensor, tar: Tensor, limit: float) -> float:
-    """The highest true accept rate whose false accept rate is at most `limit`; no interpolation.
+    """Return the highest true accept rate whose false accept rate is at most `limit`, without interpolation.
 
-    With fewer than 1 / limit impostor pairs it is the rate at which none is accepted, which says less than it seems to.
+    With fewer than 1 / limit impostor pairs that is the rate without any false accept.
     """
     return tar[far <= limit].max().item()
 
 
 def pair_metrics(pairs: Pairs) -> dict[str, Any]:
-    """The errors of pairs, and how many there are; without pairs of both kinds only the latter."""
+    """Return the number of pairs and, if there are pairs of both kinds, their error rates."""
     counts = {"num_genuine": int(pairs.genuine.sum()), "num_impostor": int(pairs.impostor.sum())}
     if not all(counts.values()):
         return counts

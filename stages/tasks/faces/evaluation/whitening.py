@@ -1,7 +1,7 @@
-"""Within-class covariance normalisation (WCCN): what differs between images of one person shall tell no people apart.
+"""Within-class covariance normalisation (WCCN), which suppresses the variation between images of one person.
 
 Hatch, Kajarekar and Stolcke 2006, "Within-class covariance normalization for SVM-based speaker recognition" (Interspeech).
-It is computed from the training split alone. Shapes: N embeddings, D their size, K classes.
+It is fitted to the training split. Shapes: N embeddings, D features, K classes.
 """
 
 from collections.abc import Iterable
@@ -18,22 +18,21 @@ FILE = "whitening.safetensors"  # beside a run's predictions
 
 
 class Whitening(NamedTuple):
-    """mean (D,) and matrix (D, D), float32: rounded before first use, so that evaluation used what others load."""
+    """mean (D,) and matrix (D, D), float32, so that evaluation uses the same numbers as those who load the file."""
 
     mean: Tensor
     matrix: Tensor
 
     def apply(self, embeddings: Tensor) -> Tensor:
-        """matrix @ (embedding - mean) of each embedding (N, D), on the CPU: (N, D) float64."""
+        """Return matrix @ (embedding - mean) for embeddings (N, D) on the CPU: (N, D) float64."""
         return (embeddings.double() - self.mean.double()) @ self.matrix.double().T
 
 
 def fit(batches: Iterable[tuple[Tensor, Tensor]], *, num_classes: int, num_features: int, eps: float) -> Whitening:
-    """The mean, and inv(L), where L L' = S + eps * mean(diag S) * I and S (D, D) is the covariance within classes.
+    """Return the mean and inv(L), where L L' = S + eps * mean(diag S) * I and S (D, D) is the within-class covariance.
 
-    batches: embeddings (N, D) and classes (N,) int64, on the CPU; what is kept of them are sums, K * D + D * D numbers.
-    A class of one image says nothing of how images of a class differ, and adds nothing to S.
-    Raises InputError, without the key, if there are only such classes or S with eps has no inverse.
+    batches: embeddings (N, D) and classes (N,) int64, on the CPU. Classes of one image do not contribute to S. Raises
+    InputError, without the key, if all classes have one image or if there is no inverse.
     """
     num = torch.zeros(num_classes, dtype=torch.long)
     sums = torch.zeros(num_classes, num_features, dtype=torch.float64)
@@ -44,7 +43,7 @@ def fit(batches: Iterable[tuple[Tensor, Tensor]], *, num_classes: int, num_featu
         sums.index_add_(0, classes, values)
         products.addmm_(values.T, values)
     if num.max() < 2:
-        raise InputError("needs people with two training images or more, and here each has one; null compares without it")
+        raise InputError("needs people with two or more training images, but each has only one; set it to null")
     between = sums.T @ (sums / num.clamp(min=1)[:, None])
     within = (products - between) / num[num > 1].sum()
     if not within.isfinite().all():
@@ -52,13 +51,13 @@ def fit(batches: Iterable[tuple[Tensor, Tensor]], *, num_classes: int, num_featu
     ridge = eps * within.diagonal().mean() * torch.eye(num_features, dtype=torch.float64)
     factor, failed = _cholesky(within + ridge)
     if failed:
-        raise InputError(f"{eps} is too little for these embeddings, which vary within classes in too few directions")
+        raise InputError(f"{eps} is too small for these embeddings, which vary within classes in too few directions")
     matrix = torch.linalg.solve_triangular(factor, torch.eye(num_features, dtype=torch.float64), upper=False)
     return Whitening((sums.sum(0) / num.sum()).float(), matrix.float())
 
 
 def _cholesky(matrix: Tensor) -> tuple[Tensor, bool]:
-    """The lower factor (D, D), and whether there is none. On one thread: LAPACK's last bits follow their number."""
+    """Return the lower factor (D, D) and whether it failed. On one thread, as LAPACK's last bits depend on the number."""
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -69,15 +68,14 @@ def _cholesky(matrix: Tensor) -> tuple[Tensor, bool]:
 
 
 def save(folder: Path, whitening: Whitening, *, eps: float, weights_sha256: str) -> None:
-    """Write it into a run's folder of predictions, with what it belongs to."""
+    """Write the whitening into a run's folder of predictions, with its eps and the weights' hash."""
     checkpoint.save(folder / FILE, {"weights": whitening._asdict(), "whiten": eps, "weights_sha256": weights_sha256})
 
 
 def load(folder: Path, *, eps: float | None, weights_sha256: str) -> Whitening | None:
-    """What evaluation saved in this folder; where eps is None, None.
+    """Load the whitening that evaluation saved in `folder`; None if eps is None.
 
-    Raises InputError if it is missing, damaged or of other weights, or if evaluation had another eps: its threshold is for
-    other scores than those to come.
+    Raises InputError if it is missing, damaged, or of other weights or another eps, as the threshold would not fit.
     """
     file, again = folder / FILE, f"`dvc repro evaluate@{folder.name}` makes it again"
     if eps is None:
@@ -85,7 +83,7 @@ def load(folder: Path, *, eps: float | None, weights_sha256: str) -> Whitening |
             raise InputError(f"{folder}: was made with `evaluate.whiten`, which is null now; {again}")
         return None
     if not file.is_file():
-        raise InputError(f"{file}: is not there, and holds what `evaluate.whiten` needs; {again}")
+        raise InputError(f"{file}: is not there, but `evaluate.whiten` needs it; {again}")
     saved = checkpoint.load(file)
     if saved["weights_sha256"] != weights_sha256:
         raise InputError(f"{file}: is of other weights than the checkpoint's; {again}")

@@ -1,8 +1,8 @@
-"""Raw faces -> data/features/faces: per split the images as they came, encoded, end to end; labels; names; stats.json.
+"""Raw faces -> data/features/faces: per split the encoded images, concatenated, with labels and names; stats.json.
 
-Every image is decoded once, to see that it can be and for the statistics. A split without images has no folder. Where pairs
-are to be verified, pairs_dev.npy (N, 3) int64 has the rows of their images in the split `verification`, and 1 for one person
-or 0 for two; pairs_test.npy (N, 2) the rows alone.
+Every image is decoded once, as a check and for the statistics. A split without images has no folder. For verification with
+pairs, pairs_dev.npy (N, 3) int64 has the rows of both images in the split `verification`, and 1 for the same person or 0;
+pairs_test.npy (N, 2) has only the rows.
 """
 
 import json
@@ -32,13 +32,12 @@ SPLITS = ("train", "dev", "test", "known", "unknown_dev", "unknown_test", "verif
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
-    """Check every image once and write the splits below `out`, each in its layout's order.
+    """Check every image, write the splits below `out`, and return and write their statistics, stats.json.
 
-    Returns the statistics, also in out/stats.json: counts, identities, the side that networks see, the training split's
-    channel mean and standard deviation at that side in units of 0 to 255, what was rejected and why, what decoding has to
-    convert.
-    Raises InputError for a bad image (unless settings.on_bad is skip), for archives and tables that do not fit together,
-    and for an identity without a good training image.
+    The statistics are counts, identities, the networks' image side, the training images' channel mean and standard deviation
+    at that side (on the scale 0 to 255), which items were rejected and why, and what decoding converts.
+    Raises InputError for a bad image (unless settings.on_bad is skip), archives and tables that do not fit together, and an
+    identity without a good training image.
     """
     found = layouts.find(archives, settings, seed)
     moments, converted, rejected = Moments(), Counter[str](), Rejected(settings.on_bad == "skip")
@@ -63,7 +62,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     for writer in writers.values():
         writer.finish()
     _check_enough(archives, found, writers)
-    check_all_read(archives, found.passed_over)
+    check_all_read(archives, found.ignored)
     labels = {split: Counter(item.label for item in writers[split].items) for split in ("train", "dev")}
     check_labels(archives[0].path.parent, found.classes, labels)
     mean, std = moments.mean_and_std()
@@ -79,7 +78,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         "verification": {"kind": "pairs", **pairs} if pairs else {"kind": "gallery" if found.known else None},
         "submissions": submissions,
         "understood": _understood(found, writers, pairs, submissions).stats(),
-        "rejected": sorted(rejected.items, key=lambda entry: entry["item"]),  # whatever the archives' order
+        "rejected": sorted(rejected.items, key=lambda entry: entry["item"]),  # independent of the archives' order
         "converted": dict(sorted(converted.items())),
     }
     (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
@@ -106,7 +105,7 @@ def _understood(
 
 
 def _submissions(found: Layout, writers: Mapping[str, "_Writer"]) -> dict[str, dict[str, Any]]:
-    """Of each submission file its header, which is the sample's where there is one, and what ids and labels are."""
+    """Describe each submission file: its header, from the sample if there is one, and its kinds of ids and labels."""
     submissions = {}
     for kind, submission in found.submissions.items():
         if kind == "classification" and "test" not in writers:
@@ -118,23 +117,23 @@ def _submissions(found: Layout, writers: Mapping[str, "_Writer"]) -> dict[str, d
 
 
 def _write_pairs(out: Path, found: Layout, writers: Mapping[str, "_Writer"], archives: Sequence[Archive]) -> dict[str, int]:
-    """pairs_dev.npy, of the pairs whose images are good, and pairs_test.npy. Returns how many of each; none, nothing."""
+    """Write pairs_dev.npy and pairs_test.npy, without pairs of rejected images. Return the number of pairs per split."""
     if not found.pairs:
         return {}
     items = writers["verification"].items if "verification" in writers else []
     rows = {item.name: row for row, item in enumerate(items)}
     counts = {}
     for split, pairs in found.pairs.items():
-        whole = [pair for pair in pairs if pair.name in rows and pair.other in rows]
-        if split == "dev" and len({pair.same for pair in whole}) < 2:
+        good = [pair for pair in pairs if pair.name in rows and pair.other in rows]
+        if split == "dev" and len({pair.same for pair in good}) < 2:
             raise InputError(
-                f"{archives[0].path.parent}: there are no good images left for pairs of one person and pairs of two; "
+                f"{archives[0].path.parent}: too few good images are left for pairs of one person and pairs of two; "
                 "verification needs both"
             )
-        if whole:
+        if good:
             with Rows(out / f"pairs_{split}.npy", (3 if split == "dev" else 2,), np.int64) as array:
-                array.append(np.array([_row(pair, rows) for pair in whole], np.int64))
-        counts[split] = len(whole)
+                array.append(np.array([_row(pair, rows) for pair in good], np.int64))
+        counts[split] = len(good)
     return counts
 
 
@@ -144,7 +143,7 @@ def _row(pair: Pair, rows: Mapping[str, int]) -> list[int]:
 
 
 def _check_enough(archives: list[Archive], found: Layout, written: Mapping[str, "_Writer"]) -> None:
-    """Raises InputError for what training and evaluation cannot do without."""
+    """Raises InputError if an identity has no training image, or a required split no image."""
     trained = {item.label for item in written["train"].items} if "train" in written else set()
     missing = [identity for label, identity in enumerate(found.classes) if label not in trained]
     if missing:
@@ -156,7 +155,7 @@ def _check_enough(archives: list[Archive], found: Layout, written: Mapping[str, 
 
 
 class _Writer:
-    """The arrays of one split. Its images are written as they come, and what the layout holds of them anyway at the end."""
+    """Writes the arrays of one split: the images at once, their labels and names at the end."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self.items: list[Item] = []

@@ -1,4 +1,4 @@
-"""Every image read in the order of its split and decoded once: by several threads, with little of it in memory."""
+"""Read the images in the order of their splits and decode each once, with several threads and in little memory."""
 
 import heapq
 from collections.abc import Iterator
@@ -20,50 +20,50 @@ from stages.tasks.faces.raw.layout import Item, Layout
 
 @dataclass(frozen=True)
 class Examined:
-    """What decoding has to convert, and the sums of the pixels, for `Moments`, if they were asked for."""
+    """What decoding converts, and, if requested, the sums of the pixels for `Moments`."""
 
     converted: tuple[str, ...]
     sums: np.ndarray | None
 
 
 def examine(content: bytes, side: int, *, add_up: bool) -> Examined | Problem:
-    """What is in an image, or what is wrong with it."""
+    """Examine an image, or return what is wrong with it."""
     try:
-        about, pixels = decode(content, side)
+        found, pixels = decode(content, side)
     except Problem as problem:
         return problem
-    return Examined(about.converted, sums(pixels) if add_up else None)
+    return Examined(found.converted, sums(pixels) if add_up else None)
 
 
 class Entry(NamedTuple):
-    """An image and where it belongs: its split, and its number there. No two have the same, so entries can be sorted."""
+    """An image with its split and its position there, by which entries are sorted."""
 
     split: str
-    place: int
+    position: int
     item: Item
 
 
 def examine_all(
     archives: list[Archive], found: Layout, side: int, folder: Path
 ) -> Iterator[tuple[Entry, bytes, Examined | Problem]]:
-    """(entry, content, what is found in it), each split in its order, by as many threads as OpenCV may use.
+    """Yield (entry, content, result), each split in its order, with as many threads as OpenCV may use.
 
-    folder: for what has to wait on disk.
+    folder: for temporary files.
     """
 
-    def examine_entry(given: tuple[Entry, bytes]) -> tuple[Entry, bytes, Examined | Problem]:
-        entry, content = given
+    def examine_entry(image: tuple[Entry, bytes]) -> tuple[Entry, bytes, Examined | Problem]:
+        entry, content = image
         return entry, content, examine(content, side, add_up=entry.split == "train")
 
     return in_order(examine_entry, _read(archives, found, folder))
 
 
 def _read(archives: list[Archive], found: Layout, folder: Path) -> Iterator[tuple[Entry, bytes]]:
-    """(entry, content), each split in its order, though it may lie in several archives."""
+    """Yield (entry, content), each split in its order, even if it is spread over several archives."""
     by_member: list[dict[str, Entry]] = [{} for _ in archives]
     for split, items in found.splits.items():
-        for place, item in enumerate(items):
-            by_member[item.file.archive][item.file.member] = Entry(split, place, item)
+        for index, item in enumerate(items):
+            by_member[item.file.archive][item.file.member] = Entry(split, index, item)
 
     def of_archive(index: int) -> Iterator[tuple[Entry, bytes]]:
         entries = by_member[index]
@@ -74,23 +74,23 @@ def _read(archives: list[Archive], found: Layout, folder: Path) -> Iterator[tupl
 
 
 def first_side(archives: list[Archive], found: Layout, rejected: Rejected) -> int:
-    """The shorter side of the first good training image, by name, whatever the archives' order."""
+    """Return the shorter side of the first good training image by name. Raises InputError if there is none."""
     training = sorted(found.splits["train"], key=lambda item: item.name)
-    most = 1  # at a time, and then more: an archive may be a stream, which is read from its start every time
+    chunk = 1  # images to try at once; it grows, as a compressed tar is read from its start every time
     while training:
         sides: dict[str, int] = {}
         for index, archive in enumerate(archives):
-            names = {item.file.member: item.name for item in training[:most] if item.file.archive == index}
+            names = {item.file.member: item.name for item in training[:chunk] if item.file.archive == index}
             for member, content in archive.members(names):
                 try:
-                    about = header(content)
-                    examined = examine(content, min(about.width, about.height), add_up=False)
+                    size = header(content)
+                    examined = examine(content, min(size.width, size.height), add_up=False)
                     if isinstance(examined, Problem):
                         raise examined
-                    sides[names[member]] = min(about.width, about.height)
+                    sides[names[member]] = min(size.width, size.height)
                 except Problem as problem:
                     rejected.check(f"{archive.path}: {member}", str(problem))
         if sides:
             return sides[min(sides)]
-        training, most = training[most:], 8 * most
+        training, chunk = training[chunk:], 8 * chunk
     raise InputError(f"{archives[0].path.parent}: there is no good training image")

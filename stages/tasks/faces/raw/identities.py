@@ -1,4 +1,4 @@
-"""A folder for each identity: its name is the class."""
+"""Layouts with a folder for each identity."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from stages.tasks.faces.raw.layout import Item
 
 
 class Identified(NamedTuple):
-    """classes: identities whose index is a label. train, dev: images with their labels. problems: (where, what)."""
+    """classes: identities; the index is the label. train, dev: labelled images. problems: (where, reason)."""
 
     classes: list[str]
     train: list[Item]
@@ -21,13 +21,13 @@ class Identified(NamedTuple):
 def identify(
     listing: Listing, train: Mapping[str, File], dev: Mapping[str, File], key: Callable[[str], object] | None = None
 ) -> Identified:
-    """Label <identity>/<file> of both splits. key: sorts the identities, as `sorted` does.
+    """Label the images <identity>/<file> of both splits. key: the identities' sort key.
 
-    Raises InputError: a folder is nobody's, or dev has no identity of train.
+    Raises InputError if an image or folder belongs to no identity, or dev has no identity of train.
     """
     for name, file in (*train.items(), *dev.items()):
         if "/" not in name:
-            raise InputError(f"{listing.where(file)}: lies in no identity's folder; see docs/DATA.md for the layouts")
+            raise InputError(f"{listing.where(file)}: is not in an identity's folder; see docs/DATA.md for the layouts")
     found = {class_of(name) for name in train}
     classes: list[str] = sorted(found, key=key)  # type: ignore[arg-type]
     check_classes(listing, classes, next(iter(train.values())), "an identity")

@@ -1,4 +1,4 @@
-"""What each layout comes to: which file is which image, the pairs to compare, and what a submission looks like."""
+"""What every layout is read into: the images of each split, the pairs to compare, and the submission files."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ NOTHING = re.compile(r"$^")
 
 
 class Item(NamedTuple):
-    """An image: its file, its name in its split, its label or -1. is_needed: a bad one cannot be left out."""
+    """An image: its file, its name in its split, its label or -1. is_needed: it cannot be left out."""
 
     file: File
     name: str
@@ -20,7 +20,7 @@ class Item(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two names of the split `verification`, and whether they are of one person; None in a test."""
+    """Two names in the split `verification`, and whether they are the same person, which is None in test."""
 
     name: str
     other: str
@@ -28,10 +28,10 @@ class Pair(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """A submission file: its header; what its ids are, and what its labels.
+    """A submission file.
 
-    ids: the image's name, the row's number from 0, or the pair's two names with a space between them.
-    labels: the class's index, the identity's name, or the cosine similarity.
+    ids: an image's name, the row's number from 0, or a pair's two names, separated by a space.
+    labels: a class's index, an identity's name, or a cosine similarity.
     """
 
     header: Sequence[str]
@@ -41,11 +41,11 @@ class Submission(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """classes, known: identities, sorted; the index is the label. splits: the images of each, in its order.
+    """classes, known: identities, sorted; the index is the label. splits: the images of each, in order.
 
-    problems: (where, what is wrong) of items that have no place. pairs: of dev, and perhaps of test, by table order.
-    submissions: by file stem, where there are test items. samples: files to copy. remark: follows the layout's name.
-    passed_over: a pattern for the members that the layout has and nobody needs.
+    submissions: by file stem, if there are test items. problems: (where, reason) of files that do not fit. pairs: of dev and
+    test, in table order. samples: sample submissions to copy. ignored: a pattern for the members that the task does not
+    need. remark: follows the layout's name.
     """
 
     classes: list[str]
@@ -55,10 +55,10 @@ class Layout:
     known: list[str] = field(default_factory=list)
     pairs: Mapping[str, list[Pair]] = field(default_factory=dict)
     samples: Mapping[str, bytes] = field(default_factory=dict)
-    passed_over: re.Pattern[str] = NOTHING
+    ignored: re.Pattern[str] = NOTHING
     name: str = ""
     remark: str = ""
 
 
 class Missing(Exception):
-    """What a layout cannot do without, in words; `layouts.find` says which layout it is."""
+    """A required part of a layout is missing; `layouts.find` adds the layout's name."""

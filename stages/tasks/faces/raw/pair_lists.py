@@ -1,4 +1,4 @@
-"""Lists of pairs of images, a pair a line: two names and, where it is known, 1 for one person or 0 for two."""
+"""Lists of image pairs, one per line: two names and, if known, 1 for the same person or 0."""
 
 import unicodedata
 from collections.abc import Callable, Collection
@@ -13,14 +13,14 @@ KINDS = {"0": False, "1": True}
 
 
 class Line(NamedTuple):
-    """A pair, and its line in the file, counted from 1."""
+    """A pair and its line in the file, from 1."""
 
     line: int
     pair: Pair
 
 
 class Lists(NamedTuple):
-    """Patterns for the names of the two lists; what the first is called, and the folder of the images, for messages."""
+    """Patterns for the names of the dev and test lists; the dev list and the image folder, for messages."""
 
     dev: str
     test: str
@@ -35,10 +35,10 @@ def read_both(
     problems: list[tuple[str, str]],
     renames: tuple[Callable[[str], str], Callable[[str], str]] = (str, str),
 ) -> tuple[list[Pair], list[Pair]]:
-    """The pairs of dev and of test, by the images' `names`; none where the archives have no verification.
+    """Read the pairs of dev and test, or none if the archives have no verification.
 
-    renames: make such a name of one in the list of dev, and of test. A dev pair without its images is added to `problems`.
-    Raises Missing; InputError, naming the line, for a list that is not as it must be.
+    names: of the images. renames: functions that turn the dev and the test list's names into these. Dev pairs without their
+    images are added to `problems`. Raises Missing, and InputError, naming the line, for a wrong list.
     """
     dev, test = listing.table(lists.dev), listing.table(lists.test)
     if not names and dev is None and test is None:
@@ -49,7 +49,7 @@ def read_both(
         raise Missing(f"{lists.shown} is missing")
     dev_pairs = _read(listing, dev, names, problems, is_labelled=True, rename=renames[0])
     if len({pair.same for pair in dev_pairs}) < 2:
-        raise InputError(f"{listing.where(dev)}: has pairs of one kind only; there must be pairs of one person and of two")
+        raise InputError(f"{listing.where(dev)}: has only one kind of pairs; there must be pairs of one person and of two")
     if test is None:
         return dev_pairs, []
     return dev_pairs, _read(listing, test, names, problems, is_labelled=False, rename=renames[1])
@@ -79,15 +79,16 @@ def _read(
         else:
             raise InputError(f"{where}: line {line}: names {absent}, which is not there, and a submission needs every pair")
     if not pairs:
-        raise InputError(f"{missing[0][0]}: {missing[0][1]}; nor is any other pair, so give the archive of these images")
+        raise InputError(f"{missing[0][0]}: {missing[0][1]}; no pair has its images, so add the archive of these images")
     problems += missing
     return pairs
 
 
 def parse(content: bytes, where: str, *, is_csv: bool, is_labelled: bool) -> list[Line]:
-    """The pairs of a table, whose first row names the columns, or of a text without a first row, divided by spaces.
+    """Parse the pairs of a CSV table with a header, or of a text with columns separated by spaces.
 
-    Raises InputError, naming the line: more or fewer columns, a third that is neither 0 nor 1, no pairs at all.
+    Raises InputError, naming the line, for a wrong number of columns or a third column other than 0 and 1, or if there are
+    no pairs.
     """
     if is_csv:
         rows = list(read_rows(content, where))[1:]
@@ -100,7 +101,7 @@ def parse(content: bytes, where: str, *, is_csv: bool, is_labelled: bool) -> lis
             raise InputError(f"{where}: line {line}: must have {names}, but has {len(cells)} columns")
         first, second, *kind = (cell.strip() for cell in cells)
         if is_labelled and kind[0] not in KINDS:
-            raise InputError(f"{where}: line {line}: must end in 1 for one person or 0 for two, but ends in {kind[0]!r}")
+            raise InputError(f"{where}: line {line}: must end in 1 (same person) or 0, but ends in {kind[0]!r}")
         lines.append(Line(line, Pair(first, second, KINDS[kind[0]] if is_labelled else None)))
     if not lines:
         raise InputError(f"{where}: lists no pair")
@@ -108,9 +109,9 @@ def parse(content: bytes, where: str, *, is_csv: bool, is_labelled: bool) -> lis
 
 
 def text_lines(content: bytes, where: str) -> list[tuple[int, str]]:
-    """The lines that are not empty, without the spaces around them, numbered from 1. Raises InputError if they are no text.
+    """Return (number from 1, stripped line) of the lines that are not empty, in Unicode's NFC form, as in archives.
 
-    Unicode has the form NFC, as the names of archives do.
+    Raises InputError if the content is not UTF-8.
     """
     try:
         text = unicodedata.normalize("NFC", content.decode("utf-8-sig"))
@@ -121,5 +122,5 @@ def text_lines(content: bytes, where: str) -> list[tuple[int, str]]:
 
 
 def named_in(pairs: Collection[Pair]) -> set[str]:
-    """The images of these pairs."""
+    """Return the names of the images in these pairs."""
     return {name for pair in pairs for name in pair[:2]}

@@ -1,4 +1,4 @@
-"""The tables that come with the images: labels of the verification's dev split, and what a submission looks like."""
+"""The tables beside the images: labels of the verification's dev split, and sample submissions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,13 +11,13 @@ from stages.tasks.faces.raw.layout import Missing
 
 LABELS, IDENTITIES = "verification_dev.csv", "dev_identities.csv"  # the latter in fall 2022
 CLASSIFICATION, VERIFICATION = "classification_sample_submission.csv", "verification_sample_submission.csv"
-Expected = tuple[str, Sequence[str]]  # what the ids of a submission are, in words, and the ids
+Expected = tuple[str, Sequence[str]]  # the kind of a submission's ids, in words, and the ids
 
 
 def verification_labels(listing: Listing, names: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:
-    """The label of each image of unknown_dev, whose sorted `names` the table's rows follow; -1 for nobody known.
+    """Read the labels of unknown_dev, by image; -1 for an unknown person. names: the images, sorted as the table's rows.
 
-    Raises Missing; InputError, naming the line: not one row an image, or a label that is not known.
+    Raises Missing, and InputError, naming the line, if there is not one row per image, or for an unknown label.
     """
     file = listing.table(f"{LABELS}|{IDENTITIES}")
     if file is None:
@@ -42,13 +42,17 @@ def verification_labels(listing: Listing, names: Sequence[str], known: Mapping[s
 def sample_submissions(
     listing: Listing, *, classification: Expected | None = None, verification: Expected | None = None
 ) -> dict[str, bytes]:
-    """The sample files that are there, by the name that they get, of the submissions that there are.
+    """Read the sample files of the expected submissions, by the name that they get.
 
-    Raises InputError for a sample of other ids, in whatever order, or of other than two columns.
+    Raises InputError for a sample with other ids (in any order) or not two columns.
     """
     samples = {}
-    only = VERIFICATION if classification is not None else rf"{VERIFICATION}|sample_submission\.csv"  # there is no other
-    for name, pattern, expected in ((CLASSIFICATION, CLASSIFICATION, classification), (VERIFICATION, only, verification)):
+    # Without a classification, the verification's sample may have the plain name.
+    either = VERIFICATION if classification is not None else rf"{VERIFICATION}|sample_submission\.csv"
+    for name, pattern, expected in (
+        (CLASSIFICATION, CLASSIFICATION, classification),
+        (VERIFICATION, either, verification),
+    ):
         file = listing.table(pattern)
         if file is not None and expected is not None:
             table, (things, ids) = _read(listing, file), expected
@@ -61,12 +65,12 @@ def sample_submissions(
 
 
 def row_ids(num: int) -> list[str]:
-    """The numbers of rows, from 0."""
+    """Return the ids of `num` rows: their numbers from 0."""
     return [str(index) for index in range(num)]
 
 
 def _read(listing: Listing, file: File) -> Table:
-    """A table of the archives; an empty one has an empty header."""
+    """Read a table from the archives; an empty one has an empty header."""
     where = listing.where(file)
     header, *rows = [*read_rows(listing.read(file), where)] or [Row(1, [])]
     return Table(where, header.cells, rows)
@@ -81,4 +85,6 @@ def _check_ids(where: str, ids: Sequence[str], expected: Sequence[str], things: 
     _check_count(where, len(ids), len(expected), things)
     for found, name in zip(ids, expected, strict=True):
         if found != name:
-            raise InputError(f"{where}: has the id {found!r} in the place of {name!r}; it is not of the {things}")
+            raise InputError(
+                f"{where}: has the id {found!r} in the place of {name!r}; its ids must be those of the {things}"
+            )

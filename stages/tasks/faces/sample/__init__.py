@@ -1,4 +1,4 @@
-"""Drawn faces in the layout of spring 2023, classification and verification: no account, no network, two seconds."""
+"""Drawn faces in the layout of spring 2023, for classification and verification."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ CLASSIFICATION, VERIFICATION = "11-785-s23-hw2p2-classification", "11-785-s23-hw
 
 
 def make(out: Path, settings: Settings, seed: int) -> None:
-    """Write the two archives into `out`: the same seed, the same bytes."""
+    """Write the two archives into `out`. Equal seeds give equal bytes."""
     random, sizes = np.random.default_rng(seed), settings.sample
     numbers = 1 + random.choice(999_999, sizes.identities + sizes.known, replace=False)
     people = [(f"n{number:06d}", identity(random)) for number in numbers]

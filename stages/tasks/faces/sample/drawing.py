@@ -1,11 +1,11 @@
-"""Drawn faces.
+"""Drawing of faces.
 
-An identity is some forty numbers: shape of head, hair, eyes, brows, nose and mouth, colours, perhaps glasses or a beard.
-Pose, light, expression, what is behind and what is in front change from image to image and say nothing about it, so that
-comparing pixels fails and a network has to learn faces.
+An identity is some forty numbers: the shapes of head, hair, eyes, brows, nose and mouth, colours, and possibly glasses or a
+beard. Pose, light, expression, background and occlusion vary between images, independently of the identity, so that
+comparing pixels fails and a network must learn faces.
 
-A point of a face is a complex number, whose product with another turns and scales it: 0 lies between the eyes and the
-nose, the real axis points right, the imaginary one down, from -1j, the crown, to 1j, the chin.
+Points are complex numbers, so that a product turns and scales them. 0 lies between eyes and nose, the real axis points
+right, and the imaginary axis points down, from -1j, the crown, to 1j, the chin.
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-SIDE, CANVAS = 48, 96  # faces are drawn in a square of 96 and shrunk, which smooths their edges
-BITS = 4  # OpenCV's corners are integers: here in sixteenths of a pixel
-# Colours are RGB. An identity's skin lies between two neighbours of these, its hair and irises near one of them.
+SIDE, CANVAS = 48, 96  # faces are drawn at a side of 96 and shrunk, which smooths their edges
+BITS = 4  # OpenCV's integer coordinates are sixteenths of a pixel
+# RGB. An identity's skin is between two neighbours of these, its hair and irises are near one of them.
 SKINS = np.array([[250, 214, 190], [226, 176, 140], [176, 120, 84], [98, 62, 44]], float)
 HAIRS = np.array([[28, 24, 26], [70, 44, 30], [126, 78, 44], [158, 68, 36], [222, 184, 110], [176, 174, 172]], float)
 IRISES = np.array([[60, 36, 22], [120, 80, 40], [70, 110, 70], [60, 110, 180], [110, 120, 130]], float)
 EYEWHITE, TEETH, PUPIL = np.array([[240.0, 238, 234], [235, 230, 225], [0, 0, 0]])
-SHAPE = {  # the numbers that shape a face, uniform between these; heights are in y, tilts in radians
+SHAPE = {  # ranges of a face's shape, drawn uniformly; heights are in y, tilts in radians
     "width": (0.62, 0.88),
     "jaw": (1.6, 3.4),  # exponent of the lower outline: pointed to square
     "ear": (0.06, 0.2),
-    "bald": (-1.0, 5.0),  # below 0: is
+    "bald": (-1.0, 5.0),  # below 0: bald
     "volume": (0.03, 0.24),  # of the hair, beyond the head
-    "length": (-0.6, 1.2),  # the height where it ends
+    "length": (-0.6, 1.2),  # the height of its lower end
     "curl": (0.0, 0.07),
     "hairline": (-0.78, -0.38),
     "parting": (-0.5, 0.5),
@@ -48,12 +48,12 @@ SHAPE = {  # the numbers that shape a face, uniform between these; heights are i
     "mouth_width": (0.17, 0.38),
     "mouth_curve": (-0.05, 0.07),
     "lips": (0.03, 0.11),
-    "beard": (-1.0, 0.75),  # the height where it begins; below 0.2: none
+    "beard": (-1.0, 0.75),  # the height of its upper end; below 0.2: none
     "moustache": (-0.1, 0.06),  # half its thickness; below 0: none
 }
 CIRCLE = np.exp(2j * np.pi * np.arange(24) / 24)
 ACROSS = np.linspace(-1, 1, 13)
-DOME = np.exp(1j * np.pi * np.linspace(1, 2, 32))  # from the left over the top to the right
+DOME = np.exp(1j * np.pi * np.linspace(1, 2, 32))  # from left over the top to right
 WAVES = np.sin(12 * np.pi * np.linspace(1, 2, 32))
 NECK = np.array([-0.4 + 0.5j, 0.4 + 0.5j, 0.45 + 1.5j, -0.45 + 1.5j])
 SHOULDERS = np.array([-0.4 + 1.15j, 0.4 + 1.15j, 1.5 + 1.5j, 1.7 + 3j, -1.7 + 3j, -1.5 + 1.5j])
@@ -64,7 +64,7 @@ SCARF = np.array([-1 - 0.2j, 0, 1 - 0.2j, 1.2 + 1j, -1.2 + 1j])
 
 @dataclass(frozen=True)
 class Identity:
-    """Who it is: SHAPE's numbers, colours, and the places of moles."""
+    """A person: values of SHAPE, colours, and the positions of moles."""
 
     shape: dict[str, float]
     skin: np.ndarray
@@ -76,7 +76,7 @@ class Identity:
 
 
 class Pen:
-    """Draws a face's points on `image` (CANVAS, CANVAS, 3) uint8: the head turned, nodding, leaning, scaled and moved."""
+    """Draws a face's points on `image` (CANVAS, CANVAS, 3) uint8, in a random pose of the head."""
 
     def __init__(self, image: np.ndarray, width: float, random: np.random.Generator) -> None:
         self.image: Any = image
@@ -86,14 +86,14 @@ class Pen:
         self.centre = CANVAS * (0.5 + 0.53j + random.uniform(-0.07, 0.07) + 1j * random.uniform(-0.07, 0.07))
 
     def fill(self, points: np.ndarray, colour: np.ndarray, lift: float = 0.0) -> None:
-        cv2.fillPoly(self.image, [self._place(points, lift)], colour.tolist(), cv2.LINE_AA, BITS)
+        cv2.fillPoly(self.image, [self._project(points, lift)], colour.tolist(), cv2.LINE_AA, BITS)
 
     def line(self, points: np.ndarray, colour: np.ndarray, thickness: float, lift: float = 0.0) -> None:
         pixels = max(1, round(thickness * self.scale))
-        cv2.polylines(self.image, [self._place(points, lift)], False, colour.tolist(), pixels, cv2.LINE_AA, BITS)
+        cv2.polylines(self.image, [self._project(points, lift)], False, colour.tolist(), pixels, cv2.LINE_AA, BITS)
 
-    def _place(self, points: np.ndarray, lift: float) -> Any:
-        """The head as an ellipsoid: what lies on its front, or is lifted, moves when it turns; its rim hardly does."""
+    def _project(self, points: np.ndarray, lift: float) -> Any:
+        """Project points on the head, an ellipsoid, to pixels. lift: their height above it."""
         x, y = points.real, points.imag
         z = 0.7 * np.sqrt(np.maximum(0, 1 - (x / self.width) ** 2 - y**2)) + lift
         turned = x * np.cos(self.yaw) + z * np.sin(self.yaw) + 1j * (y * np.cos(self.nod) + z * np.sin(self.nod))
@@ -101,7 +101,7 @@ class Pen:
 
 
 def identity(random: np.random.Generator) -> Identity:
-    """Somebody new."""
+    """Draw a random identity."""
     tone = random.uniform(0, len(SKINS) - 1)
     skin = np.array([np.interp(tone, range(len(SKINS)), channel) for channel in SKINS.T]) + random.normal(0, 5, 3)
     return Identity(
@@ -116,7 +116,7 @@ def identity(random: np.random.Generator) -> Identity:
 
 
 def draw(person: Identity, random: np.random.Generator) -> np.ndarray:
-    """One image (SIDE, SIDE, 3) uint8, RGB, of `person`."""
+    """Draw an image (SIDE, SIDE, 3) uint8, RGB, of `person`."""
     ground = random.uniform(30, 220) + random.normal(0, 30, 3) + random.normal(0, 30, (4, 4, 3))
     image = cv2.resize(ground.clip(0, 255).astype(np.uint8), (CANVAS, CANVAS))
     pen = Pen(image, person.shape["width"], random)
@@ -147,7 +147,7 @@ def _draw_head(pen: Pen, person: Identity, random: np.random.Generator) -> None:
 
 
 def _draw_eyes(pen: Pen, person: Identity, random: np.random.Generator) -> None:
-    """With brows and glasses; raised brows, narrowed eyes and where they look are expression."""
+    """Draw eyes, brows and glasses; opening, gaze and raised brows vary between images."""
     shape, size = person.shape, person.shape["eye_width"]
     opening, gaze = shape["eye_open"] * random.uniform(0.65, 1.15), size * random.uniform(-0.3, 0.3)
     raised = shape["brow_height"] + random.normal(0, 0.025)
@@ -168,7 +168,7 @@ def _draw_eyes(pen: Pen, person: Identity, random: np.random.Generator) -> None:
 
 
 def _draw_nose(pen: Pen, person: Identity) -> None:
-    """With the moles."""
+    """Draw nose and moles."""
     shape, skin = person.shape, person.skin
     root, tip = 1j * shape["eye_height"], 1j * (shape["eye_height"] + shape["nose_length"] + 0.08)
     wings = np.array([tip - shape["nose_width"], tip + 0.06j, tip + shape["nose_width"]])
@@ -179,7 +179,7 @@ def _draw_nose(pen: Pen, person: Identity) -> None:
 
 
 def _draw_mouth(pen: Pen, person: Identity, random: np.random.Generator) -> None:
-    """With the moustache; a smile and open lips are expression."""
+    """Draw mouth and moustache; smile and open lips vary between images."""
     shape, full = person.shape, 1 - ACROSS**2
     smile, gap = shape["mouth_curve"] + random.normal(0, 0.05), max(0.0, random.normal(0, 0.06))
     line = ACROSS * (shape["mouth_width"] + smile / 2) + 1j * (shape["mouth_height"] + smile * (full - 0.5))
@@ -192,7 +192,7 @@ def _draw_mouth(pen: Pen, person: Identity, random: np.random.Generator) -> None
 
 
 def _draw_front_hair(pen: Pen, person: Identity) -> None:
-    """Between the crown and the hairline."""
+    """Draw the hair between crown and hairline."""
     shape = person.shape
     if shape["bald"] > 0:
         fringe = shape["fringe"] * (1 - np.abs(ACROSS - shape["parting"])) ** 2
@@ -201,19 +201,19 @@ def _draw_front_hair(pen: Pen, person: Identity) -> None:
 
 
 def _cover(pen: Pen, random: np.random.Generator) -> None:
-    """Now and then a scarf, a hat, or something in the way."""
+    """Draw an occasional scarf, hat or occlusion."""
     kind, colour = random.random(), random.uniform(0, 255, 3)
     if kind < 0.05:
         pen.fill(SCARF + 1j * random.uniform(0.45, 0.7), colour)
     elif kind < 0.1:
         pen.fill(HAT - 1j * random.uniform(0.4, 0.65), colour)
     elif kind < 0.2:
-        place = random.uniform(-0.9, 0.9) + 1j * random.uniform(-0.9, 0.9)
-        pen.fill(_oval(place, random.uniform(0.15, 0.35), random.uniform(0.15, 0.35), 9.0), colour, lift=0.3)
+        centre = random.uniform(-0.9, 0.9) + 1j * random.uniform(-0.9, 0.9)
+        pen.fill(_oval(centre, random.uniform(0.15, 0.35), random.uniform(0.15, 0.35), 9.0), colour, lift=0.3)
 
 
 def _expose(image: Any, random: np.random.Generator) -> np.ndarray:
-    """Light from a side, of a colour; blur and noise."""
+    """Add coloured light from one side, blur and noise."""
     ramp = np.linspace(-1, 1, SIDE)
     angle, warmth = random.uniform(0, 2 * np.pi), random.normal(0, 0.06)
     light = 1 + random.uniform(0, 0.45) * (np.cos(angle) * ramp + np.sin(angle) * ramp[:, None])
@@ -224,13 +224,13 @@ def _expose(image: Any, random: np.random.Generator) -> np.ndarray:
 
 
 def _oval(centre: complex, width: float, height: float, exponent: float = 2.0) -> np.ndarray:
-    """An ellipse or, with a greater exponent, something like a rectangle; from the right, first its lower half."""
-    x, y = (np.sign(part) * np.abs(part) ** (2 / exponent) for part in (CIRCLE.real, CIRCLE.imag))
+    """Return an ellipse or, with a larger exponent, a rounded rectangle, from the right, the lower half first."""
+    x, y = (np.sign(axis) * np.abs(axis) ** (2 / exponent) for axis in (CIRCLE.real, CIRCLE.imag))
     return centre + width * x + 1j * height * y
 
 
 def _crown(shape: dict[str, float]) -> np.ndarray:
-    """The outline of the hair, from ear to ear."""
+    """Return the outline of the hair, from ear to ear."""
     return (shape["width"] * DOME.real + 1j * DOME.imag) * (1 + shape["volume"]) * (1 + shape["curl"] * WAVES)
 
 
@@ -239,5 +239,5 @@ def _band(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 
 def _facing(side: int, points: np.ndarray) -> np.ndarray:
-    """What is drawn for the right half (1), mirrored for the left (-1)."""
+    """Mirror points of the right half for side -1, the left."""
     return side * points.real + 1j * points.imag

@@ -1,4 +1,4 @@
-"""What training on faces needs: what every image classifier does, and ArcFace. N images, D features, K identities."""
+"""Training on faces: that of any image classifier, and ArcFace. N images, D features, K identities."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from stages.tasks.faces.training.cosine_head import CosineHead
 
 
 def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
-    """The run's network, freshly initialised from PyTorch's random state; for ArcFace with a head of cosines."""
+    """Build the run's network with random weights; for ArcFace with a cosine head."""
     model: Any = classifier.build_model(run, stats)
     if run.loss.arcface is not None:
         model.head = CosineHead(model.num_features, len(stats["classes"]), scale=run.loss.arcface.scale)
@@ -34,7 +34,7 @@ def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
 
 
 def loss(output: Tensor, batch: ImageBatch, settings: Loss) -> Tensor:
-    """Cross-entropy of each image (N,), from logits (N, K); of a mixed image, of both its identities, weighted."""
+    """Return the cross-entropy of each image (N,), from logits (N, K); for mixed images weighted over both targets."""
     if settings.arcface is None:
         return classifier.loss(output, batch, settings)
     scale, margin = settings.arcface.scale, settings.arcface.margin

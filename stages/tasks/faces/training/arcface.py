@@ -1,4 +1,4 @@
-"""ArcFace (Deng et al. 2019, arXiv:1801.07698): an embedding must lie nearer its class's centre by an angle. K classes."""
+"""ArcFace (Deng et al. 2019, arXiv:1801.07698): an additive angular margin. N images, K classes."""
 
 import math
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def arcface_logits(cosines: Tensor, targets: Tensor, margin: float, scale: float) -> Tensor:
-    """`scale` times the cosines (N, K), but cos(angle + margin) for each true class; float32, for cross-entropy.
+    """Return `scale` times the cosines (N, K), with cos(angle + margin) for the true class: logits in float32.
 
-    cosines: of any precision, between embeddings and class centres. targets: (N,). margin: radians, up to pi / 2.
-    Beyond pi - margin, where cos(angle + margin) would rise again, cos(angle) - margin * sin(margin) goes on falling.
+    cosines: between embeddings and class centres. targets: (N,). margin: radians, up to pi / 2. Beyond pi - margin, where
+    cos(angle + margin) would rise again, cos(angle) - margin * sin(margin) replaces it.
     """
     cosines, index = cosines.float(), targets.unsqueeze(1)
     true = cosines.gather(1, index)
-    # Where the cosine is 1 or -1 the sine's derivative is infinite; the clamp keeps it below 1000, and fp16 can hold that.
+    # The sine's derivative is infinite at cosines of 1 and -1; the clamp keeps it below 1000, which fits into fp16.
     sine = (1 - true.square()).clamp(min=1e-6).sqrt()
     with_margin = math.cos(margin) * true - math.sin(margin) * sine
     beyond = true - margin * math.sin(margin)

@@ -1,4 +1,4 @@
-"""The head that takes the place of the linear one for ArcFace."""
+"""The classification head for ArcFace."""
 
 import torch
 from torch import Tensor, nn
@@ -6,17 +6,16 @@ from torch.nn import functional as F
 
 
 class CosineHead(nn.Module):
-    """(N, D) -> (N, K): the cosine between each embedding and each class's centre (Deng et al. 2019, arXiv:1801.07698).
+    """(N, D) -> (N, K): `scale` times the cosines between embeddings and class centres (Deng et al. 2019, arXiv:1801.07698).
 
-    scale: a factor, which makes logits of the cosines.
-    Float32 even under autocast: bfloat16 tells cosines near 1 apart in steps of 0.004, a quarter of a logit at scale 64.
+    Float32 even under autocast: bfloat16 has steps of 0.004 near 1, a quarter of a logit at scale 64.
     """
 
     def __init__(self, num_features: int, num_classes: int, *, scale: float = 1.0) -> None:
         super().__init__()
         self.scale = scale
         self.weight = nn.Parameter(torch.empty(num_classes, num_features))
-        # As in the authors' code. The length changes no cosine, but the shorter a centre, the further a step turns it.
+        # As in the authors' code. The length does not change the cosines, but a step turns a short centre further.
         nn.init.normal_(self.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:

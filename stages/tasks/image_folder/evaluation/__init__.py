@@ -1,3 +1,3 @@
-"""A folder of images in full: what every image classifier has."""
+"""Evaluation on a folder of images: that of any image classifier."""
 
 from stages.images.evaluation.classification import HEADLINES, evaluate

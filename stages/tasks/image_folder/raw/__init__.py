@@ -1,6 +1,6 @@
 """A folder for each class -> data/features/<task>/: images.npy (N, side, side, 3) uint8, labels.npy, names; stats.json.
 
-Each image is decoded and scaled here, once: one's own are often a hundred times as large as what a network sees.
+Each image is decoded and scaled once, as users' images are often a hundred times as large as a network's inputs.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,9 @@ from stages.tasks.image_folder.settings import Settings
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
-    """Decode and check every image once and write the splits below `out`.
+    """Decode and check every image, write the splits below `out`, and return their statistics (see `packing.pack`).
 
-    Returns the statistics, also in out/stats.json: counts, the training split's channel mean and standard deviation in
-    units of 0 to 255, what was understood, what was rejected and why.
-    Raises InputError for a bad image (unless settings.on_bad is skip), and for folders that were not understood.
+    Raises InputError for an unknown layout, and like `packing.pack`.
     """
     listing = Listing(archives)
     found = layout.read(listing, settings.dev_fraction, seed)
@@ -35,7 +33,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
 
 
 def _items(listing: Listing, found: Layout, side: int) -> Iterator[Item]:
-    """What has no place in the layout, and then every image, in the archives' order."""
+    """Yield the files that do not fit the layout, then every image in the archives' order."""
     for where, reason in found.problems:
         yield Item("train", "", where, None, None, reason)
 
@@ -45,8 +43,8 @@ def _items(listing: Listing, found: Layout, side: int) -> Iterator[Item]:
             for member, content in archive.members(places):
                 yield f"{archive.path}: {member}", places[member], content
 
-    def item(given: tuple[str, Place, bytes]) -> Item:
-        where, (split, name, label), content = given
+    def item(member: tuple[str, Place, bytes]) -> Item:
+        where, (split, name, label), content = member
         try:
             return Item(split, name, where, decode(content, side)[1], label, None)
         except Problem as problem:

@@ -1,9 +1,9 @@
-"""A folder for each class, by split or not, and what each of its files is.
+"""Layouts with a folder for each class, with or without folders for the splits.
 
-<class>/*.jpg, test/**                        `dev_fraction` of each class's images is dev; test/ is there or not
+<class>/*.jpg, test/**                        `dev_fraction` of each class's images is dev; test/ is optional
 train/<class>/*.jpg, dev/<class>/*, test/**   dev may be val, valid or validation, or be held out of train as above
 
-Whatever lies above these folders is not looked at. The images of test/ have no labels, whatever folders they lie in.
+Folders above these are ignored. Images in test/ have no labels, even in folders.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ WANTED = ", ".join(SUFFIXES)
 
 
 class Place(NamedTuple):
-    """An image's split, its name there, its class; None in test."""
+    """An image's split, its name there, and its label, which is None in test."""
 
     split: str
     name: str
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """name: in words. classes: sorted; the index is the label. problems: (where, what is wrong) of what has no place."""
+    """name: in words. classes: sorted; the index is the label. problems: (where, reason) of files that do not fit."""
 
     name: str
     classes: list[str]
@@ -39,7 +39,7 @@ class Layout:
 
 
 def read(listing: Listing, dev_fraction: float, seed: int) -> Layout:
-    """Raises InputError, naming a file or folder, for what was not understood."""
+    """Find the split and label of each image. Raises InputError, naming a file or folder, for an unknown layout."""
     if not listing.images:
         first = listing.others[0].member
         raise InputError(f"{listing.source}: found no image ({WANTED}); the first file is {first}")
@@ -68,22 +68,22 @@ def read(listing: Listing, dev_fraction: float, seed: int) -> Layout:
 
 
 def _sort(listing: Listing, by_split: bool) -> tuple[Splits, list[tuple[str, str]]]:
-    """The images by split, and what else lies among them: (where, what is wrong)."""
+    """Return the images by split, and (where, reason) of the other files among them."""
     splits, problems, place = Splits(listing), list[tuple[str, str]](), _by_split if by_split else _by_class
     for file in listing.images:
         if (found := place(file.parts)) is not None:
             splits.add(found[0], file, found[1])
         else:
-            problems.append((listing.where(file), "lies in no class's folder, nor in test/"))
+            problems.append((listing.where(file), "is neither in a class's folder nor in test/"))
     if "train" not in splits:
-        missing = "train/<class>/ is missing" if by_split else "no image lies in a class's folder"
+        missing = "train/<class>/ is missing" if by_split else "no image is in a class's folder"
         raise InputError(f"{listing.source}: {missing}; see docs/DATA.md for the layouts")
     if not by_split:
         place = partial(_by_class, above=splits.above("train"))
     filled = {(split, class_of(name)) for split in ("train", "dev") for name in splits[split]}
     check_filled(listing, [*listing.listed_folders(), *listing.folders_of_others()], place, filled)
     problems += [
-        (listing.where(file), f"is no image ({WANTED})") for file in listing.others if place(file.parts) is not None
+        (listing.where(file), f"is not an image ({WANTED})") for file in listing.others if place(file.parts) is not None
     ]
     return splits, problems
 
@@ -95,7 +95,7 @@ def _by_split(parts: tuple[str, ...]) -> tuple[str, int] | None:
 
 
 def _by_class(parts: tuple[str, ...], above: tuple[str, ...] | None = None) -> tuple[str, int] | None:
-    """above: the folder that the classes lie in, once it is known."""
+    """above: the folder of the classes, once it is known."""
     if "test" in parts[:-1]:
         return _of_test(parts)
     return ("train", len(parts) - 2) if len(parts) > 1 and above in (None, parts[:-2]) else None

@@ -1,4 +1,4 @@
-"""Nothing to draw: settings.py refuses the source `sample`."""
+"""There is no sample: settings.py refuses the source `sample`."""
 
 from pathlib import Path
 

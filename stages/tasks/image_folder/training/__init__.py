@@ -1,4 +1,4 @@
-"""What training on a folder of images needs: what every image classifier does."""
+"""Training on a folder of images: that of any image classifier."""
 
 from stages.images.training.classifier import (
     SCORE,

@@ -1,4 +1,4 @@
-"""Speech in full: the distance with beam search and greedily, the kinds of error, predictions, and the errors to look at."""
+"""Evaluation on speech: distances with beam search and greedy decoding, kinds of errors, predictions and plots."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from stages.tasks.speech.evaluation import aligned, audio, charts
 from stages.tasks.speech.training import decode
 
 FRAMES_PER_SECOND = 100
-AT_ONCE = 1_000_000  # frames of emissions that wait for beam search together: 164 MB
+CHUNK = 1_000_000  # frames of emissions per beam search: 164 MB
 
 HEADLINES = ("distance", "per")
 
@@ -35,10 +35,10 @@ def evaluate(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """Metrics of the dev split; predictions of dev and test as CSV, aligned utterances as text, pictures as PNG, and audio.
+    """Return the dev metrics; write predictions for dev and test as CSV, aligned utterances, plots and audio.
 
-    Where training was `final`, dev was learnt from: there are no metrics, and only the test split is predicted.
-    name: the run's, for titles. Distances are means over utterances; the rates are per symbol of the true strings.
+    After a `final` training, which includes dev, there are no metrics, and only the test split is predicted.
+    name: the run's, for titles. Distances are means over utterances; rates are per symbol of the true strings.
     """
     if (features / "test").is_dir() and read_texts(features / "test" / "names"):
         test = predict(model, features, "test", run, compute, beam=run.evaluate.test_beam, keep=predictions_to)
@@ -50,12 +50,12 @@ def evaluate(
 
 
 def write_test(test: "Predictions", predictions_to: Path) -> None:
-    """The predictions of the test split as CSV."""
+    """Write the predictions of the test split as CSV."""
     write_table(predictions_to / "test.csv", ["name", "predicted"], zip(test.names, test.predicted, strict=True))
 
 
 def report(name: str, features: Path, dev: "Predictions", *, plots_to: Path, predictions_to: Path) -> dict[str, Any]:
-    """The metrics of dev, its predictions as CSV, pictures and audio."""
+    """Return the dev metrics; write the dev predictions as CSV, plots and audio."""
     distances = decode.distances(dev.predicted, dev.true)
     columns = {"name": dev.names, "predicted": dev.predicted, "label": dev.true, "distance": distances}
     write_table(predictions_to / "dev.csv", list(columns), zip(*columns.values(), strict=True))
@@ -85,7 +85,7 @@ def report(name: str, features: Path, dev: "Predictions", *, plots_to: Path, pre
 
 
 class Predictions(NamedTuple):
-    """A split's N utterances in its own order. true: empty strings where the split has no transcripts."""
+    """The N utterances of a split in its own order. true: empty strings if there are no transcripts."""
 
     names: list[str]
     predicted: list[str]  # by beam search
@@ -98,32 +98,32 @@ class Predictions(NamedTuple):
 def predict(
     model: nn.Module, features: Path, split: str, run: Run, compute: Compute, *, beam: int, keep: Path
 ) -> Predictions:
-    """Every utterance of a split, decoded as its emissions come, which together would fill gigabytes.
+    """Recognise every utterance of a split, in chunks, as all emissions together would fill gigabytes.
 
-    keep: the folder of <split>.npy and <split>_offsets.npy, the emissions as float16, for ensembles.
+    keep: a folder for the emissions as float16, <split>.npy and <split>_offsets.npy, for ensembles.
     """
     model.eval()
     batches = training.eval_batches(features, split, run, compute)
     found: dict[int, tuple[str, str, int]] = {}
     predicted: dict[int, str] = {}
-    waiting: dict[int, np.ndarray] = {}
+    pending: dict[int, np.ndarray] = {}
     kept: dict[int, np.ndarray] = {}
     frames = 0
 
     def search() -> None:
-        predicted.update(zip(waiting, decode.beam_search([*waiting.values()], beam, run.evaluate.cut, None), strict=True))
-        waiting.clear()
+        predicted.update(zip(pending, decode.beam_search([*pending.values()], beam, run.evaluate.cut, None), strict=True))
+        pending.clear()
 
     for batch in track(batches.epoch(0), "evaluating", len(batches)):
         with compute.autocast():
             output = training.forward(model, batch)
         padded = output.log_probs.cpu().numpy()
         indices = batch.indices.tolist()
-        waiting |= {index: item[:end] for index, item, end in zip(indices, padded, output.lengths.tolist(), strict=True)}
+        pending |= {index: row[:end] for index, row, end in zip(indices, padded, output.lengths.tolist(), strict=True)}
         frames += int(output.lengths.sum())
         if members.fits(frames, NUM_CLASSES):
-            kept |= {index: waiting[index].astype(np.float16) for index in indices}
-        if sum(map(len, waiting.values())) > AT_ONCE:
+            kept |= {index: pending[index].astype(np.float16) for index in indices}
+        if sum(map(len, pending.values())) > CHUNK:
             search()
         greedy = decode.greedy(output.log_probs, output.lengths)
         true = decode.texts(batch.targets, batch.target_lengths)
@@ -133,11 +133,11 @@ def predict(
         with Ragged(keep / split, (NUM_CLASSES,), np.float16) as writer:
             for index in range(len(batches.names)):
                 writer.append(kept[index])
-    ordered = [found[index] for index in range(len(batches.names))]
+    order = range(len(batches.names))
     return Predictions(
         names=list(batches.names),
-        predicted=[predicted[index] for index in range(len(ordered))],
-        greedy=[item[0] for item in ordered],
-        true=[item[1] for item in ordered],
-        num_frames=[item[2] for item in ordered],
+        predicted=[predicted[index] for index in order],
+        greedy=[found[index][0] for index in order],
+        true=[found[index][1] for index in order],
+        num_frames=[found[index][2] for index in order],
     )

@@ -1,4 +1,4 @@
-"""The worst and the median utterances, what was said above what was heard: as text and as a picture."""
+"""The worst and the median utterances, true above predicted, as text and as a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from stages.tasks.speech import NAMES
 
 NUM = 5
 WIDTH = 110  # characters a line
-MOST_ROWS = 3  # of an utterance in the picture; the text has all
+MAX_ROWS = 3  # of an utterance in the picture; the text has all
 COLOURS = {"S": "#bd1f01", "I": "#832db6", "D": "#1f6fb8"}
 EDITS = {"S": "substituted", "I": "inserted", "D": "deleted"}
 
@@ -37,13 +37,13 @@ class Utterance(NamedTuple):
 
 
 def worst_and_median(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
-    """By distance per true symbol: the NUM highest, and NUM around the median that are not among those."""
-    order = sorted(utterances, key=lambda item: (-item.distance / max(item.num_symbols, 1), -item.distance, item.name))
+    """Return the NUM utterances of the highest distance per true symbol, and NUM others around the median."""
+    order = sorted(utterances, key=lambda each: (-each.distance / max(each.num_symbols, 1), -each.distance, each.name))
     return {"worst": order[:NUM], "median": order[max(NUM, (len(order) - NUM) // 2) :][:NUM]}
 
 
 def write(path: Path, run: str, chosen: dict[str, list[Utterance]]) -> None:
-    """The utterances as text, and which character stands for which phoneme."""
+    """Write the utterances as text, with a legend of the characters."""
     with path.open("w", encoding="utf-8") as file:
         print(f"{run} on dev: {GAP} marks a gap, and S, I and D a symbol substituted, inserted or deleted", file=file)
         print(*_legend(), sep="\n", file=file)
@@ -55,7 +55,7 @@ def write(path: Path, run: str, chosen: dict[str, list[Utterance]]) -> None:
 
 
 def draw(path: Path, run: str, chosen: dict[str, list[Utterance]]) -> None:
-    """The utterances as a picture, errors in colour."""
+    """Draw the utterances, with errors in colour."""
     page = _Page()
     page.line(f"{run} on dev: true above predicted", weight="bold")
     for column, (edit, word) in zip((60, 76, 90), EDITS.items(), strict=True):
@@ -67,11 +67,11 @@ def draw(path: Path, run: str, chosen: dict[str, list[Utterance]]) -> None:
             page.skip()
             page.line(f"{kind} {rank}: {utterance.title}", weight="bold")
             rows = lines(utterance.pairs, WIDTH)
-            for true, predicted, marks in rows[:MOST_ROWS]:
+            for true, predicted, marks in rows[:MAX_ROWS]:
                 page.coloured(true, marks)
                 page.coloured(predicted, marks)
                 page.coloured(marks, marks)
-            if len(rows) > MOST_ROWS:
+            if len(rows) > MAX_ROWS:
                 page.line("… the rest is in aligned.txt", color="#606060")
     page.save(path)
 
@@ -82,14 +82,11 @@ def _legend() -> list[str]:
 
 
 class _Page:
-    """Lines of monospaced text from the top down. Texts in different colours are laid over one another, blanks between."""
+    """Lines of monospaced text. Text of another colour is drawn over a line, with spaces in between."""
 
     SIZE = 10  # points
-    ADVANCE, LEADING, MARGIN = (
-        0.602 * SIZE / 72,
-        1.4 * SIZE / 72,
-        0.25,
-    )  # inches; a character of DejaVu Sans Mono is 0.602 em
+    ADVANCE = 0.602 * SIZE / 72  # inches; a character of DejaVu Sans Mono is 0.602 em wide
+    LEADING, MARGIN = 1.4 * SIZE / 72, 0.25  # inches
 
     def __init__(self) -> None:
         self._texts: list[tuple[float, float, str, dict[str, Any]]] = []
@@ -100,11 +97,11 @@ class _Page:
         self.overlay(text, column=0, **style)
 
     def overlay(self, text: str, *, column: int, **style: Any) -> None:
-        """Text in the line begun last."""
+        """Add text to the last line."""
         self._texts.append((self.MARGIN + column * self.ADVANCE, self._y, text, style))
 
     def coloured(self, text: str, marks: str) -> None:
-        """A line whose characters have the colours of the marks at their places."""
+        """Add a line whose characters have the colours of the marks below them."""
         self.line("".join(c if mark == " " else " " for c, mark in zip(text, marks, strict=True)))
         for edit, color in COLOURS.items():
             only = "".join(c if mark == edit else " " for c, mark in zip(text, marks, strict=True))

@@ -1,4 +1,4 @@
-"""The errors as charts: which phonemes are confused, and how the error rate depends on an utterance's length."""
+"""Plots of errors: the most confused phonemes, and the error rate by an utterance's length."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,30 +17,30 @@ NUM_BINS = 10
 
 
 def confused(path: Path, run: str, alignments: Sequence[Sequence[Pair]]) -> None:
-    """The most frequent substitutions, in counts and as a share of the true phoneme's occurrences."""
+    """Draw the most frequent substitutions: counts, and shares of the true phoneme's occurrences."""
     found = confusions(alignments)
-    most = found[:NUM_PAIRS]
+    shown = found[:NUM_PAIRS]
     occurrences = Counter(pair.true for pairs in alignments for pair in pairs)
-    figure = Figure(figsize=(8, 1.4 + 0.3 * max(len(most), 3)), layout="constrained")
+    figure = Figure(figsize=(8, 1.4 + 0.3 * max(len(shown), 3)), layout="constrained")
     axes = figure.subplots()
-    names = [f"{NAMES[pair.true]} → {NAMES[pair.predicted]}" for pair, _ in most]
-    bars = axes.barh(range(len(most)), [count for _, count in most])
+    names = [f"{NAMES[pair.true]} → {NAMES[pair.predicted]}" for pair, _ in shown]
+    bars = axes.barh(range(len(shown)), [count for _, count in shown])
     axes.bar_label(
-        bars, [f"{count}  ({count / occurrences[pair.true]:.0%} of {NAMES[pair.true]})" for pair, count in most], padding=4
+        bars, [f"{count}  ({count / occurrences[pair.true]:.0%} of {NAMES[pair.true]})" for pair, count in shown], padding=4
     )
-    axes.set_yticks(range(len(most)), names)
+    axes.set_yticks(range(len(shown)), names)
     axes.invert_yaxis()
     axes.margins(x=0.3, y=0.01)  # room for the bars' labels
     axes.grid(False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    share = sum(count for _, count in most) / max(sum(count for _, count in found), 1)
+    share = sum(count for _, count in shown) / max(sum(count for _, count in found), 1)
     axes.set(xlabel="substitutions", ylabel="true → predicted")
     axes.set_title(f"{run}: the most confused pairs on dev ({share:.0%} of all substitutions)")
     save(figure, path)
 
 
 def by_length(path: Path, run: str, seconds: np.ndarray, distance: np.ndarray, num_symbols: np.ndarray) -> None:
-    """Each utterance's distance per true symbol against its length, and the rate of each tenth of them by length.
+    """Plot each utterance's distance per true symbol over its length, and the rate in each tenth of the lengths.
 
     seconds, distance, num_symbols: (N,).
     """
@@ -50,8 +50,8 @@ def by_length(path: Path, run: str, seconds: np.ndarray, distance: np.ndarray, n
     axes.scatter(seconds, rates, s=14, alpha=0.6, color="#94a4a2", linewidths=0, label="utterance")
     if len(seconds) >= 3 * NUM_BINS:
         bins = np.array_split(np.argsort(seconds, kind="stable"), NUM_BINS)
-        middles = [np.median(seconds[part]) for part in bins]
-        means = [distance[part].sum() / max(num_symbols[part].sum(), 1) for part in bins]
+        middles = [np.median(seconds[indices]) for indices in bins]
+        means = [distance[indices].sum() / max(num_symbols[indices].sum(), 1) for indices in bins]
         axes.plot(middles, means, color="#bd1f01", marker="o", label="phoneme error rate of a tenth of the utterances")
     rate = distance.sum() / max(num_symbols.sum(), 1)
     axes.axhline(rate, color="#3f90da", linestyle="--", label=f"phoneme error rate of all: {rate:.1%}")

@@ -1,7 +1,7 @@
-"""Raw speech -> data/features/speech: per split ragged mfcc (T, F) float32, transcript (L,) uint8, names; stats.json.
+"""Raw speech -> data/features/speech: ragged mfcc (T, F) float32, transcript (L,) uint8 and names per split; stats.json.
 
-Each coefficient has mean 0 and deviation 1 over its utterance. The test split has no transcript, and a split without
-utterances no folder. Where the data came as audio, dev also has audio: the wav and flac files as they came, ragged bytes.
+Each coefficient has mean 0 and deviation 1 in each utterance. The test split has no transcript, and a split without
+utterances has no folder. If the data are recordings, dev also has audio, the original wav and flac files as ragged bytes.
 """
 
 import json
@@ -29,22 +29,22 @@ from stages.tasks.speech.raw import audio, layouts, npy, splits
 from stages.tasks.speech.raw.item import Item, Problem
 from stages.tasks.speech.settings import Settings
 
-MANY = 20  # utterances of which not all can be the same; a handful, to try things out, may be
+MIN_UTTERANCES = 20  # fewer, as in a quick try, may all have the same transcript
 
 
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
-    """Check and normalise every utterance once and write the splits below `out`, one utterance at a time.
+    """Check and normalise every utterance, write the splits below `out`, and return and write their statistics, stats.json.
 
-    Returns the statistics, also in out/stats.json: counts, frames, what was rejected and why, what had to be changed.
-    submission: its header, whose characters it is written in, and the places of the test utterances that were left out.
-    Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, no training or no dev utterance.
+    The statistics are counts, frames, which items were rejected and why, what was converted, and for the submission its
+    header, the year of its characters, and the rows of the test utterances that were left out.
+    Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, and an empty train or dev split.
     """
     layout = layouts.find(archives)
     rejected = Rejected(may_skip=settings.on_bad == "skip")
     source = layout.module.read(archives, may_skip=rejected.may_skip, seed=seed)
     converted, seen, width = Counter[str](), set[tuple[str, str]](), None
     writers: dict[str, SequenceWriter] = {}
-    said: dict[str, set[bytes]] = {"train": set(), "dev": set()}  # of each split two different transcripts, if it has them
+    distinct: dict[str, set[bytes]] = {"train": set(), "dev": set()}  # up to two different transcripts per split
     lost: set[str] = set()
     with ExitStack() as stack:
         for item in track(source.items, "reading speech"):
@@ -61,9 +61,9 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
                 writers[item.split] = SequenceWriter(stack, out / item.split, width, columns)
             writers[item.split].append(frames, columns)
             converted.update(item.converted)
-            if item.classes is not None and len(said[item.split]) < 2:
-                said[item.split].add(item.classes.tobytes())
-    _check_splits(archives, writers, said)
+            if item.classes is not None and len(distinct[item.split]) < 2:
+                distinct[item.split].add(item.classes.tobytes())
+    _check_splits(archives, writers, distinct)
     assert width is not None
     left_out: list[int] = []
     if "test" in writers:
@@ -77,7 +77,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         num,
         {"submission": header} if "test" in writers else {},
     )
-    check_all_read(archives, layout.module.PASSED_OVER)
+    check_all_read(archives, layout.module.IGNORED)
     stats = {
         "submission": {"header": header, "characters": form.characters, "left_out": left_out},
         "symbols": list(SYMBOLS),
@@ -94,25 +94,27 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     return stats
 
 
-def _check_splits(archives: list[Archive], writers: Mapping[str, SequenceWriter], said: Mapping[str, set[bytes]]) -> None:
-    """Raises InputError for a split without utterances, and for one in which everybody says the same."""
+def _check_splits(
+    archives: list[Archive], writers: Mapping[str, SequenceWriter], distinct: Mapping[str, set[bytes]]
+) -> None:
+    """Raises InputError for a split without utterances, and for one whose transcripts are all the same."""
     for split in ("train", "dev"):
         if split not in writers:
             raise InputError(f"{archives[0].path.parent}: there is no good utterance for the {split} split")
-        if len(said[split]) == 1 and writers[split].num >= MANY:
+        if len(distinct[split]) == 1 and writers[split].num >= MIN_UTTERANCES:
             same = f"all {writers[split].num:,} transcripts of the {split} split are the same"
-            raise InputError(f"{archives[0].path.parent}: {same}, so there is nothing to tell apart; check the transcripts")
+            raise InputError(f"{archives[0].path.parent}: {same}, so there is nothing to learn; check the transcripts")
     for archive in archives if "test" not in writers else ():
         for name in archive.names:
             if splits.innermost(name) == "test":
                 raise InputError(
-                    f"{archive.path}: there is no good utterance for the test split, but {name} lies in its folder; "
+                    f"{archive.path}: there is no good utterance for the test split, but {name} is in its folder; "
                     "remove the folder if there is nothing to submit"
                 )
 
 
 def _header(sample: bytes | None) -> list[str] | None:
-    """The sample submission's header, if there is one of two columns; `submit` refuses any other."""
+    """Return the sample submission's header if it has two columns; `submit` refuses any other."""
     try:
         cells = next(read_rows(sample or b"", "sample"), Row(1, [])).cells
     except InputError:
@@ -121,11 +123,11 @@ def _header(sample: bytes | None) -> list[str] | None:
 
 
 def _check(item: Item, seen: set[tuple[str, str]], width: int | None) -> np.ndarray:
-    """The item's frames, normalised. seen: the utterances so far, to which it is added. Raises Problem."""
+    """Return the item's normalised frames. seen: the utterances so far, to which it is added. Raises Problem."""
     if item.problem is not None:
         raise Problem(item.problem)
     if (item.split, item.name) in seen:
-        raise Problem("is there a second time")
+        raise Problem("is a duplicate")
     seen.add((item.split, item.name))
     assert item.frames is not None
     if width is not None and item.frames.shape[1] != width:
@@ -134,9 +136,9 @@ def _check(item: Item, seen: set[tuple[str, str]], width: int | None) -> np.ndar
 
 
 def _columns(item: Item) -> dict[str, np.ndarray]:
-    """What is kept beside the item's frames, bytes all: the same for every item of a split.
+    """Return what is stored beside the item's frames, as bytes; the keys are the same for all items of a split.
 
-    A memory map cannot be empty, so that the test split has no transcripts rather than empty ones.
+    The test split has no transcripts instead of empty ones, as a memory map cannot be empty.
     """
     audio = None if item.audio is None else np.frombuffer(item.audio, np.uint8)
     columns = {"names": text_row(item.name), "transcript": item.classes, "audio": audio}
@@ -144,17 +146,17 @@ def _columns(item: Item) -> dict[str, np.ndarray]:
 
 
 def is_array(content: bytes) -> bool:
-    """Whether a file is a .npy file, and not a recording."""
+    """Whether a file is a .npy file."""
     return content.startswith(np.lib.format.MAGIC_PREFIX)
 
 
 def features(content: bytes) -> np.ndarray:
-    """Of one wav, flac or .npy file what `pack` would write of it: (T, F) float32, normalised. Raises Problem."""
+    """Return the features of a wav, flac or .npy file, (T, F) float32, normalised as by `pack`. Raises Problem."""
     return _finish(npy.read_frames(content) if is_array(content) else audio.read_frames(content)[0])
 
 
 def _finish(frames: np.ndarray) -> np.ndarray:
-    """Float32, normalised. Raises Problem where a frame is not finite."""
+    """Convert to float32 and normalise. Raises Problem for a frame that is not finite."""
     with np.errstate(over="ignore"):
         frames = frames.astype(np.float32, copy=False)
     is_finite = np.isfinite(frames)
@@ -164,9 +166,9 @@ def _finish(frames: np.ndarray) -> np.ndarray:
 
 
 def _sort(folder: Path, order: Mapping[str, int] | None, lost: set[str]) -> tuple[SequenceWriter, list[int]]:
-    """Put the test utterances in `order`, or that of their names: archives have one of their own, and are read in it.
+    """Sort the test utterances, which are in the archives' order, by `order` or by name.
 
-    lost: names of those that were left out. Returns the places of these in the order of all, too.
+    lost: the names of those that were left out. Returns also their rows in the order of all.
     """
 
     def sort_key(name: str) -> str | int:
@@ -178,9 +180,9 @@ def _sort(folder: Path, order: Mapping[str, int] | None, lost: set[str]) -> tupl
     with ExitStack() as stack:
         writer = SequenceWriter(stack, folder, width, ["names"])
         for index in sorted(range(len(names)), key=lambda index: sort_key(names[index])):
-            # Mapped again for each utterance, or the pages of all of them would stay in memory.
+            # Map the file again for each utterance, or all its pages would stay in memory.
             writer.append(RaggedArray(unsorted / "mfcc")[index], {"names": text_row(names[index])})
     shutil.rmtree(unsorted)
     gone = {name for name in lost.difference(names) if order is None or name in order}
     every = sorted({*names, *gone}, key=sort_key)
-    return writer, [place for place, name in enumerate(every) if name in gone]
+    return writer, [row for row, name in enumerate(every) if name in gone]

@@ -1,4 +1,4 @@
-"""The MFCCs of a recording: wav, flac or NIST's SPHERE, at any rate, of any number of channels."""
+"""MFCCs of a recording: wav, flac or NIST SPHERE, of any rate and number of channels."""
 
 import functools
 import io
@@ -14,37 +14,37 @@ from stages.tasks.speech.raw.item import Problem
 RATE, NUM_COEFFICIENTS, NUM_MELS = 16_000, 27, 40
 WINDOW, HOP, FFT = RATE * 25 // 1000, RATE * 10 // 1000, 512
 MIN_RATE = 4000  # half a telephone's
-MAX_RATIO = 1000  # 44,100 and 22,050 Hz are 441 to 160 of 16 kHz; a prime rate would take a filter of gigabytes
-BLOCK = 1 << 16  # frames of a recording of unknown length that are read at a time
+MAX_RATIO = 1000  # 44,100 Hz is 441 to 160 of 16 kHz; for a prime rate the filter would fill gigabytes
+BLOCK = 1 << 16  # frames read at a time from a recording of unknown length
 
 
 def read_frames(content: bytes) -> tuple[np.ndarray, list[str]]:
-    """The MFCCs of a wav or flac file (T, 27) float32, and what was changed to get them. Raises Problem."""
+    """Return the MFCCs (T, 27) float32 of a recording, and the conversions. Raises Problem."""
     wave, changes = read_wave(content)
     return _mfcc(wave), changes
 
 
 def read_wave(content: bytes) -> tuple[np.ndarray, list[str]]:
-    """One channel (samples,) float32 at 16 kHz, and what was changed to get it. Raises Problem."""
+    """Return one channel (samples,) float32 at 16 kHz, and the conversions. Raises Problem."""
     content = with_length(content)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             check_whole(content, file.format)
-            rate, is_whole = file.samplerate, file.subtype == "PCM_16"
-            wave = _read(file, "int16" if is_whole else "float32")
+            rate, is_int = file.samplerate, file.subtype == "PCM_16"
+            wave = _read(file, "int16" if is_int else "float32")
     except soundfile.LibsndfileError as error:
         raise Problem(f"is damaged, cut short or not audio ({error.error_string.rstrip('.')})") from None
-    except (soundfile.SoundFileError, MemoryError, ValueError) as error:  # a header can ask for arrays of any size
+    except (soundfile.SoundFileError, MemoryError, ValueError) as error:  # a header can claim any size
         raise Problem(f"is damaged, cut short or not audio ({error})") from None
     changes = ["mean of several channels"] * (wave.shape[1] > 1)
-    if is_whole:  # libsndfile takes nine times as long to make floats of them
+    if is_int:  # libsndfile's own conversion takes nine times as long
         wave = wave.astype(np.float32) / 32768
     mono = wave[:, 0] if wave.shape[1] == 1 else wave.mean(1)
     if not len(mono):
         raise Problem("holds no sound")
     if rate != RATE:
         if rate < MIN_RATE or rate // math.gcd(rate, RATE) > MAX_RATIO:
-            raise Problem(f"has {rate} samples a second, which is no usual rate")
+            raise Problem(f"has {rate} samples a second, which is not supported")
         import torch
         import torchaudio.functional
 
@@ -54,11 +54,11 @@ def read_wave(content: bytes) -> tuple[np.ndarray, list[str]]:
 
 
 def _read(file: soundfile.SoundFile, dtype: str) -> np.ndarray:
-    """All samples (samples, channels)."""
+    """Read all samples (samples, channels)."""
     if file.frames != UNKNOWN_LENGTH:
         whole: np.ndarray = file.read(dtype=dtype, always_2d=True)
         return whole
-    file.seekable = lambda: False  # or soundfile goes back to where it has read to, which such a FLAC does not allow
+    file.seekable = lambda: False  # or soundfile seeks, which fails in such a FLAC
     blocks: list[np.ndarray] = []
     while not blocks or len(blocks[-1]) == BLOCK:
         blocks.append(file.read(BLOCK, dtype=dtype, always_2d=True))
@@ -66,22 +66,22 @@ def _read(file: soundfile.SoundFile, dtype: str) -> np.ndarray:
 
 
 def _mfcc(wave: np.ndarray) -> np.ndarray:
-    """(samples,) -> (T, 27): frame t is centred on 10 t ms."""
+    """(samples,) -> (T, 27); frame t is centred on 10 t ms."""
     import torch
 
     if len(wave) <= FFT // 2:
         raise Problem(f"is shorter than {1000 * FFT // 2 // RATE} ms")
-    spectrum, mels, decibels, cosines = _parts()
+    spectrum, mels, decibels, cosines = _transforms()
     amplitudes = spectrum(torch.from_numpy(wave))
-    # torchaudio.transforms.MFCC squares a root of this, which takes two fifths of its time.
+    # torchaudio.transforms.MFCC squares a square root of this, which takes 40 % of its time.
     power = amplitudes.real.square().addcmul_(amplitudes.imag, amplitudes.imag)
     frames: np.ndarray = (decibels(mels(power)).T @ cosines).numpy()
     return frames
 
 
 @functools.cache
-def _parts() -> tuple[Any, ...]:
-    """Those of torchaudio's MFCCs: of decibels, none more than 80 below the loudest. It takes seconds to import, so here."""
+def _transforms() -> tuple[Any, ...]:
+    """Return the steps of torchaudio's MFCCs, with decibels limited to 80 below the loudest. torchaudio imports slowly."""
     import torchaudio.functional
     import torchaudio.transforms
 

@@ -1,4 +1,4 @@
-"""One utterance on its way from an archive to the packed arrays."""
+"""Utterances and transcripts read from an archive."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,26 +11,22 @@ from stages.tasks.speech import BLANK, SYMBOLS
 Split = Literal["train", "dev", "test"]
 
 CLASSES = {symbol: index for index, symbol in enumerate(SYMBOLS) if index != BLANK}
-CLASSES["SIL"] = CLASSES["[SIL]"]  # 2022's name of it
+CLASSES["SIL"] = CLASSES["[SIL]"]  # the name in 2022
 
 
 class Problem(Exception):
-    """What is wrong with one utterance, in words; the others may still be good."""
+    """What is wrong with an utterance."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """split, name, where it came from (for messages), frames (T, F), classes (L,) uint8, and what is wrong with it.
-
-    classes: None in the test split. converted: what had to be changed to use it, a word or two each, for the statistics.
-    audio: the file that the frames were made from, where it is to be kept.
-    """
+    """An utterance. converted: what was changed to use it, in a word or two. audio: the recording, if it is to be kept."""
 
     split: Split
     name: str
-    where: str
-    frames: np.ndarray | None
-    classes: np.ndarray | None
+    where: str  # for messages
+    frames: np.ndarray | None  # (T, F)
+    classes: np.ndarray | None  # (L,) uint8; None in the test split
     problem: str | None
     converted: tuple[str, ...] = ()
     audio: bytes | None = None
@@ -38,16 +34,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Transcript:
-    """Where it stands, its classes (L,) uint8 or what is wrong with it, and what had to be changed."""
+    """A transcript: its classes or what is wrong with it, and what was changed."""
 
-    where: str
-    classes: np.ndarray | None
+    where: str  # for messages
+    classes: np.ndarray | None  # (L,) uint8
     problem: str | None
     converted: tuple[str, ...] = ()
 
 
 def encode(symbols: Sequence[str]) -> np.ndarray:
-    """Class indices (L,) uint8 of phoneme symbols, with or without stress digits. Raises Problem for any other symbol."""
+    """Return the classes (L,) uint8 of phoneme symbols, with or without stress digits. Raises Problem for other symbols."""
     classes = [CLASSES.get(symbol.rstrip("012")) for symbol in symbols]
     if None in classes:
         raise Problem(f"holds {symbols[classes.index(None)]!r}, which is not one of the phonemes")

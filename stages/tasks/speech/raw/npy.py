@@ -1,4 +1,4 @@
-""".npy files of one utterance: its frames, numbers of shape (T, F), and its transcript, a text for each symbol."""
+""".npy files of an utterance: frames, numbers (T, F), or a transcript, an array of strings."""
 
 import io
 
@@ -18,24 +18,24 @@ def _load(content: bytes) -> np.ndarray:
 
 
 def read_frames(content: bytes) -> np.ndarray:
-    """(T, F), numbers of any kind. Raises Problem."""
+    """Read frames (T, F), numbers of any type. Raises Problem."""
     array = _load(content)
     check_frames(array)
     return array
 
 
 def check_frames(array: np.ndarray) -> None:
-    """Raises Problem if these are no frames."""
+    """Raises Problem unless the array has frames."""
     if array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
         raise Problem(f"must be numbers, frames x coefficients, but has shape {array.shape} and type {array.dtype}")
 
 
 def read_symbols(content: bytes) -> list[str]:
-    """The texts of a transcript. Raises Problem."""
+    """Read the symbols of a transcript. Raises Problem."""
     array = _load(content)
     if array.ndim != 1 or array.dtype.kind not in "US" or not array.dtype.itemsize:
-        raise Problem(f"must be a row of texts, but has shape {array.shape} and type {array.dtype}")
+        raise Problem(f"must be a row of strings, but has shape {array.shape} and type {array.dtype}")
     try:
         return [symbol.decode() if isinstance(symbol, bytes) else symbol for symbol in array.tolist()]
-    except (ValueError, SystemError) as error:  # SystemError is NumPy's for numbers beyond Unicode
-        raise Problem(f"holds bytes that are no text ({error})") from None
+    except (ValueError, SystemError) as error:  # NumPy raises SystemError for numbers beyond Unicode
+        raise Problem(f"holds bytes that are not text ({error})") from None

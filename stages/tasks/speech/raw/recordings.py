@@ -1,4 +1,4 @@
-"""Recordings and their transcripts as items, whatever a layout calls the one and the other."""
+"""Items from recordings and transcripts, for layouts with audio."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,21 +14,21 @@ from stages.tasks.speech.raw.source import Form
 AUDIO = re.compile(r".*[^/]\.(wav|flac)", re.IGNORECASE)
 
 
-def key(member: str) -> str:
-    """What an utterance's recording and its transcript have in common: folders and name."""
+def key_of(member: str) -> str:
+    """Return the key that an utterance's recording and transcript share: folders and name."""
     return str(PurePosixPath(member).with_suffix(""))
 
 
 def lines(content: bytes, where: str) -> list[list[str]]:
-    """The words of each line of a text, the empty lines as well. Raises InputError."""
+    """Return the words of each line of a text, including empty lines. Raises InputError."""
     try:
         return [line.split() for line in content.decode("utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
-        raise InputError(f"{where}: is not a text ({error})") from None
+        raise InputError(f"{where}: is not UTF-8 text ({error})") from None
 
 
 def form(layout: str) -> Form:
-    """There is no competition of recordings; a submission is written as that of 2023."""
+    """Return the form of a source of recordings, which no competition has; submissions are written as in 2023."""
     return Form(layout, ("id", "label"), "2023")
 
 
@@ -39,22 +39,23 @@ def read(
     transcripts: Mapping[str, Transcript],
     name: Callable[[str], str],
 ) -> Iterator[Item]:
-    """Every utterance. keys: of the recordings, by member. The others go by key. name: the utterance's, of its key.
+    """Yield every utterance.
 
-    Raises InputError for a split of which no recording has a transcript.
+    keys: of the recordings, by member. split_of, transcripts: by key. name: returns an utterance's name, given its key.
+    Raises InputError if no recording of a split has a transcript.
     """
     for split in ("train", "dev"):
-        all_of_it = [its for its in keys.values() if split_of[its] == split]
-        if all_of_it and not any(its in transcripts for its in all_of_it):
-            nobody = f"none of the {len(all_of_it):,} recordings of the {split} split has a transcript"
-            raise InputError(f"{archives[0].path.parent}: {nobody}; the first is {min(all_of_it)}")
+        in_split = [key for key in keys.values() if split_of[key] == split]
+        if in_split and not any(key in transcripts for key in in_split):
+            reason = f"none of the {len(in_split):,} recordings of the {split} split has a transcript"
+            raise InputError(f"{archives[0].path.parent}: {reason}; the first is {min(in_split)}")
     for archive in archives:
         for member, content in archive.members(keys):
-            its = keys[member]
-            yield _item(name(its), split_of[its], f"{archive.path}: {member}", content, transcripts.get(its))
-    for its, transcript in transcripts.items():
-        if its not in split_of:
-            yield Item(splits.folder(its) or "train", name(its), transcript.where, None, None, "has no audio")
+            key = keys[member]
+            yield _item(name(key), split_of[key], f"{archive.path}: {member}", content, transcripts.get(key))
+    for key, transcript in transcripts.items():
+        if key not in split_of:
+            yield Item(splits.folder(key) or "train", name(key), transcript.where, None, None, "has no audio")
 
 
 def _item(name: str, split: Split, where: str, content: bytes, transcript: Transcript | None) -> Item:
@@ -69,5 +70,5 @@ def _item(name: str, split: Split, where: str, content: bytes, transcript: Trans
         frames, changes = read_frames(content)
     except Problem as problem:
         return Item(split, name, where, None, None, str(problem))
-    heard = content if split == "dev" else None  # evaluation lets the worst of dev be heard
-    return Item(split, name, where, frames, classes, None, (*converted, *changes), heard)
+    audio = content if split == "dev" else None  # evaluation copies the worst of dev
+    return Item(split, name, where, frames, classes, None, (*converted, *changes), audio)

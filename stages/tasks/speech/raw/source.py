@@ -1,4 +1,4 @@
-"""What a layout's module makes of the archives: the utterances, and what has to be known to submit the test split."""
+"""What every layout is read into: the utterances, and how to write the submission."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,10 +8,7 @@ from stages.tasks.speech.raw.item import Item
 
 @dataclass(frozen=True)
 class Form:
-    """What the data are, in words, and how a submission is written.
-
-    header: where there is no sample submission. characters: whose, a key of ALPHABETS.
-    """
+    """layout: a description of the data. header: of a submission without a sample. characters: a key of ALPHABETS."""
 
     layout: str
     header: tuple[str, str]
@@ -20,9 +17,9 @@ class Form:
 
 @dataclass(frozen=True)
 class Source:
-    """items: every utterance, in the order of the archives. form: by the number of features, which may tell the term.
+    """items: all utterances, in the archives' order. form: returns the Form for a number of features.
 
-    order: the place of each test utterance; None if it is that of their names. sample: the competition's sample submission.
+    order: the row of each test utterance in the submission; None: sorted by name. sample: the sample submission.
     """
 
     items: Iterator[Item]

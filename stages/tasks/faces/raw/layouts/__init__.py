@@ -1,4 +1,4 @@
-"""The layouts that are understood, in one table, and which of them some archives have."""
+"""The known layouts, and the choice of one for some archives."""
 
 import re
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from stages.tasks.faces.settings import Settings
 
 
 class Entry(NamedTuple):
-    """A layout. shape: for people. marks: a pattern that the path of one of its folders or tables has in it.
+    """A layout. shape: a description. marks: a pattern in the path of one of its folders or tables.
 
-    module: read(listing, settings, seed) -> Layout, which raises Missing for what is not there.
+    module: has read(listing, settings, seed) -> Layout, which raises Missing.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Its name with its terms."""
+        """The name with the terms."""
         return f"{self.name}, {self.terms}" if self.terms else self.name
 
 
@@ -62,33 +62,33 @@ COURSE = (
         trials,
     ),
 )
-# Folders that many people make; these are looked for only where the archives have no mark of a course's term.
+# Common folders, tried only if the archives have no mark of a course's term.
 FOLDERS = (
     Entry("folders by split and identity", "", "{train,dev}/<identity>/*, test/**", r"(train|dev|val|valid)/", gallery),
-    Entry("a folder for each person", "", "<person>/*, and LFW's pairs.txt if it is there", "", plain),
+    Entry("a folder for each person", "", "<person>/*, and optionally LFW's pairs.txt", "", plain),
 )
 LAYOUTS = (*COURSE, *FOLDERS)
-# Not images but archives of them, by a file's name: what it is.
+# Other containers of images: a file name's pattern, and what it is.
 FOREIGN = {r"\.(rec|idx)$": "a record file of insightface", r"\.bin$": "a pickled list of pairs of insightface"}
 UNPACK = "unpack it to a folder for each person (insightface's tools/rec2image does), and give that folder"
 
 
 def find(archives: list[Archive], settings: Settings, seed: int) -> Layout:
-    """Read the archives' listings and tables. Raises InputError, naming a file or folder, for what does not fit together."""
+    """Read the archives' layout. Raises InputError, naming a file or folder, if something is missing or does not fit."""
     listing = Listing(archives)
     entry = _choose(listing)
     try:
         layout: Layout = entry.module.read(listing, settings, seed)
     except Missing as missing:
-        given = ", ".join(archive.path.name for archive in archives)
+        names = ", ".join(archive.path.name for archive in archives)
         raise InputError(
-            f"{listing.source}: this looks like {entry.title}, but {missing} (in {given}); its layout is {entry.shape}"
+            f"{listing.source}: this looks like {entry.title}, but {missing} (in {names}); its layout is {entry.shape}"
         ) from None
     return replace(layout, name=f"{entry.title}{layout.remark}")
 
 
 def _choose(listing: Listing) -> Entry:
-    """The one layout. Raises InputError if there is none, or more than one."""
+    """Return the archives' layout. Raises InputError if there is none or more than one."""
     if not listing.images:
         raise InputError(f"{listing.source}: {_no_images(listing)}")
     paths = list(listing.paths())
@@ -100,7 +100,7 @@ def _choose(listing: Listing) -> Entry:
 
 
 def _marked(entries: Sequence[Entry], paths: list[str]) -> list[tuple[Entry, str]]:
-    """The layouts of which there is a mark, each with the first path that has it."""
+    """Return the layouts whose marks are in a path, each with the first such path."""
     found = []
     for entry in entries:
         marks = re.compile(rf"(?:^|/)(?:{entry.marks})")
@@ -114,6 +114,6 @@ def _no_images(listing: Listing) -> str:
     for pattern, what in FOREIGN.items():
         file = next((file for file in listing.others if re.search(pattern, file.member)), None)
         if file is not None:
-            return f"{file.member} is {what}, which is not understood; {UNPACK}"
+            return f"{file.member} is {what}, which is not supported; {UNPACK}"
     shapes = "; ".join(entry.shape for entry in LAYOUTS)
     return f"found no image ({', '.join(SUFFIXES)}); the first file is {listing.others[0].member}; the layouts are {shapes}"

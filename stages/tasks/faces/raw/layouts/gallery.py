@@ -1,10 +1,10 @@
-"""Folders by split and identity; and, from fall 2022 to spring 2024, faces to find among known ones.
+"""Folders by split and identity, and, from fall 2022 to spring 2024, a verification with known faces.
 
     {train,dev}/<identity>/*, test/**                  classification; dev may be val or valid
-    known/<identity>/*, unknown_dev/*, unknown_test/*  verification, if there is one, with verification_dev.csv
+    known/<identity>/*, unknown_dev/*, unknown_test/*  verification, optional, with verification_dev.csv
                                                        or, in fall 2022, dev_identities.csv
 
-Whatever lies above these folders is not looked at, and neither is a file that is no image.
+Folders above these and other files are ignored.
 """
 
 import re
@@ -19,23 +19,23 @@ from stages.tasks.faces.settings import Settings
 
 BY_IDENTITY = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "known": "known"}  # folder -> split
 FLAT = ("unknown_dev", "unknown_test")
-PASSED_OVER = re.compile(r"(.*/)?train_subset/.*")  # a part of train once more
+IGNORED = re.compile(r"(.*/)?train_subset/.*")  # copies of images in train
 HEADER = ("id", "label")
 
 
 def read(listing: Listing, settings: Settings, seed: int) -> Layout:
-    """Raises Missing; InputError, naming a file or folder, for what does not fit together."""
+    """Read the layout. Raises Missing, and InputError, naming a file or folder, if something does not fit."""
     splits, problems = sort(listing, listing.images)
     check_complete(listing, splits)
     people = identify(listing, splits["train"], splits["dev"])
     known = sorted({class_of(name) for name in splits["known"]})
-    of_known = {name: label for label, name in enumerate(known)}
-    unknown_dev = tables.verification_labels(listing, list(splits["unknown_dev"]), of_known)
+    known_labels = {name: label for label, name in enumerate(known)}
+    unknown_dev = tables.verification_labels(listing, list(splits["unknown_dev"]), known_labels)
     items = {
         "train": people.train,
         "dev": people.dev,
         "test": [Item(file, name) for name, file in splits["test"].items()],
-        "known": [Item(file, name, of_known[class_of(name)]) for name, file in splits["known"].items()],
+        "known": [Item(file, name, known_labels[class_of(name)]) for name, file in splits["known"].items()],
         "unknown_dev": [Item(file, name, unknown_dev[name]) for name, file in splits["unknown_dev"].items()],
         "unknown_test": [Item(file, name, is_needed=True) for name, file in splits["unknown_test"].items()],
     }
@@ -49,30 +49,27 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
         classification=("test images", list(splits["test"])),
         verification=("images of unknown_test", tables.row_ids(len(items["unknown_test"]))),
     )
-    return Layout(
-        people.classes, items, submissions, problems + people.problems, known, samples=samples, passed_over=PASSED_OVER
-    )
+    return Layout(people.classes, items, submissions, problems + people.problems, known, samples=samples, ignored=IGNORED)
 
 
 def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, str]]]:
-    """The images by split, and those that are in a split but in no place there: (where, what is wrong)."""
+    """Return the images by split, and (where, reason) of those that are in a split but do not fit there."""
     splits, problems = Splits(listing), []
     for file in images:
         parts = file.parts
-        place = _place(parts)
-        if place is not None:
-            split, depth = place
+        if (found := _locate(parts)) is not None:
+            split, depth = found
             splits.add(split, file, depth)
         elif {*BY_IDENTITY, *FLAT} & set(parts[:-1]):
-            reason = "lies in no <split>/<identity>/, nor in test/, unknown_dev/ or unknown_test/"
+            reason = "is not in <split>/<identity>/, test/, unknown_dev/ or unknown_test/"
             problems.append((listing.where(file), reason))
     filled = {(split, class_of(name)) for split in ("train", "dev", "known") for name in splits[split]}
-    check_filled(listing, listing.folders_of_others(), _place, filled)
+    check_filled(listing, listing.folders_of_others(), _locate, filled)
     return splits, problems
 
 
-def _place(parts: tuple[str, ...]) -> tuple[str, int] | None:
-    """The split, and how many parts lie above the image's name in it."""
+def _locate(parts: tuple[str, ...]) -> tuple[str, int] | None:
+    """Return the split, and the number of parts above the image's name in it."""
     if len(parts) > 2 and parts[-3] in BY_IDENTITY:
         return BY_IDENTITY[parts[-3]], len(parts) - 2
     if len(parts) > 1 and parts[-2] in FLAT:
@@ -81,7 +78,7 @@ def _place(parts: tuple[str, ...]) -> tuple[str, int] | None:
 
 
 def check_complete(listing: Listing, splits: Splits) -> None:
-    """Raises Missing for a split that training or evaluation cannot do without; InputError for VGGFace2 as it comes."""
+    """Raises Missing if a required split is missing, and InputError for the original VGGFace2."""
     if "train" not in splits:
         raise Missing("train/<identity>/*.jpg is missing")
     if "dev" not in splits:
@@ -89,11 +86,11 @@ def check_complete(listing: Listing, splits: Splits) -> None:
         is_by_identity = test and all("/" in name for name in test)
         if is_by_identity and {*map(class_of, test)}.isdisjoint(map(class_of, splits["train"])):
             raise InputError(
-                f"{listing.source}: this looks like VGGFace2, whose train/ and test/ hold different people, without dev; "
-                "give the folder train alone, and a share of each person's images is held out as dev"
+                f"{listing.source}: this looks like VGGFace2, whose train/ and test/ have different people and no dev; "
+                "give only the folder train, and a share of each person's images is held out as dev"
             )
-        raise Missing("dev/<identity>/*.jpg (or val, valid) is missing; the folder train alone would do, as its own source")
+        raise Missing("dev/<identity>/*.jpg (or val, valid) is missing; without one, give the folder train as the source")
     missing = [split for split in ("known", "unknown_dev") if split not in splits]
     present = [split for split in ("known", *FLAT) if split in splits]
     if missing and present:
-        raise Missing(f"{missing[0]}/ is missing, and there are images in {present[0]}/")
+        raise Missing(f"{missing[0]}/ is missing, although there are images in {present[0]}/")

@@ -1,11 +1,11 @@
 """HW2P2 from fall 2024 to spring 2026: pairs of faces, of one person or of two.
 
-    cls_data/{train,dev,test}/   dev may be val; in fall 2024 <identity>/*, without a test; since then
-                                 images/**, and labels.txt with a line `path label` for each, the path from images/
+    cls_data/{train,dev,test}/   dev may be val; in fall 2024 <identity>/*, without a test; since then images/**, and
+                                 labels.txt with a line `path label` for each image, relative to images/
     ver_data/*                   the images of val_pairs.txt, lines `a b 0|1`, and of test_pairs.txt, lines `a b`
-                                 (or .csv, whose first row names the columns)
+                                 (or .csv with a header)
 
-The submission has each test pair's cosine similarity. There is none for the classification, whose test may have no labels.
+The submission has each test pair's cosine similarity. There is none for the classification.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ LISTS = Lists(r"val_pairs\.(txt|csv)", r"test_pairs\.(txt|csv)", "val_pairs.txt"
 
 
 def read(listing: Listing, settings: Settings, seed: int) -> Layout:
-    """Raises Missing; InputError, naming a file or folder, for what does not fit together."""
+    """Read the layout. Raises Missing, and InputError, naming a file or folder, if something does not fit."""
     splits = _sort(listing)
     for split, what in (("train", "train/"), ("dev", "dev/ (or val/)")):
         if split not in splits:
@@ -60,7 +60,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
 
 
 def _sort(listing: Listing) -> Splits:
-    """The images by split; of a split with labels.txt, those below its images/, whose names begin there."""
+    """Return the images by split. In a split with labels.txt, names begin below images/."""
     labelled = {file.parts[:-1] for file in listing.tables(LABELS)}
     splits = Splits(listing)
     for file in listing.images:
@@ -69,44 +69,44 @@ def _sort(listing: Listing) -> Splits:
             splits.add("verification", file, parts.index("ver_data") + 1)
             continue
         begin = parts.index("cls_data") + 1 if "cls_data" in parts[:-1] else 0
-        place = next((place for place in range(begin, len(parts) - 1) if parts[place] in SPLITS), None)
-        if place is None:
-            raise InputError(f"{listing.where(file)}: lies neither in cls_data/{{train,dev,test}}/ nor in ver_data/")
-        depth = place + 1
-        # A test may have images/ without labels.txt; an identity's folder is never called so.
+        index = next((index for index in range(begin, len(parts) - 1) if parts[index] in SPLITS), None)
+        if index is None:
+            raise InputError(f"{listing.where(file)}: is neither in cls_data/{{train,dev,test}}/ nor in ver_data/")
+        depth = index + 1
+        # A test may have images/ without labels.txt; no identity's folder has this name.
         if parts[depth] == "images" and len(parts) > depth + 1:
             depth += 1
         elif parts[:depth] in labelled:
-            raise InputError(f"{listing.where(file)}: lies beside {LABELS}, and not in images/, where its paths begin")
-        splits.add(SPLITS[parts[place]], file, depth)
+            raise InputError(f"{listing.where(file)}: is beside {LABELS}; move it into images/, where its paths begin")
+        splits.add(SPLITS[parts[index]], file, depth)
     return splits
 
 
 def _labels(listing: Listing, splits: Splits, split: str, problems: list[tuple[str, str]]) -> dict[str, int] | None:
-    """What the split's labels.txt says of each image by name; None where there is no such file."""
+    """Read the labels in the split's labels.txt by image name; None if there is no such file."""
     tables = [file for file in listing.tables(LABELS) if len(file.parts) > 1 and SPLITS.get(file.parts[-2]) == split]
     if not tables:
         return None
     if len(tables) > 1:
-        raise InputError(f"{listing.where(tables[1])}: is there a second time; the first is {listing.where(tables[0])}")
+        raise InputError(f"{listing.where(tables[1])}: is a duplicate; the first is {listing.where(tables[0])}")
     where, files = listing.where(tables[0]), splits[split]
     labels = parse_labels(listing.read(tables[0]), where)
     if files and labels.keys().isdisjoint(files):
-        raise InputError(f"{where}: names no image of {split}/images/ (it begins with {next(iter(labels))})")
+        raise InputError(f"{where}: names no image in {split}/images/ (its first is {next(iter(labels))})")
     problems += [(f"{where}: {name}", "is listed but is not there") for name in labels.keys() - files.keys()]
     problems += [(listing.where(files[name]), f"has no line in {LABELS}") for name in files.keys() - labels.keys()]
     return labels
 
 
 def parse_labels(content: bytes, where: str) -> dict[str, int]:
-    """The label of each path: lines `path label`. Raises InputError, naming the line."""
+    """Parse lines `path label` into labels by path. Raises InputError, naming the line."""
     labels: dict[str, int] = {}
     for number, line in pair_lists.text_lines(content, where):
         name, *label = line.rsplit(maxsplit=1)
         if not (label and label[0].isascii() and label[0].isdecimal()):
             raise InputError(f"{where}: line {number}: must be a path and a whole number, but is {line!r}")
         if name in labels:
-            raise InputError(f"{where}: line {number}: {name} is there a second time")
+            raise InputError(f"{where}: line {number}: {name} is a duplicate")
         labels[name] = int(label[0])
     if not labels:
         raise InputError(f"{where}: lists no image")
@@ -114,9 +114,9 @@ def parse_labels(content: bytes, where: str) -> dict[str, int]:
 
 
 def _by_number(listing: Listing, splits: Splits, train: Mapping[str, int], dev: Mapping[str, int]) -> Identified:
-    """Images with the labels of labels.txt. Raises InputError where two folders have one label, or two labels a folder."""
+    """Label the images by labels.txt. Raises InputError if a folder has two labels, or no label is in both splits."""
     numbers = sorted({train[name] for name in splits["train"] if name in train})
-    places = {number: place for place, number in enumerate(numbers)}
+    indices = {number: index for index, number in enumerate(numbers)}
     problems = []
     of_folder: dict[str, int] = {}
     items: dict[str, list[Item]] = {"train": [], "dev": []}
@@ -126,9 +126,9 @@ def _by_number(listing: Listing, splits: Splits, train: Mapping[str, int], dev: 
                 continue
             number, folder = labels[name], class_of(name)
             if "/" in name and of_folder.setdefault(folder, number) != number:
-                raise InputError(f"{listing.where(file)}: has the label {number}, but another image of its folder has not")
-            if number in places:
-                items[split].append(Item(file, name, places[number]))
+                raise InputError(f"{listing.where(file)}: has the label {number}, but another image of its folder does not")
+            if number in indices:
+                items[split].append(Item(file, name, indices[number]))
             else:
                 problems.append((listing.where(file), f"train has no images of the label {number}"))
     if not items["dev"]:

@@ -1,9 +1,8 @@
-"""A folder for each person, without splits: one's own photographs, LFW, CASIA-WebFace.
+"""A folder for each person, without splits: a user's photographs, LFW, CASIA-WebFace.
 
-<person>/*, test/**   `dev_fraction` of each person's images, at least one, is dev; of one image none.
-                      test/, beside the persons, is there or not
-pairs.txt             LFW's pairs, if they are there: they are the verification's, and to keep that honest, no image
-                      that they name trains or is in dev
+<person>/*, test/**   `dev_fraction` of each person's images is dev: at least one, but none if there is only one;
+                      test/ is optional
+pairs.txt             LFW's pairs for verification, optional; images in pairs are in neither train nor dev
 """
 
 import math
@@ -21,16 +20,16 @@ PAIRS = "pairs.txt"
 
 
 def read(listing: Listing, settings: Settings, seed: int) -> Layout:
-    """Raises InputError, naming a file or folder, for what does not fit together."""
+    """Read the layout. Raises InputError, naming a file or folder, if something does not fit."""
     splits = _sort(listing)
     persons = splits["persons"]
     if not persons:
-        raise InputError(f"{listing.source}: there are images in test/ and in no person's folder")
+        raise InputError(f"{listing.source}: there are images in test/ but none in a person's folder")
     check_classes(listing, {class_of(name) for name in persons}, next(iter(persons.values())), "an identity")
     pairs = _lfw_pairs(listing, persons)
     if pairs and len({pair.same for pair in pairs}) < 2:
         raise InputError(
-            f"{listing.source}: {PAIRS} has pairs of one kind only; there must be pairs of one person and of two"
+            f"{listing.source}: {PAIRS} has only one kind of pairs; there must be pairs of one person and of two"
         )
     named = named_in(pairs)
     free = {name: file for name, file in persons.items() if name not in named}
@@ -40,7 +39,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     for name, file in free.items():
         items["dev" if name in dev else "train"].append(Item(file, name, labels[class_of(name)]))
     if not items["dev"]:
-        raise InputError(f"{listing.source}: nobody has two images, so that one could be held out as dev")
+        raise InputError(f"{listing.source}: nobody has two images, but one is needed for dev")
     held_out = f"; {settings.dev_fraction:.3g} of each person's images, at least one, held out as dev"
     return Layout(
         classes,
@@ -52,7 +51,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
         {"classification": Submission(HEADER, "name", "index")} if "test" in splits else {},
         [],
         pairs={"dev": pairs} if pairs else {},
-        remark=held_out + (f"; the images of {PAIRS} never train, nor are they in dev" if pairs else ""),
+        remark=held_out + (f"; the images of {PAIRS} are in neither train nor dev" if pairs else ""),
     )
 
 
@@ -65,12 +64,12 @@ def _sort(listing: Listing) -> Splits:
         elif len(parts) > 1:
             splits.add("persons", file, len(parts) - 2)
         else:
-            raise InputError(f"{listing.where(file)}: lies in no person's folder; move it into one")
+            raise InputError(f"{listing.where(file)}: is not in a person's folder; move it into one")
     return splits
 
 
 def _lfw_pairs(listing: Listing, names: Mapping[str, File]) -> list[Pair]:
-    """The pairs of LFW's pairs.txt, if it is there. Raises InputError, naming the line, for what is not as it must be."""
+    """Read the pairs of LFW's pairs.txt, if there is one. Raises InputError, naming the line."""
     table = listing.table(PAIRS.replace(".", r"\."))
     if table is None:
         return []
@@ -80,21 +79,21 @@ def _lfw_pairs(listing: Listing, names: Mapping[str, File]) -> list[Pair]:
         found = [next((file for suffix in SUFFIXES if (file := stem + suffix) in names), None) for stem in (name, other)]
         if found[0] is None or found[1] is None:
             absent = name if found[0] is None else other
-            raise InputError(f"{where}: line {line}: names {absent}.jpg, which is not there; give all of LFW, or no {PAIRS}")
+            raise InputError(f"{where}: line {line}: names {absent}.jpg, which is not there; give all of LFW or no {PAIRS}")
         pairs.append(Pair(found[0], found[1], same))
     return pairs
 
 
 def parse_lfw(content: bytes, where: str) -> list[tuple[int, Pair]]:
-    """(line, pair of files without suffix): a first line `10 300`, folds and pairs of each kind in one; then, by tabs,
-    `name n1 n2` for one person and `name1 n1 name2 n2` for two.
+    """Parse pairs.txt into (line, pair of files without suffix). Raises InputError, naming the line.
 
-    Raises InputError, naming the line.
+    The first line is `10 300`, the folds and the pairs of each kind in a fold. The others are, separated by tabs,
+    `name n1 n2` for one person and `name1 n1 name2 n2` for two.
     """
     lines = text_lines(content, where)
     head = lines[0][1].split() if lines else []
     if not 1 <= len(head) <= 2 or not all(map(_is_number, head)):
-        raise InputError(f"{where}: line 1: must be the number of folds and of pairs, as LFW's is, like 10 300")
+        raise InputError(f"{where}: line 1: must be the numbers of folds and pairs, like LFW's 10 300")
     pairs = []
     for number, line in lines[1:]:
         cells = line.split("\t") if "\t" in line else line.split()

@@ -1,9 +1,9 @@
 """HW2P2 of spring 2022: folders by split and identity, and pairs to verify.
 
-    classification/classification/{train,dev}/<identity>/*, …/test/*   and train_subset/, a part of train once more
-    verification/verification/{dev,test}/*                             the images of
-    verification_dev.csv, verification_test.csv                        whose rows below the first are `img1,img2,0|1`,
-                                                                       and the same without the third column
+    classification/classification/{train,dev}/<identity>/*, …/test/*   and train_subset/, copies of images in train
+    verification/verification/{dev,test}/*                             the images of the two tables
+    verification_dev.csv, verification_test.csv                        rows `img1,img2,0|1`; without the third column in
+                                                                       test
 
 The verification's submission has each test row's cosine similarity.
 """
@@ -22,11 +22,11 @@ LISTS = Lists(
 
 
 def read(listing: Listing, settings: Settings, seed: int) -> Layout:
-    """Raises Missing; InputError, naming a file or folder, for what does not fit together."""
+    """Read the layout. Raises Missing, and InputError, naming a file or folder, if something does not fit."""
     verification, others = Splits(listing), []
     for file in listing.images:
-        if _is_to_verify(file):
-            verification.add("verification", file, len(file.parts) - 2)  # their names begin with dev/ or test/
+        if _is_verification(file):
+            verification.add("verification", file, len(file.parts) - 2)  # so that names begin with dev/ or test/
         else:
             others.append(file)
     splits, problems = gallery.sort(listing, others)
@@ -56,9 +56,9 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
             classification=("test images", list(splits["test"])),
             verification=("test pairs", tables.row_ids(len(test))),
         ),
-        passed_over=gallery.PASSED_OVER,
+        ignored=gallery.IGNORED,
     )
 
 
-def _is_to_verify(file: File) -> bool:
+def _is_verification(file: File) -> bool:
     return file.parts[-3:-2] == ("verification",) and file.parts[-2] in ("dev", "test")

@@ -1,12 +1,12 @@
-"""HW2P2 of fall 2020, spring 2021 and fall 2021: identities that are numbers, and pairs to verify.
+"""HW2P2 of fall 2020, spring 2021 and fall 2021: numbered identities, and pairs to verify.
 
-    train_data/<number>/*, val_data/<number>/*, test_data/**   perhaps below classification_data/
+    train_data/<number>/*, val_data/<number>/*, test_data/**   possibly below classification_data/
     classification_test.txt                                    the test images' names, in the order of the submission
     verification_data/*                                        the images of verification_pairs_val.txt, lines
                                                                `verification_data/a.jpg verification_data/b.jpg 0|1`,
-                                                               and of verification_pairs_test.txt, without the third
+                                                               and of verification_pairs_test.txt, without 0|1
 
-The classification's submission has the folder's name, and the verification's id is the test line itself.
+A label of the classification's submission is the folder's name; an id of the verification's is the test line.
 """
 
 from stages.core.errors import InputError
@@ -25,7 +25,7 @@ LISTS = Lists(
 
 
 def read(listing: Listing, settings: Settings, seed: int) -> Layout:
-    """Raises Missing; InputError, naming a file or folder, for what does not fit together."""
+    """Read the layout. Raises Missing, and InputError, naming a file or folder, if something does not fit."""
     splits, problems = _sort(listing)
     for split in ("train", "val"):
         if SPLITS[f"{split}_data"] not in splits:
@@ -60,16 +60,16 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
 
 
 def _sort(listing: Listing) -> tuple[Splits, list[tuple[str, str]]]:
-    """The images by split, those to verify with their folder in their names; and images that have no place."""
+    """Return the images by split, with verification_data/ in the verification's names, and (where, reason) of the others."""
     splits, problems = Splits(listing), []
     for file in listing.images:
         parts = file.parts
-        depth = next((place + 1 for place, part in enumerate(parts[:-1]) if part in SPLITS), None)
+        depth = next((index + 1 for index, part in enumerate(parts[:-1]) if part in SPLITS), None)
         if depth is None:
             continue
         split = SPLITS[parts[depth - 1]]
         if split in ("train", "dev") and len(parts) != depth + 2:
-            problems.append((listing.where(file), f"lies in no {parts[depth - 1]}/<identity>/"))
+            problems.append((listing.where(file), f"is not in {parts[depth - 1]}/<identity>/"))
         else:
             splits.add(split, file, depth - 1 if split == "verification" else depth)
     return splits, problems
@@ -80,11 +80,11 @@ def _numerically(name: str) -> tuple[int, str]:
 
 
 def _test(listing: Listing, files: dict[str, File]) -> list[Item]:
-    """The test images, by file name, in the order of the list or, without one, in that of their numbers."""
+    """Return the test images by file name, in the order of the list or, without one, of their numbers."""
     by_name: dict[str, File] = {}
     for path, file in files.items():
         if by_name.setdefault(path.rpartition("/")[2], file) != file:
-            raise InputError(f"{listing.where(file)}: another test image has this name too, by which a submission calls it")
+            raise InputError(f"{listing.where(file)}: another test image has the same name, which is its id in a submission")
     names = sorted(by_name, key=lambda name: _numerically(name.rpartition(".")[0]))
     table = listing.table(ORDER.replace(".", r"\."))
     if table is not None:

@@ -1,9 +1,9 @@
-"""The layouts that are understood. Each module has
+"""The known layouts. Each module has
 
-SIGN                                      a pattern: a member whose name it matches says that this is the layout
-PASSED_OVER                               a pattern: members that the layout has and the task does not need
-missing(names) -> str | None              what else has to be there and is not
-read(archives, *, may_skip, seed)         the Source; raises InputError, and the items do as they are read
+SIGN                                a pattern: members by which the layout is recognised
+IGNORED                             a pattern: members that the task does not need
+missing(names) -> str | None        a required kind of member that is missing
+read(archives, *, may_skip, seed)   returns the Source; raises InputError, also while its items are read
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from stages.tasks.speech.raw.recordings import AUDIO
 
 @dataclass(frozen=True)
 class Layout:
-    """name; terms: when the course had it; looks: what its files are, in words; module."""
+    """terms: when the course used it. looks: its files, in words."""
 
     name: str
     terms: str
@@ -37,7 +37,7 @@ OTHER_AUDIO = (".mp3", ".m4a", ".ogg", ".opus", ".aac", ".wma", ".aif", ".aiff",
 
 
 def find(archives: Sequence[Archive]) -> Layout:
-    """The layout of the archives. Raises InputError: none, several, or one that lacks some of its files."""
+    """Return the layout of the archives. Raises InputError if there is none, several, or an incomplete one."""
     names = [name for archive in archives for name in archive.names]
     found = [layout for layout in LAYOUTS if any(map(layout.module.SIGN.fullmatch, names))]
     source = archives[0].path.parent
@@ -45,26 +45,26 @@ def find(archives: Sequence[Archive]) -> Layout:
         two = " and ".join(f"{layout.name} ({layout.looks})" for layout in found)
         raise InputError(f"{source}: holds several layouts, {two}; give one of them as the source")
     if not found:
-        raise InputError(f"{source}: {_not_any(names)}")
-    lacks = found[0].module.missing(names)
-    if lacks:
-        raise InputError(f"{source}: looks like {found[0].name} ({found[0].looks}), but there are no {lacks}")
+        raise InputError(f"{source}: {_explain(names)}")
+    missing = found[0].module.missing(names)
+    if missing:
+        raise InputError(f"{source}: looks like {found[0].name} ({found[0].looks}), but there are no {missing}")
     return found[0]
 
 
-def _not_any(names: Sequence[str]) -> str:
-    """Why there is no layout."""
+def _explain(names: Sequence[str]) -> str:
+    """Explain why there is no layout."""
     sound = next((name for name in names if AUDIO.fullmatch(name)), None)
     other = next((name for name in names if PurePosixPath(name).suffix.lower() in OTHER_AUDIO), None)
     if sound is not None:
-        return f"holds recordings, such as {sound}, but no transcripts; understood are {_forms(timit, librispeech)}"
+        return f"holds recordings, such as {sound}, but no transcripts; known layouts: {_describe(timit, librispeech)}"
     if other is not None:
-        return f"holds {other}, and recordings have to be wav or flac; understood are {_forms(timit, librispeech)}"
-    every = _forms(*(layout.module for layout in LAYOUTS))
-    return f"holds no layout of this task, the first file is {names[0]}; understood are {every}"
+        return f"holds {other}, but recordings must be wav or flac; known layouts: {_describe(timit, librispeech)}"
+    every = _describe(*(layout.module for layout in LAYOUTS))
+    return f"holds no layout of this task, the first file is {names[0]}; known layouts: {every}"
 
 
-def _forms(*modules: Any) -> str:
+def _describe(*modules: Any) -> str:
     return ", or ".join(
         f"{layout.looks} ({layout.name}{f' of {layout.terms}' if layout.terms else ''})"
         for layout in LAYOUTS

@@ -1,8 +1,8 @@
-"""HW3P2 from 2022 on: <split>/mfcc/*.npy of shape (T, F), <split>/transcript/*.npy, a text for each phoneme.
+"""HW3P2 since 2022: <split>/mfcc/*.npy of shape (T, F), <split>/transcript/*.npy, a string for each phoneme.
 
-Spring 2022 has train, dev and test, <sos> … <eos>, and test/test_order.csv. All terms after it have train-clean-100,
-dev-clean and test-clean, [SOS] … [EOS], and their test files in the order of their names; fall 2022 has its transcripts in
-transcript/raw. From fall 2024 on there may be no sample submission.
+Spring 2022 has train, dev and test, <sos> … <eos>, and test/test_order.csv. Later terms have train-clean-100, dev-clean and
+test-clean, [SOS] … [EOS], and the test order of the file names; fall 2022 has its transcripts in transcript/raw. Since fall
+2024 there may be no sample submission.
 """
 
 import functools
@@ -19,7 +19,7 @@ from stages.tasks.speech.raw.npy import read_frames, read_symbols
 from stages.tasks.speech.raw.source import Form, Source
 
 SIGN = re.compile(r"(?:.*/)?(train|dev|test)[^/]*/(mfcc|transcript)/(?:raw/)?([^/]+)\.npy")
-PASSED_OVER = re.compile(r".*\.(py|md|txt)", re.IGNORECASE)
+IGNORED = re.compile(r".*\.(py|md|txt)", re.IGNORECASE)
 ORDER, SAMPLES = "test_order.csv", ("random_submission.csv", "sample_submission.csv")
 MARKS_2022 = ("<sos>", "<eos>")
 STARTS, ENDS = ("[SOS]", MARKS_2022[0]), ("[EOS]", MARKS_2022[1])
@@ -32,39 +32,38 @@ TERMS = {
 
 
 def missing(names: Sequence[str]) -> str | None:
-    """Which files that the layout cannot do without are not there."""
-    matches = [match for match in map(SIGN.fullmatch, names) if match]
-    there = {(match[1], match[2]) for match in matches}
+    """Return a required kind of file that is missing, if any."""
+    found = {(match[1], match[2]) for match in map(SIGN.fullmatch, names) if match}
     wanted = [(split, kind) for split in ("train", "dev") for kind in ("mfcc", "transcript")]
-    return next((f"{split}*/{kind}/*.npy" for split, kind in wanted if (split, kind) not in there), None)
+    return next((f"{split}*/{kind}/*.npy" for split, kind in wanted if (split, kind) not in found), None)
 
 
 def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
-    """Transcripts, of some 100 bytes each, are read first and kept; frames are read one file at a time.
+    """Read the layout: first all transcripts, some 100 bytes each, then the frames, one file at a time.
 
-    Raises InputError: another homework, a test_order.csv that is damaged or, in spring 2022, missing.
+    Raises InputError for another homework, and a test_order.csv that is damaged or, in spring 2022, missing.
     """
     transcripts = _read_transcripts(archives)
     order = test_order(archives)
     if order is None and transcripts.are_of_2022 and any(_is_test(name) for archive in archives for name in archive.names):
         raise InputError(
-            f"{archives[0].path.parent}: the transcripts are those of spring 2022 ({MARKS_2022[0]} …), in which {ORDER} "
-            "gives the order of the test utterances, but it is not there"
+            f"{archives[0].path.parent}: the transcripts are those of spring 2022 ({MARKS_2022[0]} …), but {ORDER}, which "
+            "gives the order of the test utterances, is missing"
         )
     sample = next((content for _, content in find(archives, *SAMPLES)), None)
     return Source(_items(archives, transcripts, order), functools.partial(form, is_2022=order is not None), order, sample)
 
 
 def form(width: int, *, is_2022: bool) -> Form:
-    """What is known of the term. width: the number of features."""
+    """Return the form of the term. width: the number of features."""
     if is_2022:
         return Form("HW3P2 of spring 2022", ("id", "predictions"), "2022")
-    # The terms of 28 features have no sample submission, and a header that the others have in their samples only.
+    # The terms with 28 features have no sample submission; their header is the one in the other terms' samples.
     return Form(f"HW3P2 of {TERMS.get(width, '2022 or later')}", ("index" if width == 28 else "id", "label"), "2023")
 
 
 def test_order(archives: list[Archive]) -> dict[str, int] | None:
-    """The place of each test utterance where the term gives an order (2022), else None. Raises InputError."""
+    """Return the row of each test utterance by test_order.csv (2022), or None without one. Raises InputError."""
     found = next(find(archives, ORDER), None)
     if found is None:
         return None
@@ -77,18 +76,18 @@ def test_order(archives: list[Archive]) -> dict[str, int] | None:
 
 
 class _Transcripts(NamedTuple):
-    """by_name: of labelled utterances. twice: those that are there again. are_of_2022: whether their marks are."""
+    """by_name: of labelled utterances. duplicates: repeated ones. are_of_2022: they have the marks of 2022."""
 
     by_name: dict[tuple[Split, str], Transcript]
-    twice: list[Item]
+    duplicates: list[Item]
     are_of_2022: bool
 
 
 def _read_transcripts(archives: list[Archive]) -> _Transcripts:
-    found, twice, first = dict[tuple[Split, str], Transcript](), list[Item](), list[list[str]]()
+    found, duplicates, first = dict[tuple[Split, str], Transcript](), list[Item](), list[list[str]]()
     for split, name, where, content in _members(archives, "transcript"):
         if (split, name) in found:
-            twice.append(Item(split, name, where, None, None, "is there a second time"))
+            duplicates.append(Item(split, name, where, None, None, "is a duplicate"))
         elif split != "test":
             try:
                 symbols = read_symbols(content)
@@ -97,7 +96,7 @@ def _read_transcripts(archives: list[Archive]) -> _Transcripts:
             except Problem as problem:
                 found[split, name] = Transcript(where, None, str(problem))
     homework.check_letters(archives[0].path.parent, [_without_marks(symbols) for symbols in first])
-    return _Transcripts(found, twice, bool(first) and all(symbols[:1] == [MARKS_2022[0]] for symbols in first))
+    return _Transcripts(found, duplicates, bool(first) and all(symbols[:1] == [MARKS_2022[0]] for symbols in first))
 
 
 def _without_marks(symbols: list[str]) -> list[str]:
@@ -107,7 +106,7 @@ def _without_marks(symbols: list[str]) -> list[str]:
 
 
 def _items(archives: list[Archive], transcripts: _Transcripts, order: Mapping[str, int] | None) -> Iterator[Item]:
-    yield from transcripts.twice
+    yield from transcripts.duplicates
     folder, first, seen = archives[0].path.parent, list[tuple[int, int]](), set[tuple[Split, str]]()
     for split, name, where, content in _members(archives, "mfcc"):
         seen.add((split, name))
@@ -146,7 +145,7 @@ def _item(
 
 
 def _members(archives: list[Archive], kind: str) -> Iterator[tuple[Split, str, str, bytes]]:
-    """(split, name, where, content) of every file of a kind."""
+    """Yield (split, name, where, content) of every file of a kind."""
     for archive in archives:
         for member, content in archive.members(_OfKind(kind)):
             match = SIGN.fullmatch(member)
@@ -155,7 +154,7 @@ def _members(archives: list[Archive], kind: str) -> Iterator[tuple[Split, str, s
 
 
 class _OfKind:
-    """The members of a kind, told by their names: a set of 100,000 of them would be the largest thing in memory."""
+    """A container of the members of a kind, which needs no memory for 100,000 names."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

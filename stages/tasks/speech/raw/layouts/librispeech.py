@@ -1,7 +1,7 @@
-"""Recordings with texts beside them: *.trans.txt, as LibriSpeech has them, or *.phones.txt, by forced alignment.
+"""Recordings with *.trans.txt, as in LibriSpeech, or *.phones.txt, from forced alignment, beside them.
 
-A line has an utterance's name, and its words or its phones. Phones win where an utterance has both. Words are looked up in
-CMUdict, and are taken to begin and end in silence.
+A line has an utterance's name and its words or phones. Phones win if an utterance has both. Words are looked up in CMUdict,
+with silence at both ends.
 """
 
 import functools
@@ -20,33 +20,32 @@ from stages.tasks.speech.raw.recordings import AUDIO
 from stages.tasks.speech.raw.source import Source
 
 SIGN = re.compile(r".*[^/]\.(trans|phones)\.txt", re.IGNORECASE)
-PASSED_OVER = re.compile(r".*\.(txt|md|pdf)", re.IGNORECASE)  # LibriSpeech's own documents and tables
+IGNORED = re.compile(r".*\.(txt|md|pdf)", re.IGNORECASE)  # LibriSpeech's own documents and tables
 
 
 def missing(names: Sequence[str]) -> str | None:
-    """Which files that the layout cannot do without are not there."""
+    """Return a required kind of file that is missing, if any."""
     return None if any(map(AUDIO.fullmatch, names)) else ".wav or .flac files"
 
 
 def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
-    """Raises InputError for an utterance that is listed twice, and for a file that is no text.
+    """Read the layout. Raises InputError for an utterance that is listed twice, and for a file that is not UTF-8.
 
-    Unless bad items may be skipped, one message names every word that CMUdict lacks, before any audio is decoded.
+    Unless bad items may be skipped, an InputError names all words that CMUdict lacks, before any audio is decoded.
     """
     members = {name for archive in archives for name in archive.names if AUDIO.fullmatch(name)}
-    keys = {member: recordings.key(member) for member in members}
+    keys = {member: recordings.key_of(member) for member in members}
     split_of = splits.of(sorted(set(keys.values())), seed)
     texts = _texts(archives)
     if not may_skip:
         _check_words(archives[0].path.parent, texts, split_of)
-    # What is said in the test split is not asked for.
-    said = {key: text.transcript() for key, text in texts.items() if split_of.get(key) != "test"}
-    items = recordings.read(archives, keys, split_of, said, lambda key: PurePosixPath(key).name)
+    transcripts = {key: text.transcript() for key, text in texts.items() if split_of.get(key) != "test"}
+    items = recordings.read(archives, keys, split_of, transcripts, lambda key: PurePosixPath(key).name)
     return Source(items, lambda width: recordings.form("LibriSpeech (words or phones beside recordings)"))
 
 
 class Text(NamedTuple):
-    """What is said, as somebody wrote it; `where` for messages."""
+    """An utterance's words or phones. where: for messages."""
 
     where: str
     is_words: bool
@@ -75,7 +74,7 @@ class Text(NamedTuple):
 
 
 def _texts(archives: list[Archive]) -> dict[str, Text]:
-    """By key."""
+    """Read all texts, by key."""
     found: dict[bool, dict[str, Text]] = {True: {}, False: {}}
     for archive in archives:
         matches = {member: match for member in archive.names if (match := SIGN.fullmatch(member))}
@@ -83,19 +82,19 @@ def _texts(archives: list[Archive]) -> dict[str, Text]:
             is_words = matches[member][1].lower() == "trans"
             for key, text in texts(f"{archive.path}: {member}", member, content, is_words=is_words).items():
                 if key in found[is_words]:
-                    raise InputError(f"{text.where}: {PurePosixPath(key).name} is listed a second time")
+                    raise InputError(f"{text.where}: {PurePosixPath(key).name} is listed twice")
                 found[is_words][key] = text
     return found[True] | found[False]
 
 
 def texts(where: str, member: str, content: bytes, *, is_words: bool) -> dict[str, Text]:
-    """The utterances of a file by key. Raises InputError if it is no text, or lists one twice."""
+    """Parse the utterances of a file, by key. Raises InputError if it is not UTF-8 or lists one twice."""
     found: dict[str, Text] = {}
     for number, line in enumerate(recordings.lines(content, where), start=1):
         if line:
             key, text = str(PurePosixPath(member).parent / line[0]), Text(f"{where}: line {number}", is_words, line[1:])
             if key in found:
-                raise InputError(f"{text.where}: {line[0]} is listed a second time")
+                raise InputError(f"{text.where}: {line[0]} is listed twice")
             found[key] = text
     return found
 
@@ -111,11 +110,11 @@ def _check_words(source: Path, found: Mapping[str, Text], split_of: Mapping[str,
                 good.add(split)
     if unknown:
         can_skip = good == {"train", "dev"}
-        advice = "`on_bad: skip` leaves out the utterances that hold them" if can_skip else "give phones in *.phones.txt"
+        advice = "`on_bad: skip` leaves out their utterances" if can_skip else "give phones in *.phones.txt"
         raise InputError(f"{source}: {len(unknown)} words are not in CMUdict: {', '.join(sorted(unknown))}; {advice}")
 
 
 @functools.cache
 def _pronunciations() -> dict[str, list[str]]:
-    """The first pronunciation of each word of CMUdict."""
+    """Return the first pronunciation of each word in CMUdict."""
     return {word: found[0] for word, found in cmudict.dict().items()}

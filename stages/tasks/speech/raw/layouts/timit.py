@@ -1,6 +1,6 @@
-"""TIMIT: <speaker>/<utterance>.PHN, lines of begin, end and phone, beside the recording.
+"""TIMIT: <speaker>/<utterance>.PHN, with lines of begin, end and phone, beside the recording.
 
-That is X.WAV (NIST's SPHERE, whatever the name says), or X.WAV.wav (RIFF), or, as most copies have it, both.
+The recording is X.WAV (NIST SPHERE despite its name), X.WAV.wav (RIFF) or, in most copies, both.
 """
 
 import re
@@ -16,19 +16,19 @@ from stages.tasks.speech.raw.source import Source
 
 SIGN = re.compile(r".*[^/]\.phn", re.IGNORECASE)
 # Sentences, words, the corpus' own documents and tables, and each recording's second copy.
-PASSED_OVER = re.compile(r".*\.(txt|wrd|doc|csv|wav\.wav|flac)", re.IGNORECASE)
+IGNORED = re.compile(r".*\.(txt|wrd|doc|csv|wav\.wav|flac)", re.IGNORECASE)
 
 
 def missing(names: Sequence[str]) -> str | None:
-    """Which files that the layout cannot do without are not there."""
+    """Return a required kind of file that is missing, if any."""
     return None if any(map(AUDIO.fullmatch, names)) else ".WAV, .WAV.wav or .flac files"
 
 
 def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
-    """Raises InputError for a transcript that is no text, or is there twice."""
+    """Read the layout. Raises InputError for a transcript that is not UTF-8 or a duplicate."""
     members = sorted({name for archive in archives for name in archive.names if AUDIO.fullmatch(name)}, key=len)
     chosen: dict[str, str] = {}
-    for member in members:  # of several recordings of an utterance the one of the shortest name: X.WAV before X.WAV.wav
+    for member in members:  # the shortest name wins: X.WAV before X.WAV.wav
         chosen.setdefault(_key(member), member)
     keys = {member: key for key, member in chosen.items()}
     items = recordings.read(archives, keys, splits.of(sorted(chosen), seed), _transcripts(archives), _name)
@@ -36,12 +36,12 @@ def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
 
 
 def _key(member: str) -> str:
-    key = recordings.key(member)
-    return recordings.key(key) if key.lower().endswith(".wav") else key
+    key = recordings.key_of(member)
+    return recordings.key_of(key) if key.lower().endswith(".wav") else key
 
 
 def _name(key: str) -> str:
-    """An utterance's name is unique within a speaker's folder only."""
+    """Return speaker and utterance, as an utterance's name is unique only within a speaker's folder."""
     path = PurePosixPath(key)
     return f"{path.parent.name}_{path.name}"
 
@@ -50,18 +50,18 @@ def _transcripts(archives: list[Archive]) -> dict[str, Transcript]:
     found: dict[str, Transcript] = {}
     for archive in archives:
         for member, content in archive.members({name for name in archive.names if SIGN.fullmatch(name)}):
-            where, key = f"{archive.path}: {member}", recordings.key(member)
+            where, key = f"{archive.path}: {member}", recordings.key_of(member)
             if key in found:
-                raise InputError(f"{where}: {PurePosixPath(key).name} is listed a second time")
+                raise InputError(f"{where}: {PurePosixPath(key).name} is listed twice")
             found[key] = transcript(where, content)
     return found
 
 
 def transcript(where: str, content: bytes) -> Transcript:
-    """A .PHN file. Raises InputError if it is no text."""
-    written = [line[-1] for line in recordings.lines(content, where) if line]
+    """Parse a .PHN file. Raises InputError if it is not UTF-8."""
+    names = [line[-1] for line in recordings.lines(content, where) if line]
     try:
-        classes, converted = phones.classes(phones.of_timit(written))
+        classes, converted = phones.classes(phones.of_timit(names))
     except Problem as problem:
         return Transcript(where, None, str(problem))
     return Transcript(where, classes, None, converted)

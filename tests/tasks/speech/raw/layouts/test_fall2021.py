@@ -87,7 +87,10 @@ def test_there_may_be_no_test_utterances(write_zip: WriteZip, tmp_path: Path) ->
         ({"dev": objects(FRAMES["dev"][:1])}, "dev_labels.npy: has 2 transcripts for the 1 utterances of dev.npy"),
         ({"dev": objects(FRAMES["dev"])[:-9]}, "dev.npy: damaged or cut short"),
         ({"dev": b"x"}, "dev.npy: is not a readable .npy file"),
-        ({"dev_labels": objects(LABELS["dev"], object)}, "dev_labels.npy: must hold arrays of numbers, one an utterance"),
+        (
+            {"dev_labels": objects(LABELS["dev"], object)},
+            "dev_labels.npy: must hold only arrays of numbers, one per utterance",
+        ),
         (
             {"train_labels": objects([[5] * len(frames) for frames in FRAMES["train"]])},
             "looks like HW1P2: its transcripts have a symbol for every frame",

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tasks.speech.raw.packing import WriteZip, problem
 
-AUDIO = "understood are X.PHN beside X.WAV or X.WAV.wav (TIMIT), or X.flac or X.wav, and X's words in *.trans.txt"
+AUDIO = "known layouts: X.PHN beside X.WAV or X.WAV.wav (TIMIT), or X.flac or X.wav, and X's words in *.trans.txt"
 
 
 @pytest.mark.parametrize(
@@ -14,10 +14,10 @@ AUDIO = "understood are X.PHN beside X.WAV or X.WAV.wav (TIMIT), or X.flac or X.
     [
         (
             ["readme.txt", "a.csv"],
-            "holds no layout of this task, the first file is readme.txt; understood are <split>/mfcc/",
+            "holds no layout of this task, the first file is readme.txt; known layouts: <split>/mfcc/",
         ),
         (["wavs/a.wav", "metadata.csv"], f"holds recordings, such as wavs/a.wav, but no transcripts; {AUDIO}"),
-        (["clips/a.mp3", "train.tsv"], f"holds clips/a.mp3, and recordings have to be wav or flac; {AUDIO}"),
+        (["clips/a.mp3", "train.tsv"], f"holds clips/a.mp3, but recordings must be wav or flac; {AUDIO}"),
         (["TRAIN/A/SA1.PHN"], "looks like TIMIT (X.PHN beside X.WAV or X.WAV.wav), but there are no .WAV"),
         (["train/a.trans.txt", "train/a.mp3"], "looks like LibriSpeech ("),
         (["TRAIN/A/SA1.PHN", "train/a.trans.txt", "a.wav"], "holds several layouts, TIMIT ("),

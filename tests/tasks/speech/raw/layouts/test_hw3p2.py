@@ -179,12 +179,12 @@ BAD_TRANSCRIPTS = {
     "a start inside": (npy(["[SOS]", "HH", "[SOS]", "[EOS]"]), "holds '[SOS]'"),
     "nothing said": (npy(["[SOS]", "[EOS]"]), "holds no phoneme"),
     "no elements": (npy(np.zeros(0, "<U5")), "holds no phoneme"),
-    "no letters": (npy(["", ""])[:-8].replace(b"<U1", b"<U0"), "must be a row of texts"),
-    "numbers": (npy([1, 2]), "must be a row of texts"),
-    "two axes": (npy([["HH"]]), "must be a row of texts"),
+    "no letters": (npy(["", ""])[:-8].replace(b"<U1", b"<U0"), "must be a row of strings"),
+    "numbers": (npy([1, 2]), "must be a row of strings"),
+    "two axes": (npy([["HH"]]), "must be a row of strings"),
     "pickled": (npy(np.array(["HH", None])), "is not a readable .npy file (Object arrays cannot be loaded"),
-    "no text": (npy([b"\xff"]), "holds bytes that are no text"),
-    "beyond Unicode": (npy(["A"]).replace(b"A\0\0\0", b"\xff" * 4), "holds bytes that are no text"),
+    "no text": (npy([b"\xff"]), "holds bytes that are not text"),
+    "beyond Unicode": (npy(["A"]).replace(b"A\0\0\0", b"\xff" * 4), "holds bytes that are not text"),
 }
 
 
@@ -217,12 +217,12 @@ ALSO_B = member("train-clean-360/b", "mfcc")
             member("train-clean-100/a", "transcript"),
             "has no features",
         ),
-        (SPRING_2023, {ALSO_B: npy(FRAMES["train-clean-100/b"])}, ALSO_B, "is there a second time"),
+        (SPRING_2023, {ALSO_B: npy(FRAMES["train-clean-100/b"])}, ALSO_B, "is a duplicate"),
         (
             SPRING_2023,
             {member("train-clean-360/b", "transcript"): npy(["HH"])},
             member("train-clean-360/b", "transcript"),
-            "is there a second time",
+            "is a duplicate",
         ),
         (
             SPRING_2023,
@@ -282,7 +282,7 @@ def test_a_folder_of_no_test_utterances_is_named(write_zip: WriteZip, tmp_path: 
 def test_spring_2022_without_its_order_is_refused(write_zip: WriteZip, tmp_path: Path) -> None:
     members = {name: SPRING_2022[name] for name in SPRING_2022 if "order" not in name}
     message = problem(write_zip("a.zip", members), tmp_path / "out")
-    assert "those of spring 2022 (<sos> …), in which test_order.csv gives the order" in message
+    assert "those of spring 2022 (<sos> …), but test_order.csv, which gives the order" in message
 
 
 @pytest.mark.parametrize(

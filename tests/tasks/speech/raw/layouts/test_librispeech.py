@@ -139,8 +139,8 @@ PHONES = "LibriSpeech/dev/1/7/1-7.phones.txt"
         ({FLAC: b""}, FLAC, "is damaged, cut short or not audio"),
         ({FLAC: tone(kind="WAV")[:-100]}, FLAC, "is cut short"),
         ({FLAC: tone(0.01)}, FLAC, "is shorter than 16 ms"),
-        ({FLAC: tone(rate=44_101)}, FLAC, "has 44101 samples a second, which is no usual rate"),
-        ({FLAC: tone(rate=1000)}, FLAC, "has 1000 samples a second, which is no usual rate"),
+        ({FLAC: tone(rate=44_101)}, FLAC, "has 44101 samples a second, which is not supported"),
+        ({FLAC: tone(rate=1000)}, FLAC, "has 1000 samples a second, which is not supported"),
         ({FLAC: tone(0, rate=8000, kind="WAV")}, FLAC, "holds no sound"),
         ({TRANS: b"1-7-0001 HELLO\n"}, FLAC, "has no transcript"),
         ({TRANS: b"1-7-0000\n1-7-0001 HELLO\n"}, f"{TRANS}: line 1", "holds no words"),
@@ -148,7 +148,7 @@ PHONES = "LibriSpeech/dev/1/7/1-7.phones.txt"
         ({PHONES: b"1-7-0000 HH QQ\n"}, f"{PHONES}: line 1", "holds 'QQ', which is not one of the phonemes"),
         ({PHONES: b"1-7-0000 spn\n"}, f"{PHONES}: line 1", "holds no phoneme"),
         ({FLAC.replace("/7/", "/8/"): tone(), TRANS.replace("/7/", "/8/"): b"1-7-0000 HELLO\n"},
-         FLAC.replace("/7/", "/8/"), "is there a second time"),
+         FLAC.replace("/7/", "/8/"), "is a duplicate"),
     ],
 )  # fmt: skip
 def test_bad_audio_is_named_or_left_out_when_so_asked(
@@ -163,7 +163,7 @@ def test_bad_audio_is_named_or_left_out_when_so_asked(
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"1-7-0000 HELLO\n1-7-0000 WORLD\n", "line 2: 1-7-0000 is listed a second time"), (b"\xff\xfe", "is not a text")],
+    [(b"1-7-0000 HELLO\n1-7-0000 WORLD\n", "line 2: 1-7-0000 is listed twice"), (b"\xff\xfe", "is not UTF-8 text")],
 )
 def test_a_bad_file_of_transcripts_is_named(content: bytes, words: str, write_zip: WriteZip, tmp_path: Path) -> None:
     path = write_zip("a.zip", libri("train", 2) | libri("dev", 1) | {TRANS: content})
