@@ -17,7 +17,7 @@ def main() -> None:
 
 def _row(results: Results) -> tuple[str, ...]:
     source = results.source if len(results.source) < 20 else "of your own"
-    return results.name, f"{results.run.task}, {source}", headline(results.score), str(results.epochs or "–")
+    return results.name, f"{results.run.task}, {source}", headline(results), str(results.epochs or "–")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ import torch
 from stages.compute.device import Compute
 from stages.core import paths
 from stages.data import checkpoint
+from stages.reporting.collect import collect
+from stages.reporting.page import headline
 from stages.tasks import load_params, part
 from tests.conftest import ROOT, Project, cifar_batch
 
@@ -160,6 +162,8 @@ def test_a_final_training_learns_from_dev_too_and_has_no_score_on_it(project: Pr
         assert dev.keys() == {"verification"} and headlines["dev"].keys() == {"verification"}
     else:
         assert (dev, headlines) == ({}, {})
+    results = {results.name: results for results in collect(load_params())}[run]
+    assert headline(results) == "no score, as dev was trained on"
     assert not Path(f"data/predictions/{run}/dev.csv").exists()
     assert len(list(Path(f"data/submissions/{run}").iterdir())) == (2 if task == "faces" else 1)
 

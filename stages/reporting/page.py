@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from stages.reporting import charts, vega
-from stages.reporting.collect import Curve, Results, Score
+from stages.reporting.collect import Curve, Results
 
 SHARES = {"accuracy", "per", "eer", "pixel_match", "substitutions", "insertions", "deletions"}  # shown in per cent
 # The heading and alternative text of each picture, by its file's name. The heading of others is their file's name.
@@ -62,7 +62,7 @@ def render(runs: Sequence[Results], environment: Mapping[str, str], live: bool =
     sections = [
         {
             "results": results,
-            "headline": headline(results.score),
+            "headline": headline(results),
             "sparkline": sparkline(results),
             "metrics": flatten(results.evaluation["dev"]) if results.evaluation else {},
             "charts": [
@@ -92,8 +92,10 @@ def render(runs: Sequence[Results], environment: Mapping[str, str], live: bool =
     )
 
 
-def headline(score: Score | None) -> str:
-    return f"{label(score.name)} {shown(score.name, score.value)}" if score else "not evaluated yet"
+def headline(results: Results) -> str:
+    if results.score:
+        return f"{label(results.score.name)} {shown(results.score.name, results.score.value)}"
+    return "no score, as dev was trained on" if results.evaluation else "not evaluated yet"
 
 
 def sparkline(results: Results) -> str:
