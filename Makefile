@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help check setup repro test soak lint bench bench-gpu ablate seeds sweep recipe compare watch demo lock clean
+.PHONY: help check setup repro test test-slow soak lint bench bench-gpu ablate seeds sweep recipe compare watch demo lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +41,11 @@ repro: setup ## [TASK=speech]: run the whole pipeline, on sample data unless par
 	@start=$$(date +%s); dvc repro $(if $(TASK),$$(python -m stages.plan --targets $(TASK))) \
 	  && echo && python -m stages.scores && echo "time: $$(( $$(date +%s) - start )) s"
 
-test: setup lint ## lint, types and every test
-	python -m pytest -n auto
+test: setup lint ## lint, types and the tests, without the slow ones
+	python -m pytest -n auto -m "not slow"
+
+test-slow: setup ## the slow tests: whole pipelines, the documents executed, several processes, browsers
+	python -m pytest -n auto -m slow
 
 soak: setup ## an hour of faults, kills and hostile input: docs/RELIABILITY.md
 	python -m pytest tests/soak

@@ -176,6 +176,13 @@ def follow(document: Path, folder: Path) -> None:
             file.write_text(text)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that reproduce a whole project or open a browser are slow."""
+    for item in items:
+        if {"extended", "browser"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def extended(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A project that has followed docs/EXTENDING.md and was reproduced, for all test processes together: only to be copied.

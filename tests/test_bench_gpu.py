@@ -69,6 +69,7 @@ def test_faces_come_from_three_sources(params: Params) -> None:
     assert "batch 8:" in faces.lines(found)[1]
 
 
+@pytest.mark.slow
 def test_speech_is_measured_in_four_ways(params: Params) -> None:
     found = speech.measure(params, "cpu", SMALL)
     ways = [value for value in found.values() if isinstance(value, dict)]
@@ -95,6 +96,7 @@ def test_packed_two_way_lstms_in_the_place_of_ours_give_the_same_losses(params: 
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_determinism_is_measured_for_a_run_of_each_task(params: Params) -> None:
     found = determinism.measure(params, "cpu", replace(SMALL, steps=5))
     assert {params.run(run).task for run in found} == params.tasks.keys()

@@ -68,6 +68,7 @@ def outcome(run: str) -> tuple[dict[str, torch.Tensor], dict[str, np.ndarray], P
     return weights, tables, paths.timing(checkpoint.weights_hash(weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pytest.CaptureFixture[str]) -> None:
     project.set(**SETTINGS)
@@ -91,6 +92,7 @@ def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pyt
     assert not list(Path(".resume").rglob("*.pt")) and not list(Path().rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_two_processes_that_take_their_shares_in_parts_train_as_one_does(project: Project) -> None:
     """A network without batch norm, whose statistics would be those of other parts. 21 faces make batches of 8 and 13."""
     sample = {"model": {"width": 2, "path_dropout": 0.0}, "optimizer": plain(0.01), "epochs": 2, "batch_size": 8}
@@ -122,6 +124,7 @@ with distributed.processes(torch.device("cpu")):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_torchrun_starts_again_do_not_look_for_the_dead(tmp_path: Path) -> None:
     """One that is a little late finds the others waiting, not gone to the address that its predecessor had."""
     script = tmp_path / "restarted.py"
@@ -132,6 +135,7 @@ def test_processes_that_torchrun_starts_again_do_not_look_for_the_dead(tmp_path:
     assert sorted(told.splitlines()) == [f"process {rank} of 4" for rank in range(4)]
 
 
+@pytest.mark.slow
 def test_all_processes_stop_at_the_step_at_which_one_is_interrupted(project: Project) -> None:
     project.set(**SETTINGS | {"runs__custom_resnet__sample": {"epochs": 500, "batch_size": 16}})
     download.main("cifar10")
@@ -151,6 +155,7 @@ def test_all_processes_stop_at_the_step_at_which_one_is_interrupted(project: Pro
     assert len(torch.load(state, weights_only=True)["state"]["history"]) >= 2
 
 
+@pytest.mark.slow
 def test_what_cannot_be_shared_out_is_refused(project: Project) -> None:
     project.set(**SETTINGS | {"runs__bilstm__batch_size": 1, "runs__bilstm__sample": {"epochs": 1}})
     download.main("speech")

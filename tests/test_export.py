@@ -96,6 +96,7 @@ def close(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_network_computes_the_same_as_onnx(name: str, tmp_path: Path) -> None:
     """For batches and lengths that the exporter did not see, from the network itself and NumPy's arithmetic around it."""
@@ -241,6 +242,7 @@ def test_the_command_writes_a_checked_file_and_its_card(project: Project, capsys
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
 
 
+@pytest.mark.slow
 def test_exported_faces_have_the_whitened_embeddings_that_were_evaluated(project: Project) -> None:
     project.set(runs__resnet50__sample={"model": {"width": 2}}, runs__resnet50__evaluate__whiten=0.5)
     digest, random = trained(project, "resnet50"), np.random.default_rng(0)

@@ -143,6 +143,7 @@ def stage(folder: Path, name: str, argument: str, drive: Path) -> subprocess.Pop
     )
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_continues_in_another_clone_with_equal_bits(tmp_path: Path) -> None:
     clones, drives = [tmp_path / "one", tmp_path / "a long way off/two"], [tmp_path / "drive", tmp_path / "mnt/drive"]
     for folder in (*clones, *drives):

@@ -10,6 +10,8 @@ from stages.training import loop
 from stages.training.step import take_step
 from tests.conftest import Project
 
+pytestmark = pytest.mark.slow
+
 SETTINGS: dict[str, Any] = {
     "precision": "fp32",
     "lr": 0.001,

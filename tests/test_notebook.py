@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, Checkout, change_params, copy_project
@@ -32,6 +33,7 @@ def test_every_cell_says_what_it_needs_and_holds_no_output() -> None:
     assert len({cell["id"] for cell in CELLS}) == len(CELLS) <= 14
 
 
+@pytest.mark.slow
 def test_cells_that_need_no_gpu_run_from_the_top(tmp_path: Path) -> None:
     project = Checkout(tmp_path / "project")
     copy_project(project.folder)

@@ -41,6 +41,7 @@ def test_what_is_wrong_is_said_before_anything_runs(recipes: Path) -> None:
         recipe.main(["an4-pblstm", "nowhere.zip"])
 
 
+@pytest.mark.slow
 def test_a_recipe_becomes_an_experiment_with_a_record(tmp_path: Path) -> None:
     copy_project(tmp_path / "project")
     checkout = Checkout(tmp_path / "project")

@@ -139,6 +139,7 @@ def left() -> list[str]:
     return sorted(path.name for path in Path(".sweeps", RUN).iterdir() if path.suffix != ".lock")
 
 
+@pytest.mark.slow
 def test_trials_finish_stop_early_and_fail(
     swept: Checkout, sweep: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +185,7 @@ def test_trials_finish_stop_early_and_fail(
         sweep(9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_sweep_goes_on(swept: Checkout, sweep: Callable[..., int], how: signal.Signals) -> None:
     write_spaces(swept.folder, **{RUN: {"lr": {"choice": [0.01, 0.02]}}})

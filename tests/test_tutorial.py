@@ -12,6 +12,8 @@ from ruamel.yaml import YAML
 
 from tests.conftest import FENCED, ROOT, TUTORIAL, Checkout, change_params, copy_project, follow
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("frog", "horse", "ship")  # as in the document
 # For the sake of time alone: the run on sample data is not what the page is about.
 SMALL = {

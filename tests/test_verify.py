@@ -7,6 +7,8 @@ import pytest
 from tests.conftest import ROOT, Checkout
 from tests.test_remote import digests
 
+pytestmark = pytest.mark.slow
+
 
 def flip(file: Path) -> None:
     content = bytearray(file.read_bytes())

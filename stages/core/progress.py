@@ -132,10 +132,9 @@ class TrainingProgress:
 
 
 def brief(seconds: float) -> str:
-    """Format a duration as one number: 0.5 s, 12 s, 90 min, 3.5 h."""
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    """Format a duration as one number: 0.5 s, 12 s, 2.5 min, 90 min, 3.5 h."""
+    number, unit = (seconds, "s") if seconds < 120 else (seconds / 60, "min") if seconds < 7200 else (seconds / 3600, "h")
+    return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 
 
 def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:

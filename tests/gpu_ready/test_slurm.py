@@ -6,6 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 from stages.data import checkpoint
@@ -30,6 +31,7 @@ def free_port() -> str:
         return str(listening.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_the_job_of_the_document_trains_on_two_nodes_and_its_successor_has_nothing_to_do(tmp_path: Path) -> None:
     project, commands, states = Checkout(tmp_path / "project"), tmp_path / "bin", tmp_path / "states"
     copy_project(project.folder)

@@ -478,6 +478,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 def test_a_compiled_training_is_compiled_once_and_continues_bit_for_bit(tmp_path: Path, compiler: Any) -> None:
     """Batches of 16, 16 and 8 images, the last of which the code is not for."""
     run = replace(RUN, train=Training(ema=0.9, clip_norm=1.0))
@@ -498,6 +499,7 @@ def test_a_compiled_training_is_compiled_once_and_continues_bit_for_bit(tmp_path
     assert [*whole.weights] == [*eager.weights] == [*Means().state_dict()]
 
 
+@pytest.mark.slow
 def test_compiling_leaves_the_network_and_its_gradients_as_they_were(compiler: Any) -> None:
     from torch._inductor import config, cpu_vec_isa
 
