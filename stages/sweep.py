@@ -23,7 +23,7 @@ from stages.core import checksums, dependencies, paths
 from stages.core.errors import InputError, run_command
 from stages.core.locks import locked
 from stages.data import checkpoint
-from stages.sweeping import carry_out, space, summary
+from stages.sweeping import space, summary, worker
 from stages.sweeping.clone import Snapshot
 from stages.sweeping.record import FOLDER, WAIT, Sweep
 from stages.tasks import load_params, part
@@ -48,13 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep = Sweep.open(chosen, basis, maximize=score.higher_is_better, epochs=resolved.run(options.run).epochs)
     stop = Event()
     with ThreadPoolExecutor(options.jobs) as pool:
-        workers = [
-            pool.submit(carry_out.work, sweep, score.name, snapshot, options.trials, stop) for _ in range(options.jobs)
-        ]
+        workers = [pool.submit(worker.work, sweep, score.name, snapshot, options.trials, stop) for _ in range(options.jobs)]
         interrupted = _wait(workers, stop)
     _print_summary(sweep, score.name)
-    for worker in workers:
-        worker.result()
+    for future in workers:
+        future.result()
     return INTERRUPTED if interrupted else int(not any(trial.value is not None for trial in sweep.trials))
 
 

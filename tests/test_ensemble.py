@@ -105,7 +105,7 @@ def test_emissions_of_other_frames_are_refused_with_both_names(tmp_path: Path) -
 def test_probabilities_that_were_too_many_to_keep_are_told_of(tmp_path: Path) -> None:
     assert members.fits(35_000, 7_000) and not members.fits(100_000, 7_000)
     with pytest.raises(
-        InputError, match=r"dev\.npy: is not there; the probabilities of a are not kept above 500,000,000 bytes"
+        InputError, match=r"dev\.npy: is missing; the probabilities of a are not kept above 500,000,000 bytes"
     ):
         members.read([Member("a", tmp_path, 1.0)], "dev.npy")
 

@@ -247,7 +247,7 @@ def test_exported_faces_have_the_whitened_embeddings_that_were_evaluated(project
     project.set(runs__resnet50__sample={"model": {"width": 2}}, runs__resnet50__evaluate__whiten=0.5)
     digest, random = trained(project, "resnet50"), np.random.default_rng(0)
     write_json(paths.evaluation("resnet50"), {"dev": {"verification": {"threshold": 0.5}}, "weights_sha256": digest})
-    with pytest.raises(InputError, match=r"data/predictions/resnet50/whitening\.safetensors: is not there"):
+    with pytest.raises(InputError, match=r"data/predictions/resnet50/whitening\.safetensors: is missing"):
         export.main("resnet50")
     assert not (project.folder / "exports").exists()
 

@@ -268,9 +268,7 @@ def test_faces_are_compared_by_the_whitening_of_the_evaluation_or_not_at_all(ask
     assert load_params().run("resnet50").evaluate.whiten == checkpoint.load(file)["whiten"]
     aside = file.rename(file.with_suffix(".aside"))
     try:
-        with pytest.raises(
-            InputError, match=r"resnet50/whitening\.safetensors: is not there.*`dvc repro evaluate@resnet50`"
-        ):
+        with pytest.raises(InputError, match=r"resnet50/whitening\.safetensors: is missing.*`dvc repro evaluate@resnet50`"):
             ask("resnet50", "--same", *find("known/*/*.jpg")[:2])
     finally:
         aside.rename(file)

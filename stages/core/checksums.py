@@ -29,7 +29,7 @@ def check(folder: Path, *, below: bool = True) -> str:
     again = f"remove {folder}, and `python -m stages.verify` and `dvc repro` bring it back"
     path = folder / LIST
     if not path.is_file():
-        raise InputError(f"{path}: is not there, so the files beside it cannot be checked; {again}")
+        raise InputError(f"{path}: is missing, so the files beside it cannot be checked; {again}")
     content = path.read_bytes()
     for line in content.decode(errors="replace").splitlines():
         if (found := LINE.fullmatch(line)) is None:

@@ -36,7 +36,7 @@ class Interrupted(Exception):
 def naming(path: Path) -> Iterator[None]:
     """Add this file to an OSError that names none, as when the disk is full.
 
-    On a full disk torch.save raises another error of its own; the OSError is then its context.
+    On a full disk torch.save raises its own error, whose context is the OSError.
     """
     try:
         yield

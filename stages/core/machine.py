@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cpu_name() -> str:
-    """The processor's name, as people know it; where the system does not say, its architecture."""
+    """Return the processor's name, or its architecture if the system does not say."""
     info = Path("/proc/cpuinfo")
     name = re.search(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.is_file() else None
     return name[1] if name else platform.processor() or platform.machine()

@@ -31,7 +31,7 @@ def read_stats(task: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(file.read_text())
     except FileNotFoundError:
-        raise InputError(f"{file}: is not there; `dvc repro normalize@{task}` makes it") from None
+        raise InputError(f"{file}: is missing; `dvc repro normalize@{task}` makes it") from None
     return found
 
 

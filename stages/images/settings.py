@@ -115,7 +115,7 @@ class Evaluate:
 
     def __post_init__(self) -> None:
         if self.views[:1] != ["plain"]:
-            raise ValueError("views: must begin with plain, the image as it is")
+            raise ValueError("views: must begin with plain, the unchanged image")
         if any(view in self.views[:number] for number, view in enumerate(self.views)):
             raise ValueError("views: repeats a view")
 

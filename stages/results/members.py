@@ -36,7 +36,7 @@ def read(members: Sequence[Member], name: str) -> list[np.ndarray]:
         file = member.folder / name
         if not file.is_file():
             raise InputError(
-                f"{file}: is not there; the probabilities of {member.name} are not kept above {MAX_BYTES:,} bytes"
+                f"{file}: is missing; the probabilities of {member.name} are not kept above {MAX_BYTES:,} bytes"
             )
         found.append(np.load(file, mmap_mode="r"))
     for member, array in zip(members, found, strict=True):

@@ -61,7 +61,7 @@ def validate(path: Path, header: Sequence[str], ids: Sequence[str], is_label: Ca
     domain: the valid labels, in words. Raises InputError, naming the first wrong line.
     """
     if not path.is_file():
-        raise InputError(f"{path}: is not there; stage `submit` writes it")
+        raise InputError(f"{path}: is missing; the stage `submit` writes it")
     found = read_rows(path.read_bytes(), path)
     first = next(found, Row(1, []))
     if first.cells != list(header):

@@ -1,1 +1,1 @@
-"""Sweeps: the spaces of sweeps.yaml, Optuna's record of the trials, and each trial in a clone of its own."""
+"""Sweeps: the spaces of sweeps.yaml, Optuna's record, and trials in clones of the project."""

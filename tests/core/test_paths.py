@@ -126,5 +126,5 @@ def test_statistics_that_are_not_there_yet_are_named_with_what_makes_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"^data/features/speech/stats\.json: is not there; `dvc repro normalize@speech`"):
+    with pytest.raises(InputError, match=r"^data/features/speech/stats\.json: is missing; `dvc repro normalize@speech`"):
         paths.read_stats("speech")

@@ -90,7 +90,7 @@ def test_an_empty_file_and_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"")
     with pytest.raises(InputError, match=r"a\.csv: line 1: must be id,label, but is ''"):
         check(tmp_path / "a.csv", [])
-    with pytest.raises(InputError, match=r"b\.csv: is not there"):
+    with pytest.raises(InputError, match=r"b\.csv: is missing"):
         check(tmp_path / "b.csv", [])
 
 

@@ -26,13 +26,13 @@ MAX_LISTED = 20  # classes that are all listed by name
 
 @dataclass(frozen=True)
 class Item:
-    """An image of the source. image and label are None if there is a problem; label also in the test split."""
+    """An image of the source, or a problem with it."""
 
     split: str  # train, dev or test
     name: str
     where: str  # for messages
-    image: np.ndarray | None  # (side, side, 3) uint8
-    label: int | None
+    image: np.ndarray | None  # (side, side, 3) uint8; not None without a problem
+    label: int | None  # None in the test split
     problem: str | None
 
 

@@ -53,6 +53,6 @@ def together(members: Sequence[Member], split: str) -> Tensor:
     for member in members:
         file = member.folder / "embeddings" / f"{split}.npy"
         if not file.is_file():
-            raise InputError(f"{file}: is not there; `dvc repro` of the stage `evaluate` of {member.name} makes it")
+            raise InputError(f"{file}: is missing; `dvc repro` of the stage `evaluate` of {member.name} makes it")
         parts.append(F.normalize(torch.from_numpy(np.load(file)).double(), dim=1, eps=1e-300) * member.weight**0.5)
     return torch.cat(parts, 1).float()

@@ -434,7 +434,7 @@ def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, 
     ("changes", "member", "words"),
     [
         ({"train/99.png": png(TRAIN[0])}, "train/99.png", "has no line in trainLabels.csv"),
-        ({"train/3.png": None}, "train/3.png", "is listed in trainLabels.csv but is not there"),
+        ({"train/3.png": None}, "train/3.png", "is listed in trainLabels.csv but missing"),
         ({"other/train/3.png": png(TRAIN[2])}, "other/train/3.png", "is a duplicate"),
         ({"other/test/3.png": png(TEST[2])}, "other/test/3.png", "is a duplicate"),
     ],

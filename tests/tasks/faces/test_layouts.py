@@ -447,7 +447,7 @@ LOOKS_2021 = "this looks like HW2P2 with trials, fall 2020 to fall 2021, but "
         (changed(TRIALS, "classification_test.txt", lines("1.jpg", "2.jpg")), "lists 2 images, and test_data has 4"),
         (changed(TRIALS, "classification_test.txt", lines(*(f"{i}.jpg" for i in range(4)))), "and test_data has 4"),
         (TRIALS | images(["classification_data/test_data/more/1.jpg"]), "another test image has the same name"),
-        (changed(TRIALS, "pairs_test.txt", lines("a.jpg b.jpg")), "line 1: names a.jpg, which is not there, and a"),
+        (changed(TRIALS, "pairs_test.txt", lines("a.jpg b.jpg")), "line 1: names a.jpg, which is missing, but a"),
         (without(SPRING_2025, "cls_data/dev"), f"{LOOKS_2024}cls_data/dev/ (or val/) is missing"),
         (without(SPRING_2025, "cls_data"), f"{LOOKS_2024}cls_data/train/ is missing"),
         (without(SPRING_2025, "ver_data"), f"{LOOKS_2024}ver_data/ is missing"),
@@ -497,7 +497,7 @@ def test_what_is_nearly_a_layout_is_refused_in_a_sentence(
     ("files", "item", "reason"),
     [
         (changed(SPRING_2025, "train/labels.txt", lines("t0.jpg 0", "t1.jpg 10", "t2.jpg 2")), "t3.jpg", "no line in"),
-        (changed(SPRING_2025, "dev/labels.txt", lines("d0.jpg 2", "d1.jpg 10", "d2.jpg 0")), "txt: d2.jpg", "not there"),
+        (changed(SPRING_2025, "dev/labels.txt", lines("d0.jpg 2", "d1.jpg 10", "d2.jpg 0")), "txt: d2.jpg", "missing"),
         (changed(SPRING_2025, "val_pairs.txt", VAL_PAIRS + lines("zQ.jpg q.jpg 0")), "val_pairs.txt: line 4", "names q.jpg"),
         (TRIALS | images(["classification_data/train_data/1.jpg"]), "train_data/1.jpg", "is not in train_data/"),
     ],

@@ -163,7 +163,7 @@ def test_what_was_saved_is_loaded_for_the_same_weights_and_eps_alone(tmp_path: P
     with pytest.raises(InputError, match=r"whitening\.safetensors: damaged"):
         whitening.load(folder, eps=0.1, weights_sha256="ab")
     file.unlink()
-    with pytest.raises(InputError, match=r"net/whitening\.safetensors: is not there" + again):
+    with pytest.raises(InputError, match=r"net/whitening\.safetensors: is missing" + again):
         whitening.load(folder, eps=0.1, weights_sha256="ab")
     assert whitening.load(folder, eps=None, weights_sha256="ab") is None
 
@@ -296,7 +296,7 @@ def test_the_cosine_of_exported_embeddings_is_the_score_of_evaluation(faces: Fac
     assert "whitened" in graph.outputs[1].meaning
     with pytest.raises(InputError, match="other weights"):
         export.as_evaluated(plain, run, metrics, "ab", out)
-    with pytest.raises(InputError, match="is not there"):  # not evaluated
+    with pytest.raises(InputError, match="is missing"):  # not evaluated
         export.as_evaluated(plain, run, None, digest, out / "none")
 
 

@@ -30,7 +30,7 @@ def read(archives: list[Archive]) -> Iterator[Item]:
     """
     tests = 0
     for archive in archives:
-        wanted = {name for name in archive.names if _is_batch(PurePosixPath(name).name)}
+        wanted = {name for name in archive.names if holds([name]) or PurePosixPath(name).name == TEST}
         for member, content in archive.members(wanted):
             where = f"{archive.path}: {member}"
             images, labels, names = _decode(_unpickle(content, where), where)
@@ -44,10 +44,6 @@ def read(archives: list[Archive]) -> Iterator[Item]:
                     yield Item("test", str(index + 1), f"{where}: image {index}", image, None, None)
     if tests != 1:
         raise InputError(f"{archives[0].path.parent}: {tests} members are called {TEST}, but there must be one")
-
-
-def _is_batch(name: str) -> bool:
-    return bool(TRAIN.fullmatch(name)) or name == TEST
 
 
 def _unpickle(content: bytes, where: str) -> dict[bytes, Any]:

@@ -53,7 +53,7 @@ def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator
                 yield Item("dev" if path.stem in dev else "train", path.stem, where, image, labels.get(path.stem), problem)
     for name in sorted(labels.keys() - seen):
         where = f"{archives[0].path.parent}: train/{name}.png"
-        yield Item("train", name, where, None, labels[name], f"is listed in {LABELS} but is not there")
+        yield Item("train", name, where, None, labels[name], f"is listed in {LABELS} but missing")
 
 
 def _check_unpacked(archives: list[Archive]) -> None:

@@ -23,7 +23,7 @@ def most_similar(queries: Tensor, known: Tensor, *, block: int = 256) -> tuple[T
     Products are computed in float64 and rounded to float32: in float32 the last bit depends on the position in a block, so
     that of two equal faces the later one might win. (MPS has no float64: pass CPU tensors.)
     """
-    assert len(known), "nobody is known"
+    assert len(known), "no known faces"
     unit = _unit(queries)
     best = torch.full((len(queries),), -torch.inf, device=queries.device)
     index = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
@@ -146,9 +146,9 @@ def roc(pairs: Pairs) -> tuple[Tensor, Tensor]:
 
 
 def equal_error_rate(far: Tensor, tar: Tensor) -> float:
-    """Where the false accept rate equals the false reject rate, 1 - TAR.
+    """Return the rate at which false accept rate and false reject rate, 1 - TAR, are equal.
 
-    Seldom a point of the curve does: between the two points where the rates cross, both are taken as straight lines.
+    Between two points of the curve, both rates are interpolated linearly.
     """
     reject = 1 - tar
     excess = reject - far  # falls from 1 to -1, strictly: each point accepts at least one pair more
@@ -158,9 +158,10 @@ def equal_error_rate(far: Tensor, tar: Tensor) -> float:
 
 
 def roc_auc(far: Tensor, tar: Tensor) -> float:
-    """The probability that a genuine pair scores higher than an impostor pair, where a tie counts half.
+    """Return the area under the curve by trapezoids.
 
-    That rank statistic is the area under the curve by trapezoids: Hanley and McNeil 1982, Radiology 143(1).
+    It is the probability that a genuine pair scores higher than an impostor pair, with ties counted half (Hanley and McNeil
+    1982, Radiology 143(1)).
     """
     return torch.trapezoid(tar, far).item()
 

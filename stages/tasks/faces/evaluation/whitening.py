@@ -83,7 +83,7 @@ def load(folder: Path, *, eps: float | None, weights_sha256: str) -> Whitening |
             raise InputError(f"{folder}: was made with `evaluate.whiten`, which is null now; {again}")
         return None
     if not file.is_file():
-        raise InputError(f"{file}: is not there, but `evaluate.whiten` needs it; {again}")
+        raise InputError(f"{file}: is missing, but `evaluate.whiten` needs it; {again}")
     saved = checkpoint.load(file)
     if saved["weights_sha256"] != weights_sha256:
         raise InputError(f"{file}: is of other weights than the checkpoint's; {again}")

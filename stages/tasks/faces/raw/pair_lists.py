@@ -75,9 +75,9 @@ def _read(
         if absent is None:
             pairs.append(pair)
         elif is_labelled:
-            missing.append((f"{where}: line {line}", f"names {absent}, which is not there"))
+            missing.append((f"{where}: line {line}", f"names {absent}, which is missing"))
         else:
-            raise InputError(f"{where}: line {line}: names {absent}, which is not there, and a submission needs every pair")
+            raise InputError(f"{where}: line {line}: names {absent}, which is missing, but a submission needs every pair")
     if not pairs:
         raise InputError(f"{missing[0][0]}: {missing[0][1]}; no pair has its images, so add the archive of these images")
     problems += missing

@@ -93,7 +93,7 @@ def _labels(listing: Listing, splits: Splits, split: str, problems: list[tuple[s
     labels = parse_labels(listing.read(tables[0]), where)
     if files and labels.keys().isdisjoint(files):
         raise InputError(f"{where}: names no image in {split}/images/ (its first is {next(iter(labels))})")
-    problems += [(f"{where}: {name}", "is listed but is not there") for name in labels.keys() - files.keys()]
+    problems += [(f"{where}: {name}", "is listed but missing") for name in labels.keys() - files.keys()]
     problems += [(listing.where(files[name]), f"has no line in {LABELS}") for name in files.keys() - labels.keys()]
     return labels
 

@@ -79,7 +79,7 @@ def _lfw_pairs(listing: Listing, names: Mapping[str, File]) -> list[Pair]:
         found = [next((file for suffix in SUFFIXES if (file := stem + suffix) in names), None) for stem in (name, other)]
         if found[0] is None or found[1] is None:
             absent = name if found[0] is None else other
-            raise InputError(f"{where}: line {line}: names {absent}.jpg, which is not there; give all of LFW or no {PAIRS}")
+            raise InputError(f"{where}: line {line}: names {absent}.jpg, which is missing; give all of LFW or no {PAIRS}")
         pairs.append(Pair(found[0], found[1], same))
     return pairs
 

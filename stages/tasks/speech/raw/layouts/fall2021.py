@@ -42,11 +42,8 @@ def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
                 f"{archives[0].path.parent}: there are {names.count(name)} files called {name}; give one of them"
             )
     sample = next((content for _, content in find(archives, SAMPLE)), None)
-    return Source(_items(archives, has_test=TEST in names), _form, sample=sample)
-
-
-def _form(width: int) -> Form:
-    return Form("HW3P2 of 2021", ("id", "label"), "2021")
+    form = Form("HW3P2 of 2021", ("id", "label"), "2021")
+    return Source(_items(archives, has_test=TEST in names), lambda width: form, sample=sample)
 
 
 def _items(archives: list[Archive], *, has_test: bool) -> Iterator[Item]:

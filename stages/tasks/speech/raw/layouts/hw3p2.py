@@ -123,7 +123,7 @@ def _items(archives: list[Archive], transcripts: _Transcripts, order: Mapping[st
             yield Item(*key, transcript.where, None, None, "has no features")
     for name in order or ():
         if ("test", name) not in seen:
-            yield Item("test", name, f"{folder}: {name}.npy", None, None, f"is listed in {ORDER} but is not there")
+            yield Item("test", name, f"{folder}: {name}.npy", None, None, f"is listed in {ORDER} but missing")
 
 
 def _item(

@@ -230,7 +230,7 @@ ALSO_B = member("train-clean-360/b", "mfcc")
             member("train-clean-360/c", "mfcc"),
             "has 6 coefficients, but the utterances before it have 5",
         ),
-        (SPRING_2022, {f"{TOP}/test/mfcc/z.npy": None}, "z.npy", "is listed in test_order.csv but is not there"),
+        (SPRING_2022, {f"{TOP}/test/mfcc/z.npy": None}, "z.npy", "is listed in test_order.csv but missing"),
         (
             SPRING_2022,
             {f"{TOP}/test/mfcc/w.npy": npy(np.ones((9, 5)))},
