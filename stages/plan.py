@@ -7,7 +7,7 @@ from stages.config.schema import Params
 from stages.core.errors import InputError
 from stages.tasks import load_params
 
-SAMPLE = "about 7 minutes of processor time for all eight runs"
+SAMPLE = "about 8 minutes on two cores for all eight runs"
 
 
 def main() -> None:
