@@ -244,7 +244,7 @@ def test_what_cannot_be_asked_is_one_sentence(ask: Any, tmp_path: Path) -> None:
     ("change", "message"),
     [
         (None, "metrics/resnet50/evaluate.json: is missing"),
-        ({"weights_sha256": "0"}, "metrics/resnet50/evaluate.json: .* of other weights"),
+        ({"weights_sha256": "0"}, "metrics/resnet50/evaluate.json: .* with other weights"),
         ({"dev": {"accuracy": 1.0}}, "there is no threshold"),
     ],
 )

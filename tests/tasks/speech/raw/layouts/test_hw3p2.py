@@ -276,7 +276,7 @@ def test_the_test_split_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> N
 def test_a_folder_of_no_test_utterances_is_named(write_zip: WriteZip, tmp_path: Path) -> None:
     members = {name: SPRING_2023[name] for name in SPRING_2023 if "test-clean/mfcc" not in name}
     message = problem(write_zip("a.zip", members), tmp_path / "out")
-    assert f"no good utterance for the test split, but {TOP}/test-clean/transcript/random_submission.csv lies" in message
+    assert f"no good utterance for the test split, but {TOP}/test-clean/transcript/random_submission.csv is" in message
 
 
 def test_spring_2022_without_its_order_is_refused(write_zip: WriteZip, tmp_path: Path) -> None:
