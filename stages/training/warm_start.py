@@ -32,18 +32,20 @@ def warm_start(model: nn.Module, name: str, run: Run, stats: dict[str, Any]) -> 
     if (network := saved["run"]["model"]["name"]) != run.model.name:
         raise InputError(f"{key}.file: {file} has the weights of {network}, and the run trains {run.model.name}")
     own, given = model.state_dict(), saved["weights"]
-    differ = {tensor: "not in the file" for tensor in own if tensor not in given}
-    differ |= {tensor: "not in the network" for tensor in given if tensor not in own}
-    for tensor in own.keys() & given.keys():
-        if (here := tuple(own[tensor].shape)) != (there := tuple(given[tensor].shape)):
+    differ = {}
+    for tensor in own | given:
+        here, there = (tuple(weights[tensor].shape) if tensor in weights else None for weights in (own, given))
+        if here is None or there is None:
+            differ[tensor] = f"not in the {'network' if here is None else 'file'}"
+        elif here != there:
             differ[tensor] = f"{there} in the file, {here} in the network"
     head = next(reversed(own)).rpartition(".")[0]  # the networks' last layer
-    if wrong := [f"{tensor} ({why})" for tensor, why in sorted(differ.items()) if tensor.rpartition(".")[0] != head]:
+    if wrong := [f"{tensor} ({why})" for tensor, why in differ.items() if tensor.rpartition(".")[0] != head]:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise InputError(f"{key}.file: {file} does not fit runs.{name}.model: {', '.join(wrong[:5])}{more}")
     print(f"starting from {file}, of epoch {saved['epoch']}", flush=True)
     if differ or saved["stats"].get("classes") != stats.get("classes"):
         given = {tensor: weights for tensor, weights in given.items() if tensor.rpartition(".")[0] != head}
-        why = ", ".join(f"{tensor}: {what}" for tensor, what in sorted(differ.items())) or "as many classes of other names"
+        why = ", ".join(f"{tensor}: {what}" for tensor, what in differ.items()) or "as many classes of other names"
         print(f"{head} is drawn anew ({why})", flush=True)
     model.load_state_dict(own | given)

@@ -76,14 +76,14 @@ def test_more_epochs_continue_and_leave_the_bytes_of_one_go(
     def step(*arguments: Any) -> Any:
         nonlocal steps
         steps += 1
-        if steps == 5:
+        if steps == 3:
             raise KeyboardInterrupt
         return take_step(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "take_step", step)
         trained(project, run, capsys, epochs=6)
-    assert "continuing after step" in trained(project, run, capsys)
+    assert "continuing after step 2 of epoch 5" in trained(project, run, capsys)
     six = outputs(run)
 
     for epochs, continued in ((4, four), (6, six)):
@@ -95,9 +95,8 @@ def test_more_epochs_continue_and_leave_the_bytes_of_one_go(
 
 def test_a_training_that_stopped_early_stays_stopped(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     run, early = "custom_resnet", {"early_stopping": {"patience": 1}}
-    prepare(project, "cifar10", run, lr=1e-12, runs__custom_resnet__train=early)
-    project.set(runs__custom_resnet__evaluate__weights="best", runs__custom_resnet__schedule={"name": "constant"})
-    find_lr.main(run)
+    weights = {"weights": "best", "views": ["plain"]}
+    prepare(project, "cifar10", run, lr=1e-12, runs__custom_resnet__train=early, runs__custom_resnet__evaluate=weights)
     assert "early stopping" in trained(project, run, capsys, epochs=5)
     for epochs in (9, 3):  # fewer than before, and no fewer than were trained
         told = trained(project, run, capsys, epochs=epochs)
