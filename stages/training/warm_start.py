@@ -23,14 +23,14 @@ def warm_start(model: nn.Module, name: str, run: Run, stats: dict[str, Any]) -> 
         return
     file = paths.root() / start.file
     if file.resolve().is_relative_to((paths.root() / paths.model(name)).resolve()):
-        raise InputError(f"{key}.file: {file} lies in the run's own folder, which DVC empties first; take a copy")
+        raise InputError(f"{key}.file: {start.file} lies in the run's own folder, which DVC empties first; take a copy")
     if not file.is_file():
         raise InputError(f"{key}.file: {file}: no such file; `dvc checkout` brings back one that DVC knows")
     if (digest := file_hash(file)) != start.sha256:
-        raise InputError(f"{key}.sha256: the SHA-256 of {file} is {digest}; write that, if this content is meant")
+        raise InputError(f"{key}.sha256: the SHA-256 of {start.file} is {digest}; write that, if this content is meant")
     saved = checkpoint.load_trained(file)
     if (network := saved["run"]["model"]["name"]) != run.model.name:
-        raise InputError(f"{key}.file: {file} has the weights of {network}, and the run trains {run.model.name}")
+        raise InputError(f"{key}.file: {start.file} has the weights of {network}, and the run trains {run.model.name}")
     own, given = model.state_dict(), saved["weights"]
     differ = {}
     for tensor in own | given:
@@ -42,8 +42,8 @@ def warm_start(model: nn.Module, name: str, run: Run, stats: dict[str, Any]) -> 
     head = next(reversed(own)).rpartition(".")[0]  # the networks' last layer
     if wrong := [f"{tensor} ({why})" for tensor, why in differ.items() if tensor.rpartition(".")[0] != head]:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise InputError(f"{key}.file: {file} does not fit runs.{name}.model: {', '.join(wrong[:5])}{more}")
-    print(f"starting from {file}, of epoch {saved['epoch']}", flush=True)
+        raise InputError(f"{key}.file: {start.file} does not fit runs.{name}.model: {', '.join(wrong[:5])}{more}")
+    print(f"starting from {start.file}, of epoch {saved['epoch']}", flush=True)
     if differ or saved["stats"].get("classes") != stats.get("classes"):
         given = {tensor: weights for tensor, weights in given.items() if tensor.rpartition(".")[0] != head}
         why = ", ".join(f"{tensor}: {what}" for tensor, what in differ.items()) or "as many classes of other names"
