@@ -121,6 +121,14 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class StartFrom:
+    """Weights that another training left, and the SHA-256 of the file, by which DVC knows its content."""
+
+    file: str  # a path; a relative one starts at the project
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Training:
     """What a training can do besides; nothing by default."""
 
@@ -130,6 +138,7 @@ class Training:
     early_stopping: EarlyStopping | None = None
     final: bool = False  # on train and dev together, for a submission: no dev score, as dev was learnt from
     accumulate: PositiveInt = 1  # parts in which a batch goes through the network, where the whole does not fit the memory
+    start_from: StartFrom | None = None  # the same network's weights to begin with; without it they are drawn at random
 
     @property
     def splits(self) -> list[str]:

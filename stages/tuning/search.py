@@ -7,6 +7,7 @@ from stages.config.schema import Params, Run
 from stages.core import checksums, paths
 from stages.core.errors import InputError
 from stages.results import plots
+from stages.training.warm_start import warm_start
 from stages.tuning import range_test
 
 
@@ -19,7 +20,9 @@ def search(name: str, run: Run, params: Params, task: ModuleType) -> tuple[float
     compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
     batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
     device.seed_torch(params.seed)
-    model = compute.to_device(task.build_model(run, paths.read_stats(run.task)))
+    stats = paths.read_stats(run.task)
+    model = compute.to_device(task.build_model(run, stats))
+    warm_start(model, name, run, stats)
     rates, losses = range_test.range_test(
         model, params.range_test, task=task, run=run, batches=batches, compute=compute, seed=params.seed
     )
