@@ -106,11 +106,4 @@ def text(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted: the queue goes on with what it has, and the same command waits for it again;")
-        print("`dvc queue stop --kill` ends what runs, `dvc queue remove --queued` forgets what waits")
-        sys.exit(130)
+    queue.run_command(main)

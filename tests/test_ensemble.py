@@ -1,5 +1,6 @@
 """Ensembles: what may be one, the mean of what members say, and the stage."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 from stages import ensemble, evaluate, normalize, submit, train
 from stages.core import checksums, paths
 from stages.core.errors import InputError
+from stages.data.packed import Ragged, RaggedArray
 from stages.data.tables import read_table
 from stages.reporting.collect import collect
 from stages.results import members
@@ -44,7 +46,7 @@ def random_log_probs(seed: int, num: int, classes: int) -> np.ndarray:
         ({"members": ["custom_resnet", "x"]}, "members: x would be a member of itself"),
         ({"members": ["custom_resnet", "y"]}, "members: x would be a member of itself"),
         ({"kind": "faces"}, "kind: must be cifar10, as in tasks.cifar10"),
-        ({"weights": "fit"}, "weights: 'fit' is not a choice here"),
+        ({"weights": "fits"}, "weights: 'fits' is not a choice here; did you mean 'fit'?"),
     ],
 )
 def test_what_is_no_ensemble_is_an_error_that_names_it(project: Project, changed: dict[str, Any], said: str) -> None:
@@ -150,6 +152,82 @@ def test_an_ensemble_leaves_what_a_run_leaves(trained_pair: Project, capsys: pyt
     [results] = [results for results in collect(load_params()) if results.name == "both"]
     assert results.score == ("accuracy", report["dev"]["accuracy"])
     assert "both: dev accuracy" in capsys.readouterr().out
+
+
+def test_fitted_weights_are_scored_on_the_half_that_they_were_not_fitted_on(
+    trained_pair: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against plain arithmetic, and a grid of weights."""
+    trained_pair.set(ensembles={"both": PAIR | {"weights": "fit"}})
+    ensemble.main("both")
+    found = json.loads(paths.evaluation("both").read_text())["dev"]
+    dev, test = (
+        [np.exp(np.load(paths.predictions(run) / f"{split}.npy").astype(np.float64)) for run in PAIR["members"]]
+        for split in ("dev", "test")
+    )
+    labels = np.load(paths.features("cifar10") / "dev/labels.npy")
+    rows, grid = np.arange(len(labels)), np.linspace(0.0005, 0.9995, 1000)
+
+    def best(items: np.ndarray) -> float:
+        true = [one[items, labels[items]] for one in dev]
+        return float(grid[np.argmin([-np.log(weight * true[0] + (1 - weight) * true[1]).mean() for weight in grid])])
+
+    def mixed(probabilities: list[np.ndarray], first: Any) -> np.ndarray:
+        return np.asarray(first * probabilities[0] + (1 - first) * probabilities[1])
+
+    one, other = np.array_split(np.random.default_rng(0).permutation(len(labels)), 2)
+    first = np.empty((len(labels), 1))
+    first[one], first[other] = best(other), best(one)
+    crossed, fitted = mixed(dev, first), mixed(dev, best(rows))
+    assert found["accuracy"] == (crossed.argmax(1) == labels).mean()
+    assert found["loss"] == pytest.approx(-np.log(crossed[rows, labels]).mean(), abs=1e-5)
+    assert found["fitted"]["accuracy"] == (fitted.argmax(1) == labels).mean()
+    assert found["fitted"]["loss"] == pytest.approx(-np.log(fitted[rows, labels]).mean(), abs=1e-5)
+    assert found["weights"] == pytest.approx({"custom_resnet": best(rows), "dilated_net": 1 - best(rows)}, abs=2e-3)
+    kept = [np.exp(np.load(paths.predictions("both") / f"{split}.npy").astype(np.float64)) for split in ("dev", "test")]
+    np.testing.assert_allclose(kept[0], crossed, atol=2e-3)
+    np.testing.assert_allclose(kept[1], mixed(test, best(rows)), atol=2e-3)
+    said = capsys.readouterr().out
+    assert f"both: dev accuracy {found['accuracy']:.4f} by weights fitted on the half of dev without the item (" in said
+    assert json.loads(paths.headlines("both").read_text())["dev"]["accuracy"] == found["accuracy"]
+
+
+def test_emissions_that_are_noise_get_no_weight(tmp_path: Path) -> None:
+    """One member spells each transcript, every symbol and a blank, most of the time; the other knows nothing."""
+    random, each = np.random.default_rng(0), [Member(name, tmp_path / name, 0.5) for name in "ab"]
+    transcripts = [random.integers(1, 41, length).astype(np.uint8) for length in (3, 5, 2, 4, 6, 3)]
+    (tmp_path / "dev").mkdir()
+    for member in each:
+        member.folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        written = [
+            stack.enter_context(Ragged(stem, shape, dtype))
+            for stem, shape, dtype in (
+                (tmp_path / "dev/transcript", (), np.uint8),
+                (tmp_path / "a/dev", (41,), np.float16),
+                (tmp_path / "b/dev", (41,), np.float16),
+            )
+        ]
+        for transcript in transcripts:
+            logits = random.normal(size=(2, 2 * len(transcript), 41))
+            logits[0, np.arange(len(logits[0])), np.stack([transcript, 0 * transcript], 1).ravel()] += 4
+            log_probs = F.log_softmax(torch.from_numpy(logits), 2).half().numpy()
+            for ragged, item in zip(written, (transcript, *log_probs), strict=True):
+                ragged.append(item)
+    found = speech.fit(each, tmp_path)
+    assert found.weights["a"] > 0.9
+    emissions = [[RaggedArray(member.folder / "dev")[index] for member in each] for index in range(6)]
+
+    def loss(weight: float) -> float:
+        losses = []
+        for (a, b), transcript in zip(emissions, transcripts, strict=True):
+            mixed = torch.from_numpy(np.log(weight * np.exp(a.astype(float)) + (1 - weight) * np.exp(b.astype(float))))
+            lengths = torch.tensor([len(a)]), torch.tensor([len(transcript)])
+            losses.append(F.ctc_loss(mixed[:, None], torch.from_numpy(transcript.astype(int))[None], *lengths).item())
+        return float(np.mean(losses))
+
+    grid = np.linspace(0.005, 0.995, 100)
+    assert found.weights["a"] == pytest.approx(grid[np.argmin([loss(weight) for weight in grid])], abs=0.01)
 
 
 def test_a_run_or_an_ensemble_above_the_tasks_limit_is_refused(trained_pair: Project) -> None:

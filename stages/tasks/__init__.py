@@ -13,6 +13,8 @@ Each task of params.yaml names its `kind`; a kind may have several tasks, each w
     <kind>/evaluation/      evaluate(...): metrics, plots, predictions; HEADLINES: the metrics that    (stage evaluate)
                             `dvc metrics show` lists
     <kind>/ensemble.py      combine(...): the same of an ensemble's members together                   (stage ensemble)
+    <kind>/folds.py         score(...), predict_test(...): of the networks of several folds; where Settings
+                            has a fold                                                         (stages.folds)
     <kind>/prediction.py    read(...), predict(...), describe(...): of a user's own files, answers as dataclasses; and
                             compare(...) where there is something to compare             (stages.predict, stages.demo)
     <kind>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card; and as_evaluated(...)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
+from stages.data import folds
 from stages.images.raw.listing import SUFFIXES, File, Listing
 
 # What holds images without being a class: such a folder in the place of one means that the layout is another.
@@ -40,11 +42,13 @@ def check_filled(listing: Listing, folders: Iterable[File], place: Placing, fill
             )
 
 
-def hold_out(names: Iterable[str], fraction: float, seed: int) -> set[str]:
-    """The names <class>/<file> of dev: of each class the same share, at least one, but never all.
+def hold_out(names: Iterable[str], fraction: float, fold: Fold | None, seed: int) -> set[str]:
+    """The names <class>/<file> of dev: the fold, or of each class the same share, at least one, but never all.
 
-    Drawn by the seed and the class alone: a class more or less does not change what is drawn of the others.
+    The share is drawn by the seed and the class alone: a class more or less does not change what is drawn of the others.
     """
+    if fold is not None:
+        return folds.stratified({name: class_of(name) for name in names}, fold, seed)
     by_class: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:
         by_class[class_of(name)].append(name)

@@ -31,10 +31,13 @@ def combine(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """As `evaluate` of a run: metrics of the dev splits, predictions of dev and test, pictures."""
+    """As `evaluate` of a run: metrics of the dev splits, predictions of dev and test, pictures.
+
+    Fitted weights are those of the probabilities; similarities, which have no likelihood to fit, keep equal ones.
+    """
     stats = json.loads((features / "stats.json").read_text())
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
-    metrics, _, _ = images.classify(name, members, features, **folders)
+    metrics, _, _ = images.classify(name, members, features, ensemble, **folders)
     kind = stats["verification"]["kind"]
     if kind is not None:
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from stages.config.check import InsideUnit, PositiveFloat, PositiveInt
+from stages.config.schema import Fold
 from stages.images import settings as images
 
 
@@ -24,6 +25,7 @@ class Settings(images.ImageTask):
     side: PositiveInt | None  # pixels; images of another size are scaled and cropped; null takes the first training image's
     sample: Sample
     dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each person's images where the layout has no splits
+    fold: Fold | None = None  # in place of dev_fraction
 
 
 @dataclass(frozen=True)

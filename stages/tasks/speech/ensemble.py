@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from stages.config.schema import Ensemble
 from stages.core.errors import InputError
 from stages.data.packed import Ragged, RaggedArray, read_texts
 from stages.data.tables import read_table
 from stages.results import members as kept
+from stages.results import weighting
 from stages.results.members import MEANS, Member
+from stages.results.weighting import Fitted
 from stages.sequences import storage
-from stages.tasks.speech import NUM_CLASSES
+from stages.tasks.speech import BLANK, NUM_CLASSES
 from stages.tasks.speech.evaluation import Predictions, report, write_test
 from stages.tasks.speech.training import decode
 
@@ -32,32 +35,62 @@ def combine(
 ) -> dict[str, Any]:
     """As `evaluate` of a run: metrics of dev, predictions of dev and test, pictures; `mean` says of what, the better on dev.
 
+    With fitted weights it is that of the probabilities; the metrics of dev are those of cross-fitting, beside `fitted`.
     Raises InputError: the members' emissions have not the same frames.
     """
-    found = {of: answer(members, features, "dev", of, ensemble.beam) for of in MEANS}
-    best = min(MEANS, key=lambda of: sum(decode.distances(found[of].predicted, found[of].true)))
-    answer(members, features, "dev", best, ensemble.beam, predictions_to)
+    beam, by_item, chosen = ensemble.beam, None, dict[str, Any]()
+    if ensemble.weights == "fit":
+        best, fitted = MEANS[0], fit(members, features)
+        members, by_item = fitted.members, fitted.by_item
+        chosen = {"weights": fitted.weights, "fitted": {"distance": _distance(answer(members, features, "dev", best, beam))}}
+    else:
+        best = min(MEANS, key=lambda of: _distance(answer(members, features, "dev", of, beam)))
+    dev = answer(members, features, "dev", best, beam, predictions_to, by_item)
     if (features / "test").is_dir() and read_texts(features / "test" / "names"):
-        test = answer(members, features, "test", best, ensemble.beam, predictions_to)
+        test = answer(members, features, "test", best, beam, predictions_to)
         write_test(test, predictions_to)
-    return {**report(name, features, found[best], plots_to=plots_to, predictions_to=predictions_to), "mean": best}
+    return {**report(name, features, dev, plots_to=plots_to, predictions_to=predictions_to), "mean": best, **chosen}
+
+
+def _distance(found: Predictions) -> float:
+    return float(np.mean(decode.distances(found.predicted, found.true)))
+
+
+def fit(members: Sequence[Member], features: Path) -> Fitted:
+    """The weights of least CTC loss per phoneme on dev, of the mean of the probabilities in every frame."""
+    transcripts = storage.read_transcripts(features / "dev")
+    assert transcripts is not None
+    emissions = list(zip(*_emissions(members, "dev"), strict=True))
+    targets = [torch.from_numpy(np.array(item, np.int64)) for item in transcripts]
+
+    def loss(items: np.ndarray, weight: float) -> float:
+        total = 0.0
+        for index in items.tolist():
+            mean = torch.from_numpy(kept.mean(emissions[index], [weight, 1 - weight], MEANS[0]))
+            lengths = torch.tensor([len(mean)]), torch.tensor([len(targets[index])])
+            total += F.ctc_loss(mean[:, None], targets[index][None], *lengths, blank=BLANK, zero_infinity=True).item()
+        return total / len(items)
+
+    return weighting.cross_fit(members, len(targets), loss)
 
 
 def answer(
-    members: Sequence[Member], features: Path, split: str, of: str, beam: int, keep: Path | None = None
+    members: Sequence[Member],
+    features: Path,
+    split: str,
+    of: str,
+    beam: int,
+    keep: Path | None = None,
+    by_item: np.ndarray | None = None,
 ) -> Predictions:
-    """The members' mean, decoded. of: one of MEANS; keep: the folder that its emissions go to, as float16."""
-    ends = [array.tolist() for array in kept.read(members, f"{split}_offsets.npy")]
-    if ends[0] != ends[1]:
-        item = next(index for index, pair in enumerate(zip(*ends, strict=True)) if pair[0] != pair[1]) - 1
-        frames = " and ".join(
-            f"{end[item + 1] - end[item]} frames in {one.name}" for end, one in zip(ends, members, strict=True)
-        )
-        raise InputError(f"{split}: utterance {item + 1} has {frames}; the members must shorten their input alike")
-    kept.read(members, f"{split}.npy")
-    emissions = [RaggedArray(member.folder / split) for member in members]
-    weights = [member.weight for member in members]
-    means = [kept.mean(items, weights, of) for items in zip(*emissions, strict=True)]
+    """The M members' mean, decoded. of: one of MEANS; keep: the folder that its emissions go to, as float16.
+
+    by_item (M, N): weights of each utterance, in place of the members'.
+    """
+    emissions = _emissions(members, split)
+    weights = [[member.weight] * len(emissions[0]) for member in members] if by_item is None else by_item
+    by_utterance = zip(*emissions, strict=True), zip(*weights, strict=True)
+    means = [kept.mean(items, shares, of) for items, shares in zip(*by_utterance, strict=True)]
     if keep:
         with Ragged(keep / split, (NUM_CLASSES,), np.float16) as writer:
             for mean in means:
@@ -68,3 +101,16 @@ def answer(
     true = read_table(members[0].folder / "dev.csv").column("label") if labelled else [""] * len(names)
     lengths = [len(frames) for frames in storage.read_frames(features / split)]
     return Predictions(names, decode.beam_search(means, beam, CUT, None), greedy, true, lengths)
+
+
+def _emissions(members: Sequence[Member], split: str) -> list[RaggedArray]:
+    """Those of each member. Raises InputError: they have not the same frames."""
+    ends = [array.tolist() for array in kept.read(members, f"{split}_offsets.npy")]
+    if ends[0] != ends[1]:
+        item = next(index for index, pair in enumerate(zip(*ends, strict=True)) if pair[0] != pair[1]) - 1
+        frames = " and ".join(
+            f"{end[item + 1] - end[item]} frames in {one.name}" for end, one in zip(ends, members, strict=True)
+        )
+        raise InputError(f"{split}: utterance {item + 1} has {frames}; the members must shorten their input alike")
+    kept.read(members, f"{split}.npy")
+    return [RaggedArray(member.folder / split) for member in members]

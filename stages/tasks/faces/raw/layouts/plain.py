@@ -1,6 +1,6 @@
 """A folder for each person, without splits: one's own photographs, LFW, CASIA-WebFace.
 
-<person>/*, test/**   `dev_fraction` of each person's images, at least one, is dev; of one image none.
+<person>/*, test/**   `dev_fraction` of each person's images, at least one, is dev, or `fold`; of one image none.
                       test/, beside the persons, is there or not
 pairs.txt             LFW's pairs, if they are there: they are the verification's, and to keep that honest, no image
                       that they name trains or is in dev
@@ -35,13 +35,17 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     named = named_in(pairs)
     free = {name: file for name, file in persons.items() if name not in named}
     classes = sorted({class_of(name) for name in free})
-    labels, dev = {name: label for label, name in enumerate(classes)}, hold_out(free, settings.dev_fraction, seed)
+    labels, dev = (
+        {name: label for label, name in enumerate(classes)},
+        hold_out(free, settings.dev_fraction, settings.fold, seed),
+    )
     items: dict[str, list[Item]] = {"train": [], "dev": []}
     for name, file in free.items():
         items["dev" if name in dev else "train"].append(Item(file, name, labels[class_of(name)]))
     if not items["dev"]:
         raise InputError(f"{listing.source}: nobody has two images, so that one could be held out as dev")
-    held_out = f"; {settings.dev_fraction:.3g} of each person's images, at least one, held out as dev"
+    share = f"{settings.dev_fraction:.3g} of each person's images, at least one,"
+    held_out = f"; {settings.fold or share} held out as dev"
     return Layout(
         classes,
         {

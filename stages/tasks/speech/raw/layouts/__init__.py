@@ -3,7 +3,7 @@
 SIGN                                      a pattern: a member whose name it matches says that this is the layout
 PASSED_OVER                               a pattern: members that the layout has and the task does not need
 missing(names) -> str | None              what else has to be there and is not
-read(archives, *, may_skip, seed)         the Source; raises InputError, and the items do as they are read
+read(archives, *, may_skip, fold, seed)         the Source; raises InputError, and the items do as they are read
 """
 
 from collections.abc import Sequence
