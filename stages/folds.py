@@ -33,8 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, params = _parser().parse_args(arguments), load_params()
     if not options.run:
         raise InputError(f"name a run, as in `make folds RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
-    run, source = params.run(options.run), params.task(params.run(options.run).task).source
-    if not hasattr(params.task(run.task), "fold"):
+    run = params.run(options.run)
+    task = params.task(run.task)
+    if not hasattr(task, "fold"):
         raise InputError(f"tasks.{run.task}: a task of the kind {run.kind} has no folds")
     if run.train.final:
         raise InputError(f"runs.{options.run}.train.final: learns from dev, too, and so from the fold; set it to false")
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             checksums.check(member.folder)
         scores = _out_of_fold(members, run, out)
         rows = _submission(members, run, out)
-    report = {"of": options.of, "source": source, "commit": git("rev-parse", "HEAD"), "dev": metrics, "out_of_fold": scores}
+    report = {"of": options.of, "source": task.source, "commit": git("rev-parse", "HEAD"), "dev": metrics, "out_of_fold": scores}
     with paths.replacing(paths.folds(options.run)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     print(spread.text(metrics))

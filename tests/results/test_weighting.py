@@ -47,7 +47,7 @@ def test_the_weight_is_that_of_a_naive_grid(strengths: tuple[float, float], low:
 
 
 def test_the_fitted_loss_flatters_and_the_cross_fitted_one_does_not() -> None:
-    """Against the loss of the weight that is best for all such items, 0.5 of equally good members; of few items, many times."""
+    """Against the loss of the weight that is best for all such items, 0.5 of two equal members; of few items, many times."""
     items, fitted, crossed = np.arange(12), list[float](), list[float]()
     for seed in range(60):
         labels = np.random.default_rng(seed).integers(0, 5, 12)
