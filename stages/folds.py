@@ -50,7 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             checksums.check(member.folder)
         scores = _out_of_fold(members, run, out)
         rows = _submission(members, run, out)
-    report = {"of": options.of, "source": task.source, "commit": git("rev-parse", "HEAD"), "dev": metrics, "out_of_fold": scores}
+    report = {
+        "of": options.of,
+        "source": task.source,
+        "commit": git("rev-parse", "HEAD"),
+        "dev": metrics,
+        "out_of_fold": scores,
+    }
     with paths.replacing(paths.folds(options.run)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     print(spread.text(metrics))

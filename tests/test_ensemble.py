@@ -166,7 +166,7 @@ def test_fitted_weights_are_scored_on_the_half_that_they_were_not_fitted_on(
         for split in ("dev", "test")
     )
     labels = np.load(paths.features("cifar10") / "dev/labels.npy")
-    rows, grid = np.arange(len(labels)), np.linspace(0.0005, 0.9995, 1000)
+    rows, grid = np.arange(len(labels)), np.linspace(0.0001, 0.9999, 9999)
 
     def best(items: np.ndarray) -> float:
         true = [one[items, labels[items]] for one in dev]
@@ -180,9 +180,9 @@ def test_fitted_weights_are_scored_on_the_half_that_they_were_not_fitted_on(
     first[one], first[other] = best(other), best(one)
     crossed, fitted = mixed(dev, first), mixed(dev, best(rows))
     assert found["accuracy"] == (crossed.argmax(1) == labels).mean()
-    assert found["loss"] == pytest.approx(-np.log(crossed[rows, labels]).mean(), abs=1e-5)
+    assert found["loss"] == pytest.approx(-np.log(crossed[rows, labels]).mean(), abs=1e-4)
     assert found["fitted"]["accuracy"] == (fitted.argmax(1) == labels).mean()
-    assert found["fitted"]["loss"] == pytest.approx(-np.log(fitted[rows, labels]).mean(), abs=1e-5)
+    assert found["fitted"]["loss"] == pytest.approx(-np.log(fitted[rows, labels]).mean(), abs=1e-4)
     assert found["weights"] == pytest.approx({"custom_resnet": best(rows), "dilated_net": 1 - best(rows)}, abs=2e-3)
     kept = [np.exp(np.load(paths.predictions("both") / f"{split}.npy").astype(np.float64)) for split in ("dev", "test")]
     np.testing.assert_allclose(kept[0], crossed, atol=2e-3)

@@ -60,6 +60,7 @@ class InProcess:
 def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> InProcess:
     """A small project for CIFAR-10 in Kaggle's layout, which has no dev split of its own."""
     git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "x")  # DVCLive needs one
     project.set(**{key: value for key, value in SMALL.items() if "cifar10" in key or "custom" in key or "__" not in key})
     download.main("cifar10")
     paths.lr("custom_resnet").parent.mkdir(parents=True)
