@@ -12,17 +12,20 @@ import torch.nn.functional as F
 from ruamel.yaml import YAML
 
 from stages import ensemble, evaluate, normalize, submit, train
+from stages.config.schema import Ensemble
 from stages.core import checksums, paths
 from stages.core.errors import InputError
-from stages.data.packed import Ragged, RaggedArray
-from stages.data.tables import read_table
+from stages.data.packed import Ragged, RaggedArray, text_row
+from stages.data.tables import read_table, write_table
 from stages.reporting.collect import collect
 from stages.results import members
 from stages.results.members import MEANS, Member
 from stages.tasks import load_params
 from stages.tasks.faces import ensemble as faces
 from stages.tasks.faces.evaluation import verification
+from stages.tasks.speech import CHARACTERS
 from stages.tasks.speech import ensemble as speech
+from stages.tasks.speech.training import decode
 from tests.conftest import SMALL, Project
 
 BOTH: dict[str, Any] = {"task": "cifar10", "kind": "cifar10", "inputs": "images", "weights": "equal"}
@@ -196,38 +199,51 @@ def test_emissions_that_are_noise_get_no_weight(tmp_path: Path) -> None:
     """One member spells each transcript, every symbol and a blank, most of the time; the other knows nothing."""
     random, each = np.random.default_rng(0), [Member(name, tmp_path / name, 0.5) for name in "ab"]
     transcripts = [random.integers(1, 41, length).astype(np.uint8) for length in (3, 5, 2, 4, 6, 3)]
-    (tmp_path / "dev").mkdir()
-    for member in each:
-        member.folder.mkdir()
+    spoken = ["".join(CHARACTERS[symbol] for symbol in transcript) for transcript in transcripts]
+    shapes = {"dev/transcript": ((), np.uint8), "dev/mfcc": ((2,), np.float32), "dev/names": ((), np.uint8)}
+    shapes |= {f"{name}/dev": ((41,), np.float16) for name in "ab"}
+    for name in ("dev", "a", "b", "plots", "out"):
+        (tmp_path / name).mkdir()
     with contextlib.ExitStack() as stack:
-        written = [
-            stack.enter_context(Ragged(stem, shape, dtype))
-            for stem, shape, dtype in (
-                (tmp_path / "dev/transcript", (), np.uint8),
-                (tmp_path / "a/dev", (41,), np.float16),
-                (tmp_path / "b/dev", (41,), np.float16),
-            )
-        ]
-        for transcript in transcripts:
+        ragged = {stem: stack.enter_context(Ragged(tmp_path / stem, *shape)) for stem, shape in shapes.items()}
+        for number, transcript in enumerate(transcripts):
             logits = random.normal(size=(2, 2 * len(transcript), 41))
             logits[0, np.arange(len(logits[0])), np.stack([transcript, 0 * transcript], 1).ravel()] += 4
             log_probs = F.log_softmax(torch.from_numpy(logits), 2).half().numpy()
-            for ragged, item in zip(written, (transcript, *log_probs), strict=True):
-                ragged.append(item)
-    found = speech.fit(each, tmp_path)
-    assert found.weights["a"] > 0.9
-    emissions = [[RaggedArray(member.folder / "dev")[index] for member in each] for index in range(6)]
+            frames = np.zeros((len(log_probs[0]), 2), np.float32)
+            for stem, item in zip(shapes, (transcript, frames, text_row(str(number)), *log_probs), strict=True):
+                ragged[stem].append(item)
+    write_table(tmp_path / "a/dev.csv", ["name", "label"], [[str(number), text] for number, text in enumerate(spoken)])
 
-    def loss(weight: float) -> float:
+    both = Ensemble("speech", "speech", "sequences", ("a", "b"), "fit")
+    found = speech.combine("both", each, tmp_path, both, plots_to=tmp_path / "plots", predictions_to=tmp_path / "out")
+
+    emissions = [[RaggedArray(member.folder / "dev")[index].astype(float) for member in each] for index in range(6)]
+
+    def mixed(index: int, weight: float) -> np.ndarray:
+        return np.asarray(np.log(weight * np.exp(emissions[index][0]) + (1 - weight) * np.exp(emissions[index][1])))
+
+    def loss(items: np.ndarray, weight: float) -> float:
         losses = []
-        for (a, b), transcript in zip(emissions, transcripts, strict=True):
-            mixed = torch.from_numpy(np.log(weight * np.exp(a.astype(float)) + (1 - weight) * np.exp(b.astype(float))))
-            lengths = torch.tensor([len(a)]), torch.tensor([len(transcript)])
-            losses.append(F.ctc_loss(mixed[:, None], torch.from_numpy(transcript.astype(int))[None], *lengths).item())
+        for index in items:
+            log_probs, target = torch.from_numpy(mixed(index, weight)), torch.from_numpy(transcripts[index].astype(int))
+            lengths = torch.tensor([len(log_probs)]), torch.tensor([len(target)])
+            losses.append(F.ctc_loss(log_probs[:, None], target[None], *lengths).item())
         return float(np.mean(losses))
 
-    grid = np.linspace(0.005, 0.995, 100)
-    assert found.weights["a"] == pytest.approx(grid[np.argmin([loss(weight) for weight in grid])], abs=0.01)
+    def best(items: np.ndarray) -> float:
+        return float(min(np.linspace(0.005, 0.995, 100), key=lambda weight: loss(items, weight)))
+
+    assert found["weights"]["a"] > 0.9
+    assert found["weights"]["a"] == pytest.approx(best(np.arange(6)), abs=0.01)
+    one, other = np.array_split(np.random.default_rng(0).permutation(6), 2)
+    for half, rest in ((one, other), (other, one)):
+        for index in half:
+            kept = RaggedArray(tmp_path / "out/dev")[index]
+            np.testing.assert_allclose(np.exp(kept.astype(float)), np.exp(mixed(index, best(rest))), atol=0.02)
+    predicted = read_table(tmp_path / "out/dev.csv").column("predicted")
+    assert found["distance"] == np.mean(decode.distances(predicted, spoken))
+    assert found["mean"] == "probabilities" and found["fitted"].keys() == {"distance"}
 
 
 def test_a_run_or_an_ensemble_above_the_tasks_limit_is_refused(trained_pair: Project) -> None:

@@ -119,7 +119,9 @@ def test_what_is_put_in_the_queue_replaces_a_fold_that_is_set(project: Project) 
 def test_a_fold_that_failed_leaves_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "prepare", lambda target: None)
     monkeypatch.setattr(queue, "run", lambda values, jobs: {value.name: None for value in values})
-    with pytest.raises(InputError, match=r"custom_resnet-fold-0-of-2, .* failed, so there is no table"):
+    said = "> python -m stages.normalize cifar10\nerror: raw: has a dev split of its own\nERROR: failed to reproduce\n"
+    monkeypatch.setattr(queue, "dvc", lambda *arguments: said if arguments[:2] == ("queue", "logs") else "")
+    with pytest.raises(InputError, match=r"-fold-0-of-2, .* failed, so there is no table: raw: has a dev split of"):
         folds.main(["custom_resnet", "--of", "2"])
     assert not paths.folds("custom_resnet").exists() and not paths.folds_together("custom_resnet").exists()
 

@@ -6,6 +6,7 @@ The queue goes on without us: who was interrupted and comes again finds the expe
 import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -64,8 +65,16 @@ def run_all(values: Sequence[Value], jobs: int) -> list[str]:
     found = run(values, jobs)
     refs = {value.name: ref for value in values if (ref := found.get(value.name))}
     if failed := [value.name for value in values if value.name not in refs]:
-        raise InputError(f"{', '.join(failed)}: failed, so there is no table; `dvc queue logs {failed[0]}` shows why")
+        raise InputError(f"{', '.join(failed)}: failed, so there is no table: {_why(failed[0])}")
     return list(refs.values())
+
+
+def _why(name: str) -> str:
+    """The sentence with which a stage of this experiment failed; without one, where to look."""
+    found: list[str] = []
+    with contextlib.suppress(InputError):
+        found = re.findall(r"^error: (.+)$", dvc("queue", "logs", name), re.M)
+    return found[-1] if found else f"`dvc queue logs {name}` shows why"
 
 
 def run(values: Sequence[Value], jobs: int) -> dict[str, str | None]:
@@ -164,8 +173,8 @@ def _at_work() -> bool:
     return False
 
 
-def dvc(*arguments: str) -> None:
-    """A command of DVC's, silent unless it fails: then an InputError.
+def dvc(*arguments: str) -> str:
+    """What a command of DVC's prints. Raises InputError if it fails.
 
     It sees no Ctrl-C and is waited for, since queueing takes the working tree's changes away for a moment. It has a session
     of its own, so that the workers it may start outlive the terminal.
@@ -179,8 +188,9 @@ def dvc(*arguments: str) -> None:
             except KeyboardInterrupt:
                 interrupted = True
         output.seek(0)
-        said = " ".join(output.read().split())
+        said = output.read()
     if interrupted:
         raise KeyboardInterrupt
     if process.returncode:
-        raise InputError(f"`{shlex.join(['dvc', *arguments])}` failed: {said}")
+        raise InputError(f"`{shlex.join(['dvc', *arguments])}` failed: {' '.join(said.split())}")
+    return said
