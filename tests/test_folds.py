@@ -13,10 +13,12 @@ from stages import download, evaluate, folds, normalize, train
 from stages.ablating import grids, queue
 from stages.core import paths
 from stages.core.errors import InputError
-from stages.data.packed import read_texts
+from stages.data.packed import Ragged, read_texts, text_row
 from stages.data.tables import read_table
-from stages.tasks import part
+from stages.results.members import Member
+from stages.tasks import load_params, part
 from stages.tasks.cifar10 import CLASSES
+from stages.tasks.speech.training import decode
 from tests.conftest import SMALL, Project
 from tests.test_ablate import git
 
@@ -130,6 +132,29 @@ def test_a_final_training_has_no_folds(project: Project) -> None:
     project.set(runs__custom_resnet__train={"final": True})
     with pytest.raises(InputError, match=r"runs\.custom_resnet\.train\.final: learns from dev, too"):
         folds.main(["custom_resnet"])
+
+
+def test_utterances_are_decoded_from_the_mean_of_all_networks(project: Project, tmp_path: Path) -> None:
+    members, lengths, random = [Member(name, tmp_path / name, 1 / 3) for name in "abc"], (5, 9), np.random.default_rng(0)
+    (tmp_path / "test").mkdir()
+    with Ragged(tmp_path / "test/mfcc", (2,), np.float32) as frames, Ragged(tmp_path / "test/names", (), np.uint8) as names:
+        for number, length in enumerate(lengths):
+            frames.append(np.zeros((length, 2), np.float32))
+            names.append(text_row(str(number)))
+    means = [np.zeros((length, 41)) for length in lengths]
+    for member in members:
+        member.folder.mkdir()
+        with Ragged(member.folder / "test", (41,), np.float16) as emissions:
+            for mean in means:
+                probabilities = random.dirichlet([0.1] * 41, len(mean)) + 1e-4
+                mean += probabilities / 3
+                emissions.append(np.log(probabilities).astype(np.float16))
+    part("speech", "folds").predict_test(members, tmp_path, load_params().run("bilstm"), tmp_path)
+    found = read_table(tmp_path / "test.csv")
+    assert found.column("name") == ["0", "1"]
+    assert found.column("predicted") == decode.beam_search(
+        [np.log(mean).astype(np.float32) for mean in means], 10, 1e-3, None
+    )
 
 
 def test_utterances_are_scored_by_distance_and_per_phoneme(tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def answer(
 def _emissions(members: Sequence[Member], split: str) -> list[RaggedArray]:
     """Those of each member. Raises InputError: they have not the same frames."""
     ends = [array.tolist() for array in kept.read(members, f"{split}_offsets.npy")]
-    if ends[0] != ends[1]:
-        item = next(index for index, pair in enumerate(zip(*ends, strict=True)) if pair[0] != pair[1]) - 1
+    if any(end != ends[0] for end in ends):
+        item = next(index for index, each in enumerate(zip(*ends, strict=True)) if len(set(each)) > 1) - 1
         frames = " and ".join(
             f"{end[item + 1] - end[item]} frames in {one.name}" for end, one in zip(ends, members, strict=True)
         )
