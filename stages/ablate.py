@@ -106,11 +106,4 @@ def text(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted: the queue keeps running, and the same command waits for it again;")
-        print("`dvc queue stop --kill` stops running experiments, `dvc queue remove --queued` drops waiting ones")
-        sys.exit(130)
+    queue.run_command(main)

@@ -2,7 +2,7 @@
 
 import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stages.core.columns import columns
@@ -34,6 +34,21 @@ class Spread(NamedTuple):
 def spread(values: Sequence[float]) -> Spread:
     """Of two values or more."""
     return Spread(statistics.fmean(values), statistics.stdev(values), len(values), min(values), max(values))
+
+
+def by_metric(found: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+    """Of each metric its spread over several experiments, and `values`, that of each. found: the metrics of each."""
+    values = {name: [metrics[name] for metrics in found] for name in found[0]}
+    return {name: {**spread(scores)._asdict(), "values": scores} for name, scores in values.items()}
+
+
+def text(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each metric of `by_metric`."""
+    rows = [["metric on dev", "mean", "sd", "n", "min", "max"]]
+    for name, found in metrics.items():
+        mean, sd, low, high = (f"{found[key]:.4f}" for key in ("mean", "sd", "min", "max"))
+        rows.append([name, mean, sd, str(found["n"]), low, high])
+    return columns(rows)
 
 
 def paired_p(values: Sequence[float], others: Sequence[float]) -> float | None:

@@ -241,6 +241,21 @@ class Frames:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Cross-validation: the training data have `of` parts, and part `number`, from 0 on, is the dev split."""
+
+    of: Annotated[int, Rule("must be at least 2", lambda value: value >= 2)]
+    number: Annotated[int, NotNegative]
+
+    def __post_init__(self) -> None:
+        if self.number >= self.of:
+            raise ValueError(f"number: must be below of ({self.of}), as the first is 0, but is {self.number}")
+
+    def __str__(self) -> str:
+        return f"fold {self.number} of {self.of}"
+
+
+@dataclass(frozen=True)
 class TaskSettings:
     """What every task's block has; the settings.py of its kind adds others."""
 
@@ -318,7 +333,7 @@ class Ensemble:
     kind: str
     inputs: Literal["images", "sequences"]
     members: tuple[str, str]
-    weights: Literal["equal"]  # of the runs, however deep they lie
+    weights: Literal["equal", "fit"]  # equal: of the runs, however deep they lie; fit: of the two members, those best on dev
     beam: PositiveInt = 10  # of the search in the mean emissions, on dev and test; for sequences
 
     def __post_init__(self) -> None:

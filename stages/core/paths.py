@@ -115,6 +115,16 @@ def seeds(run: str) -> Path:
     return Path("metrics") / run / "seeds.json"
 
 
+def folds(run: str) -> Path:
+    """What `make folds` measured; no stage's output."""
+    return Path("metrics") / run / "folds.json"
+
+
+def folds_together(run: str) -> Path:
+    """What the networks of `make folds` say of all training data and of test; no stage's output."""
+    return Path("data/folds") / run
+
+
 def root() -> Path:
     """The original repository. `dvc exp run --temp` and the queue run stages in a copy of it."""
     return Path(os.environ.get("DVC_ROOT", "."))
