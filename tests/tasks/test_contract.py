@@ -35,7 +35,7 @@ FUNCTIONS = {
     "ensemble": {"combine": ["name", "members", "features", "ensemble", "plots_to", "predictions_to"]},
     "prediction": {
         "read": ["content", "stats"],
-        "predict": ["model", "items", "run", "stats", "compute"],
+        "predict": ["model", "inputs", "run", "stats", "compute"],
         "describe": ["answer"],
     },
     "submission": {"write": ["predictions", "features", "out"], "check": ["file", "features", "predictions"]},
