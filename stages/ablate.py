@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise InputError(f"name a run, as in `make ablate RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
     run = params.run(options.run)
     values = grids.choose(options.run, options.grid)
+    if options.seeds:
+        spread.check_seed(options.run, run)
     evaluates = any(value.key.startswith("evaluate") for value in values)
     queue.prepare(f"train@{options.run}" if evaluates and not options.seeds else f"normalize@{run.task}")
     score, source = part(run.kind, "training").SCORE, params.task(run.task).source

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from stages.ablating import grids, queue, spread
-from stages.ablating.spread import Seeds
+from stages.ablating.spread import Seeds, check_seed
 from stages.config.check import nearest
 from stages.core import paths
 from stages.core.errors import InputError
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.run:
         raise InputError(f"name a run, as in `make seeds RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
     run, seeds = params.run(options.run), options.seeds or [params.seed + number for number in range(3)]
+    check_seed(options.run, run)
     values = [grids.present(options.run, seed) for seed in seeds]
     queue.prepare(f"normalize@{run.task}")
     refs = queue.run_all(values, options.jobs)

@@ -38,7 +38,7 @@ def main(name: str) -> None:
     # What a checkpoint says of its origin; how it is evaluated is not a part of that.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     made_up = params.task(run.task).source == "sample"
-    settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data, "made_up": made_up}
+    settings = {"run": trained, "lr": lr, "seed": params.seed_of(name), "stats": stats, "data": data, "made_up": made_up}
     machine = f"{compute.name}, {compute.precision}, PyTorch {torch.__version__}"
     with distributed.processes(compute.device):
         if distributed.rank() == 0:
@@ -64,17 +64,17 @@ def _train(
     resume: Resume | None,
     snapshot: dependencies.Snapshot,
 ) -> TrainState:
-    task, stats, lr = part(run.kind, "training"), settings["stats"], settings["lr"]
-    batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
+    task, stats, lr, seed = part(run.kind, "training"), settings["stats"], settings["lr"], settings["seed"]
+    batches = task.train_batches(paths.features(run.task), run, compute, seed)
     dev = None if run.train.final else task.eval_batches(paths.features(run.task), "dev", run, compute)
-    device.seed_torch(params.seed)
+    device.seed_torch(seed)
     model = compute.to_device(task.build_model(run, stats))
     params.check_size(run.task, f"runs.{name}", summary.num_parameters(model))
     warm_start(model, name, run, stats)
     where = f"{compute.name}, {compute.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
     recorder = Recorder(paths.history(name), name, task.SCORE.name, run.epochs, len(batches)) if resume else Silence()
-    trainer = Trainer(task, run, lr, batches, dev, compute, params.seed, recorder, resume or Resume(None))
+    trainer = Trainer(task, run, lr, batches, dev, compute, seed, recorder, resume or Resume(None))
     try:
         with recorder:
             state = trainer.train(model)
@@ -111,8 +111,8 @@ def _basis(name: str, params: Params, settings: dict[str, Any]) -> dict[str, Any
     run = settings["run"]
     # The sample block is laid over the others already.
     basis = {f"runs.{name}.{key}": value for key, value in run.items() if key not in ("epochs", "sample")}
-    basis |= {key: getattr(params, key) for key in ("seed", "device", "precision", "deterministic", "compile")}
-    basis |= {"launcher": distributed.size(), str(paths.lr(name)): settings["lr"]}
+    basis |= {key: getattr(params, key) for key in ("device", "precision", "deterministic", "compile")}
+    basis |= {"seed": settings["seed"], "launcher": distributed.size(), str(paths.lr(name)): settings["lr"]}
     basis |= {str(paths.features(run["task"])): settings["data"], f"tasks.{run['task']}.source": settings["made_up"]}
     code = dependencies.listed("train", name).code
     return basis | {file.as_posix(): file_hash(dependencies.ROOT / file) for file in code}

@@ -5,11 +5,19 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from stages.config.schema import Run
 from stages.core.columns import columns
+from stages.core.errors import InputError
 from stages.reporting.ablations import Row
 
 PRESENT = "as it is"  # the value's name of the run as params.yaml has it
 ALPHA = 0.05  # of all comparisons of a grid together
+
+
+def check_seed(name: str, run: Run) -> None:
+    """Raise InputError if the run has a seed of its own, which would hide those to compare."""
+    if run.train.seed is not None:
+        raise InputError(f"runs.{name}.train.seed: hides the seeds that are to be compared; remove it")
 
 
 class Seeds(argparse.Action):

@@ -139,6 +139,7 @@ class Training:
     final: bool = False  # on train and dev together, for a submission: no dev score, as dev was learnt from
     accumulate: PositiveInt = 1  # parts in which a batch goes through the network, where the whole does not fit the memory
     start_from: StartFrom | None = None  # the same network's weights to begin with; without it they are drawn at random
+    seed: Annotated[int, NotNegative] | None = None  # in place of the top-level one: the same network twice, for an ensemble
 
     @property
     def splits(self) -> list[str]:
@@ -379,6 +380,11 @@ class Params:
     def run(self, name: str) -> Run:
         """The run `name` as it will be carried out, overrides applied; InputError if there is none."""
         return _named(self.runs, name, "runs")
+
+    def seed_of(self, name: str) -> int:
+        """The seed of the run's training."""
+        own = self.run(name).train.seed
+        return self.seed if own is None else own
 
     def ensemble(self, name: str) -> Ensemble:
         """The ensemble `name`; InputError if there is none."""

@@ -35,7 +35,7 @@ def combine(
 ) -> dict[str, Any]:
     """`evaluate` for an ensemble: return the dev metrics, write predictions for dev and test, and plots.
 
-    The metric `mean` names the kind of mean in MEANS that is better on dev. Fitted weights are for the mean of probabilities;
+    The metric `mean` names the kind of mean in MEANS that is better on dev. Fitted weights are for that of probabilities;
     their dev metrics are cross-fitted, beside `fitted`. Raises InputError if the members' emissions differ in length.
     """
     beam, by_item, chosen = ensemble.beam, None, dict[str, Any]()
