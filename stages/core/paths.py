@@ -121,7 +121,7 @@ def root() -> Path:
 
 
 def resume(run: str) -> Path:
-    """State of runs in progress, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage.
+    """States of trainings, one folder per fingerprint, and `finished`; outside DVC's outputs, which DVC deletes first.
 
     $RESUME_DIR, where it is set, is a folder that outlives this machine: a mounted drive, a cluster's shared disk. Raises
     InputError if it is not there, for what is written in place of a drive that is not mounted is lost with the machine.
