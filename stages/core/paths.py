@@ -131,7 +131,7 @@ def root() -> Path:
 
 
 def resume(run: str) -> Path:
-    """State of interrupted trainings, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage.
+    """Saved states of trainings, one folder per fingerprint and `finished`; not in DVC's outputs, which DVC deletes first.
 
     $RESUME_DIR can name a folder that outlives the machine, such as a mounted drive or a shared disk. Raises InputError if
     it does not exist: files written where a drive is not mounted would be lost with the machine.
