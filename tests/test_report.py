@@ -204,7 +204,7 @@ def test_folds_are_a_table_of_their_spread(made: Path) -> None:
     text = made.read_text()
     section = text[text.index('<section id="custom_resnet"') : text.index('<section id="dilated_net"')]
     assert "<h3>Folds</h3>" in section and text.count("<h3>Folds</h3>") == 1 and "<h3>Seeds</h3>" not in text
-    assert ">75.00 %</td>" in section and ">1.25 %</td>" in section
+    assert ">75.00\N{NO-BREAK SPACE}%<" in section and ">1.25\N{NO-BREAK SPACE}%<" in section
     assert "<code>make folds RUN=custom_resnet</code> at commit 0123456, with 3 folds.</p>" in section
 
 
