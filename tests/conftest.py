@@ -179,7 +179,7 @@ def follow(document: Path, folder: Path) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that reproduce a whole project or open a browser are slow."""
     for item in items:
-        if {"extended", "browser"} & set(getattr(item, "fixturenames", ())):
+        if {"checkout", "extended", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.conftest import ROOT
 FILES = sorted((ROOT / "stages").rglob("*.py"))
 
 
+@cache
 def imports(file: Path) -> set[str]:
     """The project's modules that a file imports, wherever in it."""
     found: set[str] = set()
