@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 READY := $(VENV)/.installed-from-lock
 
-.PHONY: help check setup repro test test-slow soak lint bench bench-gpu ablate seeds sweep recipe compare watch demo lock clean
+.PHONY: help check setup repro test test-slow soak lint bench bench-gpu ablate seeds folds sweep recipe compare watch demo lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ ablate: setup ## RUN=pblstm [GRID=beam] [SEEDS="1 2 3"] [JOBS=1]: compare the va
 
 seeds: setup ## RUN=pblstm [SEEDS="1 2 3"] [JOBS=1]: how much a run's scores depend on the seed, as a table in metrics/
 	@python -m stages.seeds "$(RUN)" $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),1)
+
+folds: setup ## RUN=custom_resnet [N=5] [JOBS=1]: cross-validation, where the data have no dev split: scores and a submission
+	@python -m stages.folds "$(RUN)" --of $(or $(N),5) --jobs $(or $(JOBS),1)
 
 sweep: setup $(VENV)/.sweep-installed-from-lock ## RUN=pblstm [TRIALS=30] [JOBS=1]: search its space in sweeps.yaml, bad trials stopped early
 	@python -m stages.sweep "$(RUN)" --trials $(or $(TRIALS),30) --jobs $(or $(JOBS),1)

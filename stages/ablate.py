@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise InputError(f"name a run, as in `make ablate RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
     run = params.run(options.run)
     values = grids.choose(options.run, options.grid)
+    if options.seeds:
+        spread.check_seed(options.run, run)
     evaluates = any(value.key.startswith("evaluate") for value in values)
     queue.prepare(f"train@{options.run}" if evaluates and not options.seeds else f"normalize@{run.task}")
     score, source = part(run.kind, "training").SCORE, params.task(run.task).source
@@ -106,11 +108,4 @@ def text(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted: the queue keeps running, and the same command waits for it again;")
-        print("`dvc queue stop --kill` stops running experiments, `dvc queue remove --queued` drops waiting ones")
-        sys.exit(130)
+    queue.run_command(main)

@@ -44,7 +44,12 @@ def main(name: str) -> None:
         partial.write_text(json.dumps({"dev": chosen}, indent=2) + "\n")
     score = part(ensemble.kind, "training").SCORE.name
     alone = ", ".join(f"{member} {found['dev'][score]:.4f}" for member, found in evaluations.items())
-    print(f"{name}: dev {score} {metrics[score]:.4f} by the mean of the {metrics['mean']}, better on dev; alone: {alone}")
+    how = f"by the mean of the {metrics['mean']}, better on dev"
+    if ensemble.weights == "fit":
+        weights = ", ".join(f"{member} {weight:.3f}" for member, weight in metrics["weights"].items())
+        fitted = f"{metrics['fitted'][score]:.4f} by those of all dev, {weights}"
+        how = f"by weights fitted on the half of dev without the item ({fitted})"
+    print(f"{name}: dev {score} {metrics[score]:.4f} {how}; alone: {alone}")
 
 
 if __name__ == "__main__":

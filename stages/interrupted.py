@@ -1,7 +1,8 @@
-"""`python -m stages.interrupted`: the states of trainings that did not end, in .resume/; `--remove` removes them.
+"""`python -m stages.interrupted`: the states of trainings in .resume/; `--remove` removes them.
 
 A state is picked up when the same training starts again. Where its parameters or code have changed since, or its experiment
-was given up, nothing will: it only fills the disk.
+was given up, nothing will: it only fills the disk. `<run>/finished` is that of the run's last training that ended, which one
+of more epochs continues.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def _tell(lock: Path, remove: bool) -> None:
     except Locked as holder:
         print(f"{state}  {size / 1e6:.1f} MB  in use by process {holder}")
         return
-    if size:  # a training that ended leaves only its lock
+    if size:  # else only its lock is left
         print(f"{state}  {size / 1e6:.1f} MB  of {since}{'  removed' if remove else ''}")
 
 

@@ -7,15 +7,12 @@ the order of the batches, dropout, augmentation and, for `lr: find`, the range t
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
-from typing import Any
 
-from stages.ablating import grids, queue
-from stages.ablating.spread import Seeds, spread
+from stages.ablating import grids, queue, spread
+from stages.ablating.spread import Seeds, check_seed
 from stages.config.check import nearest
 from stages.core import paths
-from stages.core.columns import columns
 from stages.core.errors import InputError
 from stages.reporting.environment import git
 from stages.reporting.page import flatten
@@ -28,18 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.run:
         raise InputError(f"name a run, as in `make seeds RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
     run, seeds = params.run(options.run), options.seeds or [params.seed + number for number in range(3)]
+    check_seed(options.run, run)
     values = [grids.present(options.run, seed) for seed in seeds]
     queue.prepare(f"normalize@{run.task}")
-    refs = queue.run(values, options.jobs)
-    if failed := [value.name for value in values if not refs.get(value.name)]:
-        raise InputError(f"{', '.join(failed)}: failed, so there is no table; `dvc queue logs {failed[0]}` shows why")
-    found = [flatten(queue.made(refs[value.name] or "", paths.headlines(options.run))["dev"]) for value in values]
-    by_metric = {name: [item[name] for item in found] for name in found[0]}
-    metrics = {name: {**spread(scores)._asdict(), "values": scores} for name, scores in by_metric.items()}
+    refs = queue.run_all(values, options.jobs)
+    metrics = spread.by_metric([flatten(queue.made(ref, paths.headlines(options.run))["dev"]) for ref in refs])
     report = {"seeds": seeds, "source": params.task(run.task).source, "commit": git("rev-parse", "HEAD"), "dev": metrics}
     with paths.replacing(paths.seeds(options.run)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
-    print(text(metrics))
+    print(spread.text(metrics))
     print(f"{paths.seeds(options.run)}: written; seeds {', '.join(map(str, seeds))}")
 
 
@@ -51,21 +45,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def text(metrics: dict[str, dict[str, Any]]) -> str:
-    """A line for each metric."""
-    rows = [["metric on dev", "mean", "sd", "n", "min", "max"]]
-    for name, found in metrics.items():
-        mean, sd, low, high = (f"{found[key]:.4f}" for key in ("mean", "sd", "min", "max"))
-        rows.append([name, mean, sd, str(found["n"]), low, high])
-    return columns(rows)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted: the queue goes on with what it has, and the same command waits for it again;")
-        print("`dvc queue stop --kill` ends what runs, `dvc queue remove --queued` forgets what waits")
-        sys.exit(130)
+    queue.run_command(main)

@@ -16,13 +16,16 @@ from stages.compute import device, distributed
 from stages.config.schema import Params, Run
 from stages.core import checksums, dependencies, paths
 from stages.core.errors import InputError, run_stage
+from stages.core.hashes import file_hash
 from stages.data import checkpoint
 from stages.results import summary
 from stages.tasks import load_params, part
+from stages.training.finished import Finished
 from stages.training.loop import Diverged, Trainer
 from stages.training.recorder import Recorder, Silence, write_timing
 from stages.training.resume import Resume, resuming
 from stages.training.state import TrainState
+from stages.training.warm_start import warm_start
 
 
 def main(name: str) -> None:
@@ -35,15 +38,18 @@ def main(name: str) -> None:
     # What a checkpoint says of its origin; how it is evaluated is not a part of that.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     made_up = params.task(run.task).source == "sample"
-    settings = {"run": trained, "lr": lr, "seed": params.seed, "stats": stats, "data": data, "made_up": made_up}
+    settings = {"run": trained, "lr": lr, "seed": params.seed_of(name), "stats": stats, "data": data, "made_up": made_up}
     machine = f"{compute.name}, {compute.precision}, PyTorch {torch.__version__}"
-    fingerprint = _fingerprint(name, settings, [params.device, params.precision, params.deterministic, params.compile])
     with distributed.processes(compute.device):
         if distributed.rank() == 0:
-            folder = paths.resume(name) / f"{fingerprint}-{distributed.size()}"
-            with resuming(folder, params.checkpoint_minutes, machine) as resume:
+            basis = _basis(name, params, settings)
+            folder = f"{checkpoint.fingerprint([basis, run.epochs], Path(), [])}-{distributed.size()}"
+            finished = Finished(paths.resume(name) / "finished", run, basis, machine)
+            with resuming(paths.resume(name) / folder, params.checkpoint_minutes, machine) as resume:
+                resume.otherwise = finished.load
                 params.tell_hidden(name)
-                _train(name, run, params, compute, settings, resume, snapshot)
+                finished.keep(_train(name, run, params, compute, settings, resume, snapshot))
+                resume.discard()
         else:  # it computes its part of each batch, and writes nothing
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
                 _train(name, run, params, compute, settings, None, snapshot)
@@ -57,17 +63,18 @@ def _train(
     settings: dict[str, Any],
     resume: Resume | None,
     snapshot: dependencies.Snapshot,
-) -> None:
-    task, stats, lr = part(run.kind, "training"), settings["stats"], settings["lr"]
-    batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
+) -> TrainState:
+    task, stats, lr, seed = part(run.kind, "training"), settings["stats"], settings["lr"], settings["seed"]
+    batches = task.train_batches(paths.features(run.task), run, compute, seed)
     dev = None if run.train.final else task.eval_batches(paths.features(run.task), "dev", run, compute)
-    device.seed_torch(params.seed)
+    device.seed_torch(seed)
     model = compute.to_device(task.build_model(run, stats))
     params.check_size(run.task, f"runs.{name}", summary.num_parameters(model))
+    warm_start(model, name, run, stats)
     where = f"{compute.name}, {compute.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
     recorder = Recorder(paths.history(name), name, task.SCORE.name, run.epochs, len(batches)) if resume else Silence()
-    trainer = Trainer(task, run, lr, batches, dev, compute, params.seed, recorder, resume or Resume(None))
+    trainer = Trainer(task, run, lr, batches, dev, compute, seed, recorder, resume or Resume(None))
     try:
         with recorder:
             state = trainer.train(model)
@@ -87,7 +94,7 @@ def _train(
         except InputError:
             resume.save(state.state_dict())  # with the old values restored, the stage ends at once
             raise
-        resume.discard()
+    return state
 
 
 def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
@@ -99,10 +106,16 @@ def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
         checkpoint.save(paths.weights(name, "best"), settings | vars(state.best))
 
 
-def _fingerprint(name: str, settings: dict[str, Any], asked: list[Any]) -> str:
-    """Of what decides the result on one kind of machine: settings, data, what `asked` of the device, dvc.yaml's code."""
-    code = [dependencies.ROOT / file for file in dependencies.listed("train", name).code]
-    return checkpoint.fingerprint([settings, asked], dependencies.ROOT, code)
+def _basis(name: str, params: Params, settings: dict[str, Any]) -> dict[str, Any]:
+    """All that decides the result on one kind of machine but the number of epochs, by the names that users know."""
+    run = settings["run"]
+    # The sample block is laid over the others already.
+    basis = {f"runs.{name}.{key}": value for key, value in run.items() if key not in ("epochs", "sample")}
+    basis |= {key: getattr(params, key) for key in ("device", "precision", "deterministic", "compile")}
+    basis |= {"seed": settings["seed"], "launcher": distributed.size(), str(paths.lr(name)): settings["lr"]}
+    basis |= {str(paths.features(run["task"])): settings["data"], f"tasks.{run['task']}.source": settings["made_up"]}
+    code = dependencies.listed("train", name).code
+    return basis | {file.as_posix(): file_hash(dependencies.ROOT / file) for file in code}
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def test_two_processes_train_as_one_does(project: Project, run: str, capsys: pyt
         np.testing.assert_allclose(history[name], column, rtol=2e-4, atol=1e-6, err_msg=name)
     torch.testing.assert_close(together, weights, rtol=2e-4, atol=2e-5)
     assert json.loads(timing.read_text())["epochs"] == 2
-    assert not list(Path(".resume").rglob("*.pt")) and not list(Path().rglob("*.partial"))
+    assert not list(Path(".resume").rglob("*-2/*.pt")) and not list(Path().rglob("*.partial"))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Ensembles: what may be one, the mean of what members say, and the stage."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,20 @@ import torch.nn.functional as F
 from ruamel.yaml import YAML
 
 from stages import ensemble, evaluate, normalize, submit, train
+from stages.config.schema import Ensemble
 from stages.core import checksums, paths
 from stages.core.errors import InputError
-from stages.data.tables import read_table
+from stages.data.packed import Ragged, RaggedArray, text_row
+from stages.data.tables import read_table, write_table
 from stages.reporting.collect import collect
 from stages.results import members
 from stages.results.members import MEANS, Member
 from stages.tasks import load_params
 from stages.tasks.faces import ensemble as faces
 from stages.tasks.faces.evaluation import verification
+from stages.tasks.speech import CHARACTERS
 from stages.tasks.speech import ensemble as speech
+from stages.tasks.speech.training import decode
 from tests.conftest import SMALL, Project
 
 BOTH: dict[str, Any] = {"task": "cifar10", "kind": "cifar10", "inputs": "images", "weights": "equal"}
@@ -44,7 +49,7 @@ def random_log_probs(seed: int, num: int, classes: int) -> np.ndarray:
         ({"members": ["custom_resnet", "x"]}, "members: x would be a member of itself"),
         ({"members": ["custom_resnet", "y"]}, "members: x would be a member of itself"),
         ({"kind": "faces"}, "kind: must be cifar10, as in tasks.cifar10"),
-        ({"weights": "fit"}, "weights: 'fit' is not a choice here"),
+        ({"weights": "fits"}, "weights: 'fits' is not a choice here; did you mean 'fit'?"),
     ],
 )
 def test_what_is_no_ensemble_is_an_error_that_names_it(project: Project, changed: dict[str, Any], said: str) -> None:
@@ -150,6 +155,95 @@ def test_an_ensemble_leaves_what_a_run_leaves(trained_pair: Project, capsys: pyt
     [results] = [results for results in collect(load_params()) if results.name == "both"]
     assert results.score == ("accuracy", report["dev"]["accuracy"])
     assert "both: dev accuracy" in capsys.readouterr().out
+
+
+def test_fitted_weights_are_scored_on_the_half_that_they_were_not_fitted_on(
+    trained_pair: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against plain arithmetic, and a grid of weights."""
+    trained_pair.set(ensembles={"both": PAIR | {"weights": "fit"}})
+    ensemble.main("both")
+    found = json.loads(paths.evaluation("both").read_text())["dev"]
+    dev, test = (
+        [np.exp(np.load(paths.predictions(run) / f"{split}.npy").astype(np.float64)) for run in PAIR["members"]]
+        for split in ("dev", "test")
+    )
+    labels = np.load(paths.features("cifar10") / "dev/labels.npy")
+    rows, grid = np.arange(len(labels)), np.linspace(0.0001, 0.9999, 9999)
+
+    def best(items: np.ndarray) -> float:
+        true = [one[items, labels[items]] for one in dev]
+        return float(grid[np.argmin([-np.log(weight * true[0] + (1 - weight) * true[1]).mean() for weight in grid])])
+
+    def mixed(probabilities: list[np.ndarray], first: Any) -> np.ndarray:
+        return np.asarray(first * probabilities[0] + (1 - first) * probabilities[1])
+
+    one, other = np.array_split(np.random.default_rng(0).permutation(len(labels)), 2)
+    first = np.empty((len(labels), 1))
+    first[one], first[other] = best(other), best(one)
+    crossed, fitted = mixed(dev, first), mixed(dev, best(rows))
+    assert found["accuracy"] == (crossed.argmax(1) == labels).mean()
+    assert found["loss"] == pytest.approx(-np.log(crossed[rows, labels]).mean(), abs=1e-4)
+    assert found["fitted"]["accuracy"] == (fitted.argmax(1) == labels).mean()
+    assert found["fitted"]["loss"] == pytest.approx(-np.log(fitted[rows, labels]).mean(), abs=1e-4)
+    assert found["weights"] == pytest.approx({"custom_resnet": best(rows), "dilated_net": 1 - best(rows)}, abs=2e-3)
+    kept = [np.exp(np.load(paths.predictions("both") / f"{split}.npy").astype(np.float64)) for split in ("dev", "test")]
+    np.testing.assert_allclose(kept[0], crossed, atol=2e-3)
+    np.testing.assert_allclose(kept[1], mixed(test, best(rows)), atol=2e-3)
+    said = capsys.readouterr().out
+    assert f"both: dev accuracy {found['accuracy']:.4f} by weights fitted on the half of dev without the item (" in said
+    assert json.loads(paths.headlines("both").read_text())["dev"]["accuracy"] == found["accuracy"]
+
+
+def test_emissions_that_are_noise_get_no_weight(tmp_path: Path) -> None:
+    """One member spells each transcript, every symbol and a blank, most of the time; the other knows nothing."""
+    random, each = np.random.default_rng(0), [Member(name, tmp_path / name, 0.5) for name in "ab"]
+    transcripts = [random.integers(1, 41, length).astype(np.uint8) for length in (3, 5, 2, 4, 6, 3)]
+    spoken = ["".join(CHARACTERS[symbol] for symbol in transcript) for transcript in transcripts]
+    shapes = {"dev/transcript": ((), np.uint8), "dev/mfcc": ((2,), np.float32), "dev/names": ((), np.uint8)}
+    shapes |= {f"{name}/dev": ((41,), np.float16) for name in "ab"}
+    for name in ("dev", "a", "b", "plots", "out"):
+        (tmp_path / name).mkdir()
+    with contextlib.ExitStack() as stack:
+        ragged = {stem: stack.enter_context(Ragged(tmp_path / stem, *shape)) for stem, shape in shapes.items()}
+        for number, transcript in enumerate(transcripts):
+            logits = random.normal(size=(2, 2 * len(transcript), 41))
+            logits[0, np.arange(len(logits[0])), np.stack([transcript, 0 * transcript], 1).ravel()] += 4
+            log_probs = F.log_softmax(torch.from_numpy(logits), 2).half().numpy()
+            frames = np.zeros((len(log_probs[0]), 2), np.float32)
+            for stem, item in zip(shapes, (transcript, frames, text_row(str(number)), *log_probs), strict=True):
+                ragged[stem].append(item)
+    write_table(tmp_path / "a/dev.csv", ["name", "label"], [[str(number), text] for number, text in enumerate(spoken)])
+
+    both = Ensemble("speech", "speech", "sequences", ("a", "b"), "fit")
+    found = speech.combine("both", each, tmp_path, both, plots_to=tmp_path / "plots", predictions_to=tmp_path / "out")
+
+    emissions = [[RaggedArray(member.folder / "dev")[index].astype(float) for member in each] for index in range(6)]
+
+    def mixed(index: int, weight: float) -> np.ndarray:
+        return np.asarray(np.log(weight * np.exp(emissions[index][0]) + (1 - weight) * np.exp(emissions[index][1])))
+
+    def loss(items: np.ndarray, weight: float) -> float:
+        losses = []
+        for index in items:
+            log_probs, target = torch.from_numpy(mixed(index, weight)), torch.from_numpy(transcripts[index].astype(int))
+            lengths = torch.tensor([len(log_probs)]), torch.tensor([len(target)])
+            losses.append(F.ctc_loss(log_probs[:, None], target[None], *lengths).item())
+        return float(np.mean(losses))
+
+    def best(items: np.ndarray) -> float:
+        return float(min(np.linspace(0.005, 0.995, 100), key=lambda weight: loss(items, weight)))
+
+    assert found["weights"]["a"] > 0.9
+    assert found["weights"]["a"] == pytest.approx(best(np.arange(6)), abs=0.01)
+    one, other = np.array_split(np.random.default_rng(0).permutation(6), 2)
+    for half, rest in ((one, other), (other, one)):
+        for index in half:
+            kept = RaggedArray(tmp_path / "out/dev")[index]
+            np.testing.assert_allclose(np.exp(kept.astype(float)), np.exp(mixed(index, best(rest))), atol=0.02)
+    predicted = read_table(tmp_path / "out/dev.csv").column("predicted")
+    assert found["distance"] == np.mean(decode.distances(predicted, spoken))
+    assert found["mean"] == "probabilities" and found["fitted"].keys() == {"distance"}
 
 
 def test_a_run_or_an_ensemble_above_the_tasks_limit_is_refused(trained_pair: Project) -> None:

@@ -72,6 +72,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         found = Understood("Kaggle's competition", "10: airplane, …", {"train": 1800}, {"submission": ["id", "label"]})
         (paths.features("cifar10") / "stats.json").write_text(json.dumps({"understood": found.stats()}))
         write_run("custom_resnet", "accuracy")
+        spread = {"mean": 0.75, "sd": 0.0125, "min": 0.7375, "max": 0.7625}
+        folds = {"of": 3, "source": "kaggle", "commit": "0123456789", "dev": {"accuracy": spread}}
+        paths.folds("custom_resnet").write_text(json.dumps(folds))
         write_run("pblstm", "distance")
         write_run("resnet50", "accuracy", evaluated=False)
         aligned = Path("data/predictions/pblstm/aligned.txt")
@@ -195,6 +198,14 @@ def test_each_run_shows_its_parameters_its_changes_and_its_pictures(made: Path) 
     assert [alt.split(" of custom_resnet")[0] for alt in alternatives] == [
         "Learning rate", "Confusion matrix", "Novel", "Most confident mistakes",
     ], "narrow ones first, and the curves are drawn again"  # fmt: skip
+
+
+def test_folds_are_a_table_of_their_spread(made: Path) -> None:
+    text = made.read_text()
+    section = text[text.index('<section id="custom_resnet"') : text.index('<section id="dilated_net"')]
+    assert "<h3>Folds</h3>" in section and text.count("<h3>Folds</h3>") == 1 and "<h3>Seeds</h3>" not in text
+    assert ">75.00\N{NO-BREAK SPACE}%<" in section and ">1.25\N{NO-BREAK SPACE}%<" in section
+    assert "<code>make folds RUN=custom_resnet</code> at commit 0123456, with 3 folds.</p>" in section
 
 
 def test_texts_are_texts_and_not_markup(made: Path) -> None:

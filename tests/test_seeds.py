@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,19 @@ def test_the_scores_of_all_seeds_become_a_table(
     }
     assert "distance       2.5000  1.8028  3  1.0000  4.5000" in capsys.readouterr().out
     assert {results.name: results.seeds for results in collect(load_params())}["pblstm"] == found
+
+
+@pytest.mark.parametrize("command", [lambda: seeds.main(["pblstm"]), lambda: ablate.main(["pblstm", "--seeds", "1", "2"])])
+def test_a_run_with_a_seed_of_its_own_is_refused(project: Project, command: Callable[[], object]) -> None:
+    write_grids(pblstm={"hidden": {"model.hidden": [8, 16]}})
+    project.set(runs__pblstm__train__seed=3, tasks__speech__source="x")
+    with pytest.raises(InputError, match=r"^runs\.pblstm\.train\.seed: hides the seeds"):
+        command()
+
+
+def test_the_seed_of_a_run_is_that_of_its_training(project: Project) -> None:
+    project.set(seed=5, runs__pblstm__train__seed=3)
+    assert (load_params().seed_of("pblstm"), load_params().seed_of("bilstm")) == (3, 5)
 
 
 def test_a_seed_that_failed_leaves_no_table(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

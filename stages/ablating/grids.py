@@ -52,6 +52,13 @@ def present(run: str, seed: int) -> Value:
     return Value(run, "seed", "seed", str(seed), (f"seed={seed}",))
 
 
+def folds(run: str, task: str, of: int) -> list[Value]:
+    """The run with each of `of` parts of its task's training data as the dev split."""
+    path, block = f"tasks.{task}.fold", read(paths.PARAMS)["tasks"][task]
+    changes = [overrides(path, {"of": of, "number": number}, block) for number in range(of)]
+    return [Value(run, "fold", path, f"{number}-of-{of}", change) for number, change in enumerate(changes)]
+
+
 def choose(run: str, grid: str | None = None) -> list[Value]:
     """The values of one grid or of all the run's.
 
@@ -104,7 +111,7 @@ def parse(run: str, grid: str, content: Any, block: Mapping[str, Any]) -> list[V
 def overrides(path: str, value: Any, block: Mapping[str, Any]) -> tuple[str, ...]:
     """What -S takes (Hydra's grammar) to put `value` at `path`. A block is laid over an old one; here it replaces it.
 
-    path: of a key of the run, whose block is `block`, or a top-level one.
+    path: of a key of the run or task whose block is `block`, or a top-level one.
     """
     old: Any = block
     for name in path.split(".")[2:]:

@@ -6,18 +6,19 @@ The queue goes on without us: who was interrupted and comes again finds the expe
 import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.ablating.grids import Value
 from stages.ablating.prepare import check_git, repro
-from stages.core import paths
+from stages.core import errors, paths
 from stages.core.errors import InputError
 from stages.reporting.environment import git
 
@@ -52,6 +53,30 @@ def made(ref: str, file: Path) -> dict[str, Any]:
     return json.loads(content)
 
 
+def fetch(ref: str, folder: Path, to: Path) -> None:
+    """A stage's output as an experiment left it, out of DVC's cache, as the new folder `to`."""
+    from dvc.api import DVCFileSystem
+
+    DVCFileSystem(rev=ref).get(folder.as_posix(), str(to), recursive=True)
+
+
+def run_all(values: Sequence[Value], jobs: int) -> list[str]:
+    """As `run`: the commits in the values' order. Raises InputError where one failed, as the others alone say less."""
+    found = run(values, jobs)
+    refs = {value.name: ref for value in values if (ref := found.get(value.name))}
+    if failed := [value.name for value in values if value.name not in refs]:
+        raise InputError(f"{', '.join(failed)}: failed, so there is no table: {_why(failed[0])}")
+    return list(refs.values())
+
+
+def _why(name: str) -> str:
+    """The sentence with which a stage of this experiment failed; without one, where to look."""
+    found: list[str] = []
+    with contextlib.suppress(InputError):
+        found = re.findall(r"^error: (.+)$", dvc("queue", "logs", name), re.M)
+    return found[-1] if found else f"`dvc queue logs {name}` shows why"
+
+
 def run(values: Sequence[Value], jobs: int) -> dict[str, str | None]:
     """Every value as an experiment, `jobs` at a time: its name -> its commit, None where it failed. Prints what happens.
 
@@ -59,6 +84,20 @@ def run(values: Sequence[Value], jobs: int) -> dict[str, str | None]:
     """
     check_git()
     return {task.name: task.ref for task in _wait(_put(values), jobs)}
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """`stages.core.errors.run_command` for a command that waits for the queue: Ctrl-C says what becomes of that."""
+
+    def interruptible() -> int | None:
+        try:
+            return main()
+        except KeyboardInterrupt:
+            print("interrupted: the queue goes on with what it has, and the same command waits for it again;")
+            print("`dvc queue stop --kill` ends what runs, `dvc queue remove --queued` forgets what waits")
+            return 130
+
+    errors.run_command(interruptible)
 
 
 def _put(values: Sequence[Value]) -> list[str]:
@@ -134,8 +173,8 @@ def _at_work() -> bool:
     return False
 
 
-def dvc(*arguments: str) -> None:
-    """A command of DVC's, silent unless it fails: then an InputError.
+def dvc(*arguments: str) -> str:
+    """What a command of DVC's prints. Raises InputError if it fails.
 
     It sees no Ctrl-C and is waited for, since queueing takes the working tree's changes away for a moment. It has a session
     of its own, so that the workers it may start outlive the terminal.
@@ -149,8 +188,9 @@ def dvc(*arguments: str) -> None:
             except KeyboardInterrupt:
                 interrupted = True
         output.seek(0)
-        said = " ".join(output.read().split())
+        said = output.read()
     if interrupted:
         raise KeyboardInterrupt
     if process.returncode:
-        raise InputError(f"`{shlex.join(['dvc', *arguments])}` failed: {said}")
+        raise InputError(f"`{shlex.join(['dvc', *arguments])}` failed: {' '.join(said.split())}")
+    return said

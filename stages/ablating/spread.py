@@ -2,14 +2,22 @@
 
 import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from stages.config.schema import Run
 from stages.core.columns import columns
+from stages.core.errors import InputError
 from stages.reporting.ablations import Row
 
 PRESENT = "as it is"  # the value's name of the run as params.yaml has it
 ALPHA = 0.05  # of all comparisons of a grid together
+
+
+def check_seed(name: str, run: Run) -> None:
+    """Raise InputError if the run has a seed of its own, which would hide those to compare."""
+    if run.train.seed is not None:
+        raise InputError(f"runs.{name}.train.seed: hides the seeds that are to be compared; remove it")
 
 
 class Seeds(argparse.Action):
@@ -34,6 +42,21 @@ class Spread(NamedTuple):
 def spread(values: Sequence[float]) -> Spread:
     """Of two values or more."""
     return Spread(statistics.fmean(values), statistics.stdev(values), len(values), min(values), max(values))
+
+
+def by_metric(found: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+    """Of each metric its spread over several experiments, and `values`, that of each. found: the metrics of each."""
+    values = {name: [metrics[name] for metrics in found] for name in found[0]}
+    return {name: {**spread(scores)._asdict(), "values": scores} for name, scores in values.items()}
+
+
+def text(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each metric of `by_metric`."""
+    rows = [["metric on dev", "mean", "sd", "n", "min", "max"]]
+    for name, found in metrics.items():
+        mean, sd, low, high = (f"{found[key]:.4f}" for key in ("mean", "sd", "min", "max"))
+        rows.append([name, mean, sd, str(found["n"]), low, high])
+    return columns(rows)
 
 
 def paired_p(values: Sequence[float], others: Sequence[float]) -> float | None:

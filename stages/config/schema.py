@@ -121,6 +121,14 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class StartFrom:
+    """Weights that another training left, and the SHA-256 of the file, by which DVC knows its content."""
+
+    file: str  # a path; a relative one starts at the project
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Training:
     """What a training can do besides; nothing by default."""
 
@@ -130,6 +138,8 @@ class Training:
     early_stopping: EarlyStopping | None = None
     final: bool = False  # on train and dev together, for a submission: no dev score, as dev was learnt from
     accumulate: PositiveInt = 1  # parts in which a batch goes through the network, where the whole does not fit the memory
+    start_from: StartFrom | None = None  # the same network's weights to begin with; without it they are drawn at random
+    seed: Annotated[int, NotNegative] | None = None  # in place of the top-level one: the same network twice, for an ensemble
 
     @property
     def splits(self) -> list[str]:
@@ -232,6 +242,21 @@ class Frames:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Cross-validation: the training data have `of` parts, and part `number`, from 0 on, is the dev split."""
+
+    of: Annotated[int, Rule("must be at least 2", lambda value: value >= 2)]
+    number: Annotated[int, NotNegative]
+
+    def __post_init__(self) -> None:
+        if self.number >= self.of:
+            raise ValueError(f"number: must be below of ({self.of}), as the first is 0, but is {self.number}")
+
+    def __str__(self) -> str:
+        return f"fold {self.number} of {self.of}"
+
+
+@dataclass(frozen=True)
 class TaskSettings:
     """What every task's block has; the settings.py of its kind adds others."""
 
@@ -309,7 +334,7 @@ class Ensemble:
     kind: str
     inputs: Literal["images", "sequences"]
     members: tuple[str, str]
-    weights: Literal["equal"]  # of the runs, however deep they lie
+    weights: Literal["equal", "fit"]  # equal: of the runs, however deep they lie; fit: of the two members, those best on dev
     beam: PositiveInt = 10  # of the search in the mean emissions, on dev and test; for sequences
 
     def __post_init__(self) -> None:
@@ -355,6 +380,11 @@ class Params:
     def run(self, name: str) -> Run:
         """The run `name` as it will be carried out, overrides applied; InputError if there is none."""
         return _named(self.runs, name, "runs")
+
+    def seed_of(self, name: str) -> int:
+        """The seed of the run's training."""
+        own = self.run(name).train.seed
+        return self.seed if own is None else own
 
     def ensemble(self, name: str) -> Ensemble:
         """The ensemble `name`; InputError if there is none."""

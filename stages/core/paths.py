@@ -115,13 +115,23 @@ def seeds(run: str) -> Path:
     return Path("metrics") / run / "seeds.json"
 
 
+def folds(run: str) -> Path:
+    """What `make folds` measured; no stage's output."""
+    return Path("metrics") / run / "folds.json"
+
+
+def folds_together(run: str) -> Path:
+    """What the networks of `make folds` say of all training data and of test; no stage's output."""
+    return Path("data/folds") / run
+
+
 def root() -> Path:
     """The original repository. `dvc exp run --temp` and the queue run stages in a copy of it."""
     return Path(os.environ.get("DVC_ROOT", "."))
 
 
 def resume(run: str) -> Path:
-    """State of interrupted trainings, one folder per fingerprint; outside DVC's outputs, which DVC deletes before a stage.
+    """Saved states of trainings, one folder per fingerprint and `finished`; not in DVC's outputs, which DVC deletes first.
 
     $RESUME_DIR can name a folder that outlives the machine, such as a mounted drive or a shared disk. Raises InputError if
     it does not exist: files written where a drive is not mounted would be lost with the machine.

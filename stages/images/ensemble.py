@@ -15,8 +15,9 @@ from stages.images.evaluation import classification
 from stages.images.evaluation.classification import NUM_PICTURES, Predictions
 from stages.images.training import classifier
 from stages.results import members as kept
-from stages.results import plots
+from stages.results import plots, weighting
 from stages.results.members import MEANS, Member
+from stages.results.weighting import Fitted
 
 AT_ONCE = 1000  # images
 
@@ -30,22 +31,33 @@ def combine(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """As `evaluate` of a run: metrics of dev, predictions of dev and test, pictures. `mean`: the better of MEANS on dev."""
+    """As `evaluate` of a run: metrics of dev, predictions of dev and test, pictures. `mean`: the better of MEANS on dev.
+
+    With fitted weights it is that of the probabilities; the metrics of dev are those of cross-fitting, beside `fitted`.
+    """
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
-    metrics, dev, labels = classify(name, members, features, **folders)
+    metrics, dev, labels = classify(name, members, features, ensemble, **folders)
     classes = classification.read_classes(features)
     return {**metrics, **classification.by_class(name, dev, labels, classes, plots_to)}
 
 
 def classify(
-    name: str, members: Sequence[Member], features: Path, *, plots_to: Path, predictions_to: Path
+    name: str, members: Sequence[Member], features: Path, ensemble: Ensemble, *, plots_to: Path, predictions_to: Path
 ) -> tuple[dict[str, Any], Predictions, Tensor]:
     """As `combine`, for any number of classes: metrics, the predictions of dev, and its labels (N,)."""
     classes, labels = classification.read_classes(features), _labels(features, "dev")
-    found = {of: answer(members, features, "dev", of) for of in MEANS}
-    scores = {of: classification.measure(dev, labels) for of, dev in found.items()}
-    best = max(MEANS, key=lambda of: (scores[of]["accuracy"], -scores[of]["loss"]))
-    dev = answer(members, features, "dev", best, predictions_to / "dev.npy")
+    by_item, chosen = None, dict[str, Any]()
+    if ensemble.weights == "fit":
+        best, fitted = MEANS[0], fit(members, labels)
+        members, by_item = fitted.members, fitted.by_item
+        chosen = {
+            "weights": fitted.weights,
+            "fitted": classification.measure(answer(members, features, "dev", best), labels),
+        }
+    else:
+        scores = {of: classification.measure(answer(members, features, "dev", of), labels) for of in MEANS}
+        best = max(MEANS, key=lambda of: (scores[of]["accuracy"], -scores[of]["loss"]))
+    dev = answer(members, features, "dev", best, predictions_to / "dev.npy", by_item)
     classification.write(predictions_to / "dev.csv", dev, classes, labels)
     if (features / "test").is_dir() and len(_labels(features, "test")):
         test = answer(members, features, "test", best, predictions_to / "test.npy")
@@ -53,18 +65,41 @@ def classify(
     images = classifier.read_images(features, "dev")
     classification.draw_mistakes(plots_to / "misclassified.png", name, dev, labels, classes, images)
     draw_disagreements(plots_to / "disagreements.png", name, members, features, labels, classes, images)
-    return {**scores[best], "mean": best}, dev, labels
+    return {**classification.measure(dev, labels), "mean": best, **chosen}, dev, labels
 
 
-def answer(members: Sequence[Member], features: Path, split: str, of: str, keep: Path | None = None) -> Predictions:
-    """The members' mean, a few images at a time. of: one of MEANS; keep: where its log-probabilities go, (N, K) float16."""
+def fit(members: Sequence[Member], labels: Tensor) -> Fitted:
+    """The weights of least cross-entropy on dev, whose labels (N,) are given, of the mean of the probabilities."""
+    rows = np.arange(len(labels))
+    first, second = (array[rows, labels.numpy()].astype(np.float64) for array in kept.read(members, "dev.npy"))
+
+    def loss(items: np.ndarray, weight: float) -> float:
+        return -float(np.logaddexp(first[items] + np.log(weight), second[items] + np.log1p(-weight)).mean())
+
+    return weighting.cross_fit(members, len(labels), loss)
+
+
+def answer(
+    members: Sequence[Member],
+    features: Path,
+    split: str,
+    of: str,
+    keep: Path | None = None,
+    by_item: np.ndarray | None = None,
+) -> Predictions:
+    """The M members' mean, a few images at a time. of: one of MEANS; keep: where its log-probabilities go, (N, K) float16.
+
+    by_item (M, N): weights of each image, in place of the members'.
+    """
     log_probs, labels = kept.read(members, f"{split}.npy"), _labels(features, split)
-    parts, weights = [], [member.weight for member in members]
+    parts, weights = [], np.array([[member.weight] for member in members]) if by_item is None else by_item
+    weights = np.broadcast_to(weights, (len(members), len(labels)))
     with ExitStack() as stack:
         rows = stack.enter_context(Rows(keep, log_probs[0].shape[1:], np.float16)) if keep else None
         for begin in range(0, len(labels), AT_ONCE):
-            mean = kept.mean([array[begin : begin + AT_ONCE] for array in log_probs], weights, of)
-            parts.append(classification.answers(torch.from_numpy(mean), labels[begin : begin + AT_ONCE]))
+            at = slice(begin, begin + AT_ONCE)
+            mean = kept.mean([array[at] for array in log_probs], weights[:, at], of)
+            parts.append(classification.answers(torch.from_numpy(mean), labels[at]))
             if rows:
                 rows.append(mean.astype(np.float16))
     return classification.together(read_texts(features / split / "names"), parts)

@@ -43,11 +43,11 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
+    model: nn.Module, inputs: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
 ) -> list[Classes]:
-    """Classify images. items: (side, side, 3) uint8 each."""
+    """Classify images (side, side, 3) uint8."""
     model.eval()
-    log_probs = averaged(log_probabilities(model, as_batch(items, stats, compute), compute, run.evaluate.views))
+    log_probs = averaged(log_probabilities(model, as_batch(inputs, stats, compute), compute, run.evaluate.views))
     best = log_probs.exp().sort(descending=True, stable=True)
     answers = []
     for values, labels in zip(best.values[:, :NUM_CLASSES].tolist(), best.indices[:, :NUM_CLASSES].tolist(), strict=True):

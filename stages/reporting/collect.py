@@ -50,6 +50,7 @@ class Results:
     aligned: str | None  # the worst utterances, as text
     audio: list[Path]  # recordings of these, in the same order
     seeds: dict[str, Any] | None  # from `make seeds`
+    folds: dict[str, Any] | None  # from `make folds`
     grids: dict[str, list[ablations.Row]]  # from `make ablate`
 
 
@@ -92,6 +93,7 @@ def _results(name: str, params: Params) -> Results:
         aligned=aligned.read_text(encoding="utf-8") if aligned.is_file() else None,
         audio=sorted(file for file in aligned.with_name("audio").glob("[0-9][0-9]-*") if file.suffix in AUDIO),
         seeds=_read_json(paths.seeds(name)),
+        folds=_read_json(paths.folds(name)),
         grids=ablations.grids(ablations.read(paths.ablation(name))),
     )
 

@@ -46,13 +46,14 @@ def read(members: Sequence[Member], name: str) -> list[np.ndarray]:
     return found
 
 
-def mean(log_probs: Sequence[np.ndarray], weights: Sequence[float], of: str) -> np.ndarray:
-    """Return the log-probabilities (N, K) float32 of the weighted mean of the members, (N, K) each. of: one of MEANS.
+def mean(log_probs: Sequence[np.ndarray], weights: Sequence[float] | np.ndarray, of: str) -> np.ndarray:
+    """Return the log-probabilities (N, K) float32 of the weighted mean of the M members, (N, K) each. of: one of MEANS.
 
-    The mean of log-probabilities is normalised again; it is the geometric mean of the probabilities.
+    weights: one for each member, (M,), or one for each member and item, (M, N). The mean of log-probabilities is normalised
+    again; it is the geometric mean of the probabilities.
     """
     stacked = np.stack([array.astype(np.float64) for array in log_probs])
-    shares = np.array(weights)[:, None, None]
+    shares = np.asarray(weights, np.float64).reshape(len(stacked), -1, 1)
     if of == "probabilities":
         return np.asarray(np.logaddexp.reduce(stacked + np.log(shares), axis=0), np.float32)
     total = (stacked * shares).sum(0)

@@ -13,6 +13,8 @@ Each task of params.yaml names its `kind`; a kind may have several tasks, each w
     <kind>/evaluation/      evaluate(...): metrics, plots, predictions; HEADLINES: the metrics that    (stage evaluate)
                             `dvc metrics show` lists
     <kind>/ensemble.py      combine(...): the same for an ensemble's members                           (stage ensemble)
+    <kind>/folds.py         score(...), predict_test(...): for the networks of several folds; only
+                            where Settings has a fold                                                  (stages.folds)
     <kind>/prediction.py    read(...), predict(...), describe(...): answers for a user's files, as dataclasses;
                             optionally compare(...)                                      (stages.predict, stages.demo)
     <kind>/export.py        ABOUT, graph(model, stats): the trained network for ONNX and its card; optionally

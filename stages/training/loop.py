@@ -30,7 +30,8 @@ from stages.training.running_means import RunningMeans
 from stages.training.state import TrainState, copy_weights
 from stages.training.step import take_step
 
-RUNAWAY = 2.0  # an epoch has diverged if its mean loss is this many times that of the untrained network
+# An epoch has diverged if its mean loss is this many times that of the untrained network. With start_from there is none.
+RUNAWAY = 2.0
 SECONDS_PER_LOOK = 1.0  # the host reads the loss from the device this often
 
 
@@ -90,7 +91,7 @@ class Trainer:
                 train_loss, train_metric = means.read()
                 if hasattr(self.task, "check_epoch"):
                     self.task.check_epoch(train_metric)
-                if train_loss > RUNAWAY * state.first_loss:
+                if train_loss > RUNAWAY * state.first_loss and self.run.train.start_from is None:
                     grew = f"the loss grew from {state.first_loss:.3g} at the first step to {train_loss:.3g} in the mean of"
                     advice = f"epoch {epoch + 1} (learning rate {self.lr:.3g}); try a smaller lr or a clip_norm"
                     raise Diverged(f"{grew} {advice}", state)

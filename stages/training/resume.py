@@ -3,6 +3,7 @@
 It lives in $DVC_ROOT/.resume/<run>/<fingerprint>/, because DVC deletes a stage's outputs before it runs, and shares a
 persisted output with the next experiment; or in $RESUME_DIR/<run>/<fingerprint>/. The fingerprint covers parameters, code
 and data: a training that differs in any of them never continues from an old state. One on another machine does.
+What is kept of a training that ended is a matter of finished.py.
 
 A state is a dictionary that `torch.load` reads with weights_only: nothing in it can execute. It is a zip archive, whose
 comment is the SHA-256 of all that comes before; PyTorch itself does not notice a flipped bit.
@@ -12,7 +13,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Resume:
 
     def __init__(self, folder: Path | None, minutes: float = 0.0, machine: str = "") -> None:
         self._folder, self._seconds, self._machine, self._saved = folder, 60 * minutes, machine, time.monotonic()
+        self.otherwise: Callable[[], dict[str, Any] | None] = lambda: None  # where to begin if no state was saved
 
     def load(self) -> dict[str, Any] | None:
         """The last saved state; None if there is none. A damaged or foreign one is reported and counts as none.
@@ -42,7 +44,7 @@ class Resume:
         One of another kind of machine is reported, too.
         """
         if self._folder is None or not (file := self._folder / STATE).is_file():
-            return None
+            return self.otherwise()
         try:
             found = _read(file)
             if found.get("training") != self._folder.name:

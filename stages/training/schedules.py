@@ -7,6 +7,11 @@ from stages.config import schema
 from stages.config.schema import Constant, Cosine, CosineRestarts, OneCycle, Plateau
 
 
+def depends_on_epochs(schedule: schema.Schedule) -> bool:
+    """Whether the rate of a step depends on how many epochs there are in all."""
+    return isinstance(schedule, OneCycle | Cosine)
+
+
 def lr_factor(schedule: schema.Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:
     """What to multiply the learning rate by in the step `step`, counted from 0 over all epochs."""
     total = steps_per_epoch * epochs

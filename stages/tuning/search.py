@@ -7,6 +7,7 @@ from stages.config.schema import Params, Run
 from stages.core import checksums, paths
 from stages.core.errors import InputError
 from stages.results import plots
+from stages.training.warm_start import warm_start
 from stages.tuning import range_test
 
 
@@ -17,11 +18,13 @@ def search(name: str, run: Run, params: Params, task: ModuleType) -> tuple[float
     """
     checksums.check(paths.features(run.task))
     compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
-    batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
-    device.seed_torch(params.seed)
-    model = compute.to_device(task.build_model(run, paths.read_stats(run.task)))
+    batches = task.train_batches(paths.features(run.task), run, compute, params.seed_of(name))
+    device.seed_torch(params.seed_of(name))
+    stats = paths.read_stats(run.task)
+    model = compute.to_device(task.build_model(run, stats))
+    warm_start(model, name, run, stats)
     rates, losses = range_test.range_test(
-        model, params.range_test, task=task, run=run, batches=batches, compute=compute, seed=params.seed
+        model, params.range_test, task=task, run=run, batches=batches, compute=compute, seed=params.seed_of(name)
     )
     try:
         found = range_test.suggest_lr(rates, losses)

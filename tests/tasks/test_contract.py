@@ -35,11 +35,13 @@ FUNCTIONS = {
     "ensemble": {"combine": ["name", "members", "features", "ensemble", "plots_to", "predictions_to"]},
     "prediction": {
         "read": ["content", "stats"],
-        "predict": ["model", "items", "run", "stats", "compute"],
+        "predict": ["model", "inputs", "run", "stats", "compute"],
         "describe": ["answer"],
     },
     "submission": {"write": ["predictions", "features", "out"], "check": ["file", "features", "predictions"]},
 }
+# Of a kind whose tasks may have folds.
+FOLDS = {"score": ["predictions"], "predict_test": ["members", "features", "run", "predictions_to"]}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,6 +52,10 @@ def test_a_kind_has_every_function(kind: str) -> None:
             assert list(inspect.signature(found).parameters) == arguments, f"{kind}.{name}.{function}"
             assert found.__doc__, f"{kind}.{name}.{function} has no docstring"
     settings = part(kind, "settings")
+    if "fold" in {field.name for field in dataclasses.fields(settings.Settings)}:
+        for function, arguments in FOLDS.items():
+            found = getattr(part(kind, "folds"), function)
+            assert list(inspect.signature(found).parameters) == arguments and found.__doc__, f"{kind}.folds.{function}"
     assert issubclass(settings.Settings, TaskSettings)
     assert all(url.startswith("https://") and ":" in checksum for url, checksum in part(kind, "public").PUBLIC.values())
     assert issubclass(settings.Run, Run)

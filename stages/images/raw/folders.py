@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
+from stages.data import folds
 from stages.images.raw.listing import SUFFIXES, File, Listing
 
 # Names of folders that hold images but are no classes. One in the place of a class means another layout.
@@ -40,11 +42,13 @@ def check_filled(listing: Listing, folders: Iterable[File], locate: Locate, fill
             )
 
 
-def hold_out(names: Iterable[str], fraction: float, seed: int) -> set[str]:
-    """Draw the names <class>/<file> of dev: the same share of each class, at least one image, never all.
+def hold_out(names: Iterable[str], fraction: float, fold: Fold | None, seed: int) -> set[str]:
+    """Draw the names <class>/<file> of dev: the fold, or the same share of each class, at least one image, never all.
 
-    The draw of a class depends only on the seed and the class.
+    The draw of a class's share depends only on the seed and the class.
     """
+    if fold is not None:
+        return folds.stratified({name: class_of(name) for name in names}, fold, seed)
     by_class: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:
         by_class[class_of(name)].append(name)

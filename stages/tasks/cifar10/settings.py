@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from stages.config.check import InsideUnit
+from stages.config.schema import Fold
 from stages.images.settings import ImageTask, Run, Sample
 
 
@@ -11,3 +12,4 @@ from stages.images.settings import ImageTask, Run, Sample
 class Settings(ImageTask):
     dev_fraction: Annotated[float, InsideUnit]  # held out of training if the layout has no labelled test images
     sample: Sample
+    fold: Fold | None = None  # in place of dev_fraction

@@ -31,10 +31,13 @@ def combine(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """`evaluate` for an ensemble: return the dev metrics, write predictions for dev and test, and plots."""
+    """`evaluate` for an ensemble: return the dev metrics, write predictions for dev and test, and plots.
+
+    Fitted weights apply to class probabilities only. Similarities have no likelihood to fit and keep equal weights.
+    """
     stats = json.loads((features / "stats.json").read_text())
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
-    metrics, _, _ = images.classify(name, members, features, **folders)
+    metrics, _, _ = images.classify(name, members, features, ensemble, **folders)
     kind = stats["verification"]["kind"]
     if kind is not None:
 

@@ -26,7 +26,7 @@ class SamePerson:
 
 def compare(
     model: nn.Module,
-    items: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     run: Run,
     stats: dict[str, Any],
     compute: Compute,
@@ -35,8 +35,8 @@ def compare(
 ) -> SamePerson:
     """Compare two faces by the threshold that verification chose on dev.
 
-    items: (side, side, 3) uint8 each. report: evaluate.json of these weights. predictions: evaluation's folder. Raises
-    InputError if the source had no verification, or if the whitening is missing or does not fit.
+    report: evaluate.json of these weights. predictions: evaluation's folder. Raises InputError if the source had no
+    verification, or if the whitening is missing or does not fit.
     """
     # Imported here because their charts import matplotlib, which is slow.
     from stages.tasks.faces.evaluation import verification, whitening
@@ -45,7 +45,7 @@ def compare(
     if "verification" not in report["dev"]:
         raise InputError("there is no threshold for the same person: the source had no verification images")
     whiten = whitening.load(predictions, eps=run.evaluate.whiten, weights_sha256=report["weights_sha256"])
-    embeddings = embed_batch(model.eval(), prediction.as_batch(items, stats, compute), run, compute)
+    embeddings = embed_batch(model.eval(), prediction.as_batch(images, stats, compute), run, compute)
     if whiten is not None:
         embeddings = whiten.apply(embeddings)
     score = verification.most_similar(embeddings[:1], embeddings[1:])[0].item()

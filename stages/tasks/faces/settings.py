@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from stages.config.check import InsideUnit, PositiveFloat, PositiveInt
+from stages.config.schema import Fold
 from stages.images import settings as images
 
 
@@ -24,6 +25,7 @@ class Settings(images.ImageTask):
     side: PositiveInt | None  # pixels to which images are scaled and cropped; null: the first training image's side
     sample: Sample
     dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each person's images if the layout has no splits
+    fold: Fold | None = None  # in place of dev_fraction
 
 
 @dataclass(frozen=True)

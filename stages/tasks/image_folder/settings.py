@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from stages.config.check import InsideUnit, PositiveInt
+from stages.config.schema import Fold
 from stages.images.settings import ImageTask, Run
 
 
@@ -17,6 +18,7 @@ class Settings(ImageTask):
     side: PositiveInt  # pixels to which each image's middle square is scaled
     sample: Sample
     dev_fraction: Annotated[float, InsideUnit] = 0.1  # held out of each class's images if there is no folder dev
+    fold: Fold | None = None  # in place of dev_fraction
 
     def __post_init__(self) -> None:
         if self.source == "sample":

@@ -63,11 +63,11 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, items: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
+    model: nn.Module, inputs: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
 ) -> list[Phonemes]:
-    """Recognise utterances by beam search, like the test split. items: (T, F) float32 each."""
+    """Recognise utterances (T, F) float32, decoded by beam search like the test split."""
     model.eval()
-    found = [_log_probs(model, torch.from_numpy(item), compute) for item in items]
+    found = [_log_probs(model, torch.from_numpy(utterance), compute) for utterance in inputs]
     texts = decode.beam_search([log_probs.numpy() for log_probs in found], run.evaluate.test_beam, run.evaluate.cut, None)
     frames = training.example(stats)[0][0]
     seconds = len(frames) / len(_log_probs(model, frames, compute)) * SECONDS_PER_FRAME  # per output frame

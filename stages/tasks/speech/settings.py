@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from stages.config import schema
 from stages.config.check import PositiveInt, Rule
-from stages.config.schema import Frames, TaskSettings, Weights
+from stages.config.schema import Fold, Frames, TaskSettings, Weights
 from stages.sequences.settings import Model
 from stages.tasks.speech import NUM_CLASSES
 
@@ -23,6 +23,7 @@ class Sample:
 class Settings(TaskSettings):
     inputs: Literal["sequences"]
     sample: Sample
+    fold: Fold | None = None  # of the speakers, where no folder is dev
 
 
 @dataclass(frozen=True)

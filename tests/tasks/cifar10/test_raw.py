@@ -16,9 +16,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
 from stages.data.archive import Archive, pack_folder
 from stages.data.packed import read_texts
+from stages.data.understood import lines
 from stages.images.settings import Sample
 from stages.tasks.cifar10 import CLASSES, raw
 from tests.conftest import ROOT, cifar_batch, task_settings
@@ -34,8 +36,11 @@ def pack(
     on_bad: Literal["error", "skip"] = "error",
     dev_fraction: float = 0.2,
     seed: int = 0,
+    fold: Fold | None = None,
 ) -> dict[str, Any]:
-    settings = task_settings("cifar10", source="anywhere", on_bad=on_bad, dev_fraction=dev_fraction, sample=Sample(10, 10))
+    settings = task_settings(
+        "cifar10", source="anywhere", on_bad=on_bad, dev_fraction=dev_fraction, fold=fold, sample=Sample(10, 10)
+    )
     paths = [archives] if isinstance(archives, Path) else archives
     return raw.pack([Archive(path) for path in paths], out, settings, seed)
 
@@ -393,6 +398,23 @@ def test_the_dev_split_does_not_depend_on_the_order_of_the_archive(write_zip: Wr
     pack(write_zip("a.zip", KAGGLE), tmp_path / "a")
     pack(write_zip("b.zip", dict(reversed((KAGGLE | labels).items()))), tmp_path / "b")
     assert set(read(tmp_path / "a", "dev")[2]) == set(read(tmp_path / "b", "dev")[2])
+
+
+def test_each_of_kaggles_training_images_is_in_one_fold(write_zip: WriteZip, tmp_path: Path) -> None:
+    path, dev = write_zip("a.zip", KAGGLE), list[str]()
+    for number in range(4):
+        stats = pack(path, tmp_path / str(number), fold=Fold(4, number))
+        _, labels, names = read(tmp_path / str(number), "dev")
+        assert stats["num"] == {"train": 45, "dev": 15, "test": 7}
+        assert lines(stats)[0] == f"layout: Kaggle's competition cifar-10; fold {number} of 4 held out as dev"
+        assert all(labels.count(label) in (1, 2) for label in range(10)), "of six a class"
+        dev += names
+    assert sorted(dev, key=int) == [name for name, _ in LABELS]
+
+
+def test_a_fold_in_place_of_the_published_test_images_is_refused(write_zip: WriteZip, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"raw: has a dev split of its own, in place of which no fold is taken"):
+        pack(write_zip("raw/a.zip", BATCHES), tmp_path / "out", fold=Fold(5, 0))
 
 
 def test_a_dev_fraction_that_leaves_no_image_is_an_input_error(write_zip: WriteZip, tmp_path: Path) -> None:

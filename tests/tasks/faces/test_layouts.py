@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.config.schema import Fold
+from stages.core.errors import InputError
 from stages.data import understood
 from stages.data.packed import read_texts
 from stages.tasks.faces import submission
@@ -389,6 +391,22 @@ def test_a_share_of_each_person_is_dev_and_of_one_image_none(write_zip: WriteZip
     for split, counts in (("train", [36, 3, 1, 1]), ("dev", [4, 1, 1])):
         assert np.bincount(list(labels(tmp_path / "out", split).values())).tolist() == counts
     assert labels(tmp_path / "out", "train").keys() | labels(tmp_path / "out", "dev").keys() == files.keys()
+
+
+def test_each_image_of_a_person_is_in_one_fold_and_a_single_one_in_none(write_zip: WriteZip, tmp_path: Path) -> None:
+    path, dev = write_zip("a.zip", PERSONS), list[str]()
+    for number in range(2):
+        stats = pack(path, tmp_path / str(number), fold=Fold(2, number))
+        assert stats["understood"]["layout"] == f"a folder for each person; fold {number} of 2 held out as dev"
+        dev += labels(tmp_path / str(number), "dev")
+    every = {name.removeprefix("mine/") for name in PERSONS}
+    assert sorted(dev) == sorted(every - {"Bo/0.jpg"})
+
+
+@pytest.mark.parametrize("kind", sorted(EVERY.keys() - {"persons", "LFW"}))
+def test_a_fold_in_place_of_a_layouts_dev_split_is_refused(kind: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"raw: has a dev split of its own, .*; leave `fold` empty$"):
+        pack(write_zip("raw/a.zip", EVERY[kind]), tmp_path / "out", fold=Fold(2, 0))
 
 
 def test_another_person_changes_nobody_elses_share(write_zip: WriteZip, tmp_path: Path) -> None:

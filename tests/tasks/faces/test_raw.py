@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
 from stages.data.archive import Archive, pack_folder
 from stages.data.packed import RaggedArray, read_texts
@@ -33,11 +34,16 @@ CLASSIFICATION, VERIFICATION = "11-785-s23-hw2p2-classification", "11-785-s23-hw
 
 
 def pack(
-    archives: Path | list[Path], out: Path, *, on_bad: Literal["error", "skip"] = "error", side: int | None = None
+    archives: Path | list[Path],
+    out: Path,
+    *,
+    on_bad: Literal["error", "skip"] = "error",
+    side: int | None = None,
+    fold: Fold | None = None,
 ) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
     paths = [archives] if isinstance(archives, Path) else archives
-    return raw.pack([Archive(path) for path in paths], out, settings(on_bad=on_bad, side=side), 0)
+    return raw.pack([Archive(path) for path in paths], out, settings(on_bad=on_bad, side=side, fold=fold), 0)
 
 
 def settings(**changes: Any) -> Settings:

@@ -92,6 +92,17 @@ def test_a_share_of_each_class_is_held_out(tmp_path: Path) -> None:
     ]
 
 
+def test_each_image_is_in_one_fold(tmp_path: Path) -> None:
+    pets, dev = write(tmp_path / "pets", PLAIN), list[str]()
+    for number in range(3):
+        stats = pack(tmp_path, pets, fold={"of": 3, "number": number})
+        assert lines(stats)[0] == f"layout: a folder for each class; fold {number} of 3 held out as dev"
+        dev += split(tmp_path, "dev")
+    assert sorted(dev) == sorted(PLAIN)
+    with pytest.raises(InputError, match=r"archives: has a dev split of its own, .*; leave `fold` empty$"):
+        pack(tmp_path, write(tmp_path / "split", SPLIT), fold={"of": 3, "number": 0})
+
+
 def test_an_image_is_its_middle_square_scaled(tmp_path: Path) -> None:
     wide, high = np.zeros((16, 40, 3), np.uint8), np.zeros((64, 32, 3), np.uint8)
     wide[:, 12:28], high[16:48] = (10, 20, 30), (40, 50, 60)  # BGR

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stages.core.errors import InputError
+from stages.data import folds
 from stages.data.archive import Archive
 from stages.images.raw import packing
 from stages.images.raw.packing import Item
@@ -40,7 +41,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         archives,
         out,
         settings,
-        layout=layout.NAME,
+        layout=f"{layout.NAME}; {settings.fold} held out as dev" if settings.fold else layout.NAME,
         classes=CLASSES,
         side=SIDE,
         header=HEADER,
@@ -54,7 +55,8 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
 
 def _read(layout: Any, archives: list[Archive], settings: Settings, seed: int) -> Iterator[Item]:
     if layout is kaggle:
-        return kaggle.read(archives, dev_fraction=settings.dev_fraction, seed=seed)
+        return kaggle.read(archives, dev_fraction=settings.dev_fraction, fold=settings.fold, seed=seed)
+    folds.refuse(settings.fold, archives[0].path.parent)
     items: Iterator[Item] = layout.read(archives)
     return items
 

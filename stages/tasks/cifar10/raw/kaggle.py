@@ -7,7 +7,9 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from stages.config.check import nearest
+from stages.config.schema import Fold
 from stages.core.errors import InputError
+from stages.data import folds
 from stages.data.archive import Archive, find
 from stages.data.tables import Row, read_rows
 from stages.images.raw.packing import Item
@@ -24,14 +26,14 @@ def holds(names: list[str]) -> bool:
     return any(PurePosixPath(name).name == LABELS for name in names)
 
 
-def read(archives: list[Archive], *, dev_fraction: float, seed: int) -> Iterator[Item]:
-    """Yield every image. The dev split is `dev_fraction` of each class's training images, drawn by `seed`.
+def read(archives: list[Archive], *, dev_fraction: float, fold: Fold | None, seed: int) -> Iterator[Item]:
+    """Yield every image. The dev split is `fold`, or `dev_fraction` of each class's training images, drawn by `seed`.
 
     Raises InputError if the labels are missing or wrong, or images are still in a 7z.
     """
     _check_unpacked(archives)
     labels = _read_labels(archives)
-    dev = _hold_out(labels, dev_fraction, seed)
+    dev = folds.stratified(labels, fold, seed) if fold else _hold_out(labels, dev_fraction, seed)
     seen: set[str] = set()
     seen_test: set[str] = set()
     for archive in archives:

@@ -25,7 +25,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     Raises InputError for an unknown layout, and like `packing.pack`.
     """
     listing = Listing(archives)
-    found = layout.read(listing, settings.dev_fraction, seed)
+    found = layout.read(listing, settings, seed)
     items = _items(listing, found, settings.side)
     return packing.pack(
         items, archives, out, settings, layout=found.name, classes=found.classes, side=settings.side, header=HEADER

@@ -1,6 +1,6 @@
 """Layouts with a folder for each class, with or without folders for the splits.
 
-<class>/*.jpg, test/**                        `dev_fraction` of each class's images is dev; test/ is optional
+<class>/*.jpg, test/**                        `dev_fraction` of each class's images, or `fold`, is dev; test/ is optional
 train/<class>/*.jpg, dev/<class>/*, test/**   dev may be val, valid or validation, or be held out of train as above
 
 Folders above these are ignored. Images in test/ have no labels, even in folders.
@@ -12,9 +12,11 @@ from functools import partial
 from typing import NamedTuple
 
 from stages.core.errors import InputError
+from stages.data import folds
 from stages.data.understood import check_labels
 from stages.images.raw.folders import check_classes, check_filled, class_of, hold_out
 from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
+from stages.tasks.image_folder.settings import Settings
 
 SPLITS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev"}  # folder -> split
 WANTED = ", ".join(SUFFIXES)
@@ -38,7 +40,7 @@ class Layout:
     problems: list[tuple[str, str]]
 
 
-def read(listing: Listing, dev_fraction: float, seed: int) -> Layout:
+def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     """Find the split and label of each image. Raises InputError, naming a file or folder, for an unknown layout."""
     if not listing.images:
         first = listing.others[0].member
@@ -50,9 +52,12 @@ def read(listing: Listing, dev_fraction: float, seed: int) -> Layout:
     check_classes(listing, classes, next(iter(train.values())), "a class")
     check_labels(listing.source, classes, {})
     remark = ""
-    if not dev:
-        remark = f"; {dev_fraction:.3g} of each class's images, at least one, held out as dev"
-        held_out = hold_out(train, dev_fraction, seed)
+    if dev:
+        folds.refuse(settings.fold, listing.source)
+    else:
+        share = f"{settings.dev_fraction:.3g} of each class's images, at least one,"
+        remark = f"; {settings.fold or share} held out as dev"
+        held_out = hold_out(train, settings.dev_fraction, settings.fold, seed)
         dev = {name: train.pop(name) for name in sorted(held_out)}
     if any(class_of(name) in classes for name in test if "/" in name):
         remark += "; the folders in test/ are not read as labels, as those in dev/ would be"

@@ -41,7 +41,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     """
     layout = layouts.find(archives)
     rejected = Rejected(may_skip=settings.on_bad == "skip")
-    source = layout.module.read(archives, may_skip=rejected.may_skip, seed=seed)
+    source = layout.module.read(archives, may_skip=rejected.may_skip, fold=settings.fold, seed=seed)
     converted, seen, width = Counter[str](), set[tuple[str, str]](), None
     writers: dict[str, SequenceWriter] = {}
     distinct: dict[str, set[bytes]] = {"train": set(), "dev": set()}  # up to two different transcripts per split
@@ -72,7 +72,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     num: dict[str, int] = {split: writers[split].num if split in writers else 0 for split in splits.SPLITS}
     header = _header(source.sample) or list(form.header)
     understood = Understood(
-        f"{form.layout}, {width} features a frame",
+        f"{form.layout}, {width} features a frame" + (f"; {settings.fold} held out as dev" if settings.fold else ""),
         f"{len(SYMBOLS) - 1} phonemes",
         num,
         {"submission": header} if "test" in writers else {},

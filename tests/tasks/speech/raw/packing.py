@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.packed import RaggedArray, read_texts
@@ -20,16 +21,21 @@ WriteZip = Callable[[str, dict[str, bytes]], Path]
 
 
 def pack(
-    archives: Path | list[Path], out: Path, *, on_bad: Literal["error", "skip"] = "error", seed: int = 0
+    archives: Path | list[Path],
+    out: Path,
+    *,
+    on_bad: Literal["error", "skip"] = "error",
+    seed: int = 0,
+    fold: Fold | None = None,
 ) -> dict[str, Any]:
     paths = [archives] if isinstance(archives, Path) else archives
-    block = task_settings("speech", source="anywhere", on_bad=on_bad, sample=Sample(1, 1, 1))
+    block = task_settings("speech", source="anywhere", on_bad=on_bad, fold=fold, sample=Sample(1, 1, 1))
     return raw.pack([Archive(path) for path in paths], out, block, seed)
 
 
-def problem(archives: Path | list[Path], out: Path) -> str:
+def problem(archives: Path | list[Path], out: Path, fold: Fold | None = None) -> str:
     with pytest.raises(InputError) as caught:
-        pack(archives, out)
+        pack(archives, out, fold=fold)
     return str(caught.value)
 
 

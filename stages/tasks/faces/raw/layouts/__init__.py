@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from stages.core.errors import InputError
+from stages.data import folds
 from stages.data.archive import Archive
 from stages.images.raw.listing import SUFFIXES, Listing
 from stages.tasks.faces.raw.layout import Layout, Missing
@@ -77,6 +78,8 @@ def find(archives: list[Archive], settings: Settings, seed: int) -> Layout:
     """Read the archives' layout. Raises InputError, naming a file or folder, if something is missing or does not fit."""
     listing = Listing(archives)
     entry = _choose(listing)
+    if entry.module is not plain:
+        folds.refuse(settings.fold, listing.source)
     try:
         layout: Layout = entry.module.read(listing, settings, seed)
     except Missing as missing:

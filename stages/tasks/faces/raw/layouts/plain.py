@@ -1,7 +1,7 @@
 """A folder for each person, without splits: a user's photographs, LFW, CASIA-WebFace.
 
-<person>/*, test/**   `dev_fraction` of each person's images is dev: at least one, but none if there is only one;
-                      test/ is optional
+<person>/*, test/**   `dev_fraction` of each person's images, or `fold`, is dev: at least one image, but none if there
+                      is only one; test/ is optional
 pairs.txt             LFW's pairs for verification, optional; images in pairs are in neither train nor dev
 """
 
@@ -34,13 +34,17 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     named = named_in(pairs)
     free = {name: file for name, file in persons.items() if name not in named}
     classes = sorted({class_of(name) for name in free})
-    labels, dev = {name: label for label, name in enumerate(classes)}, hold_out(free, settings.dev_fraction, seed)
+    labels, dev = (
+        {name: label for label, name in enumerate(classes)},
+        hold_out(free, settings.dev_fraction, settings.fold, seed),
+    )
     items: dict[str, list[Item]] = {"train": [], "dev": []}
     for name, file in free.items():
         items["dev" if name in dev else "train"].append(Item(file, name, labels[class_of(name)]))
     if not items["dev"]:
         raise InputError(f"{listing.source}: nobody has two images, but one is needed for dev")
-    held_out = f"; {settings.dev_fraction:.3g} of each person's images, at least one, held out as dev"
+    share = f"{settings.dev_fraction:.3g} of each person's images, at least one,"
+    held_out = f"; {settings.fold or share} held out as dev"
     return Layout(
         classes,
         {

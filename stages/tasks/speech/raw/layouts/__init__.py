@@ -1,9 +1,9 @@
 """The known layouts. Each module has
 
-SIGN                                a pattern: members by which the layout is recognised
-IGNORED                             a pattern: members that the task does not need
-missing(names) -> str | None        a required kind of member that is missing
-read(archives, *, may_skip, seed)   returns the Source; raises InputError, also while its items are read
+SIGN                                      a pattern: members by which the layout is recognised
+IGNORED                                   a pattern: members that the task does not need
+missing(names) -> str | None              a required kind of member that is missing
+read(archives, *, may_skip, fold, seed)   returns the Source; raises InputError, also while its items are read
 """
 
 from collections.abc import Sequence

@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
-from stages.data import pickles
+from stages.data import folds, pickles
 from stages.data.archive import Archive, find
 from stages.tasks.speech import BLANK, SYMBOLS_2021
 from stages.tasks.speech.raw import homework
@@ -32,9 +33,10 @@ def missing(names: Sequence[str]) -> str | None:
     return next((name for name in NEEDED if name not in found), None)
 
 
-def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
+def read(archives: list[Archive], *, may_skip: bool, fold: Fold | None, seed: int) -> Source:
     """Read the layout, whole splits at a time. Raises InputError for a duplicate file and, while the items are read, for
     a damaged file or one that is no array of objects."""
+    folds.refuse(fold, archives[0].path.parent)
     names = [PurePosixPath(name).name for archive in archives for name in archive.names]
     for name in (*NEEDED, TEST):
         if names.count(name) > 1:

