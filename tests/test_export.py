@@ -232,7 +232,7 @@ def test_the_command_writes_a_checked_file_and_its_card(project: Project, capsys
     )
     for said in (
         digest, hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(), f"{parameters:,}", "nine-layer residual",
-        "| accuracy | 0.5679 |", "| train | 1,234 |", "`aa`",
+        "| accuracy | 0.5679 |", "| train | 1,234 |", "checksums: `aa`",
         "epoch 2 of 3", "| device | abacus |", "`0.0125`", '`"adam"`',
         "(batch, 32, 32, 3)", "2 `a|b`", "`weights: \"last\"`", "MIT", "`sample`", "made-up",
     ):  # fmt: skip
@@ -313,7 +313,7 @@ def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(
     [
         (lambda saved: {"a": 1, "weights": {}}, "is not a checkpoint of this project: 'run' is missing or wrong"),
         (lambda saved: {"weights": saved["weights"]}, "is not a checkpoint of this project"),
-        (lambda saved: saved | {"epoch": "2"}, "project: 'epoch' is missing or wrong"),
+        (lambda saved: saved | {"epoch": "2"}, "'epoch' is missing or wrong"),
         (lambda saved: saved | {"weights": {}}, "does not fit the network's current code; `dvc repro train@"),
         (lambda saved: saved | {"stats": {}}, "does not fit the network's current code"),
         (
