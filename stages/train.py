@@ -46,7 +46,7 @@ def main(name: str) -> None:
             folder = f"{checkpoint.fingerprint([basis, run.epochs], Path(), [])}-{distributed.size()}"
             finished = Finished(paths.resume(name) / "finished", run, basis, machine)
             with resuming(paths.resume(name) / folder, params.checkpoint_minutes, machine) as resume:
-                resume.otherwise = finished.load
+                resume.fallback = finished.load
                 params.tell_hidden(name)
                 finished.keep(_train(name, run, params, compute, settings, resume, snapshot))
                 resume.discard()
