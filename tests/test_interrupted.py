@@ -60,7 +60,7 @@ def test_a_run_without_states_is_named(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave("bilstm", "aaa")
-    with pytest.raises(InputError, match=r"\.resume/bilsm: there is no state of such a run; did you mean 'bilstm'"):
+    with pytest.raises(InputError, match=r"\.resume/bilsm: no saved state; did you mean 'bilstm'"):
         run(capsys, monkeypatch, "bilsm")
 
 
