@@ -71,7 +71,7 @@ def paired_p(values: Sequence[float], others: Sequence[float]) -> float | None:
 def comparison(rows: Sequence[Row], *, higher_is_better: bool) -> str:
     """Return a table with a line per value: mean, sd, and compared with the unchanged run the difference, p and verdict.
 
-    rows: for each grid PRESENT and the values, a row for each seed, with the seeds in the same order. A comparison leaves out
+    rows: for each grid PRESENT and the values, a row for each seed, with the seeds in the same order. Comparisons leave out
     failed seeds on both sides. With k values a difference is significant if p is at most ALPHA / k (Bonferroni).
     """
     lines = [["value", rows[0].metric, "sd", "n", "difference", "p", ""]]
