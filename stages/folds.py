@@ -1,9 +1,9 @@
 """`make folds RUN=custom_resnet`: cross-validation, for data without a dev split.
 
-Not a stage: each fold is an experiment in DVC's queue, like a value of `make ablate`, with that part of the training
-data as dev. metrics/RUN/folds.json has the spread of the headline metrics over the folds, and the score over all items.
-data/folds/RUN/ has out_of_fold.csv, with the prediction for each item by the network that was not trained on it, and test.csv
-and the submission, from the mean probabilities of all networks.
+Not a stage: each fold is an experiment in DVC's queue, like a value of `make ablate`, with that part of the training data
+as dev. metrics/RUN/folds.json has the spread of the headline metrics over the folds, and the score over all items.
+data/folds/RUN/ has out_of_fold.csv, with the prediction for each item by the network that was not trained on it, and
+test.csv and the submission, from the mean probabilities of all networks.
 """
 
 import argparse

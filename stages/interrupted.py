@@ -1,7 +1,7 @@
 """`python -m stages.interrupted`: list the saved states of trainings in .resume/; `--remove` removes them.
 
-A training continues from its state when it starts again. After a change of its parameters or code nothing uses it, and it only
-fills the disk. `<run>/finished` is the state of the run's last finished training, which more epochs continue.
+A training continues from its state when it starts again. After a change of its parameters or code nothing uses it, and it
+only fills the disk. `<run>/finished` is the state of the run's last finished training, which more epochs continue.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The weights of two members, fitted on dev and evaluated by cross-fitting. N items.
 
-Scores of the items that weights were fitted on are too good. So predictions for each half of dev use the weights fitted on the
-other half, and those for the test split the weights fitted on all of dev.
+Scores of the items that weights were fitted on are too good. So predictions for each half of dev use the weights fitted on
+the other half, and those for the test split the weights fitted on all of dev.
 """
 
 from collections.abc import Callable, Sequence
