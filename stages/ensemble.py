@@ -1,4 +1,4 @@
-"""Stage `ensemble`: the mean answer of two members, which leaves all that `evaluate` leaves of a run.
+"""Stage `ensemble`: the mean prediction of two members, with the same outputs as `evaluate`.
 
 metrics/<ensemble>.json, metrics/<ensemble>/evaluate.json and plots/, data/predictions/<ensemble>/.
 """

@@ -1,9 +1,9 @@
-"""`make folds RUN=custom_resnet`: cross-validation, for data that come without a dev split.
+"""`make folds RUN=custom_resnet`: cross-validation, for data without a dev split.
 
-Not a stage: each fold is an experiment in DVC's queue, as a value of `make ablate` is, in which that part of the training
-data is dev. metrics/RUN/folds.json has the spread of the headline metrics over the folds, and the score over all items.
-data/folds/RUN/ has out_of_fold.csv, what the network that had not seen it says of each item, and, by the mean probabilities
-of all the networks, test.csv and the submission.
+Not a stage: each fold is an experiment in DVC's queue, like a value of `make ablate`, with that part of the training data
+as dev. metrics/RUN/folds.json has the spread of the headline metrics over the folds, and the score over all items.
+data/folds/RUN/ has out_of_fold.csv, with the prediction for each item by the network that was not trained on it, and
+test.csv and the submission, from the mean probabilities of all networks.
 """
 
 import argparse
@@ -29,16 +29,16 @@ OUT_OF_FOLD = "out_of_fold.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Raises InputError: a run or task that has no folds, or a fold that came to no score."""
+    """Run the command. Raises InputError for a run or task without folds, or if a fold failed."""
     options, params = _parser().parse_args(arguments), load_params()
     if not options.run:
         raise InputError(f"name a run, as in `make folds RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
     run = params.run(options.run)
     task = params.task(run.task)
     if not hasattr(task, "fold"):
-        raise InputError(f"tasks.{run.task}: a task of the kind {run.kind} has no folds")
+        raise InputError(f"tasks.{run.task}: tasks of the kind {run.kind} have no folds")
     if run.train.final:
-        raise InputError(f"runs.{options.run}.train.final: learns from dev, too, and so from the fold; set it to false")
+        raise InputError(f"runs.{options.run}.train.final: would train on the fold, too; set it to false")
     queue.prepare(f"normalize@{run.task}")
     refs = queue.run_all(grids.folds(options.run, run.task, options.of), options.jobs)
     metrics = spread.by_metric([flatten(queue.made(ref, paths.headlines(options.run))["dev"]) for ref in refs])
@@ -60,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with paths.replacing(paths.folds(options.run)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     print(spread.text(metrics))
-    only = f"; {scores['only_train']:,} alone in their class only train" if scores["only_train"] else ""
-    found = ", ".join(f"{name} {value:.4f}" for name, value in scores.items() if isinstance(value, float))
-    print(f"out of fold, {scores['num']:,} items together: {found}{only}")
+    rest = f"; {scores['only_train']:,} items are in no fold, each alone in its class" if scores["only_train"] else ""
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items() if isinstance(value, float))
+    print(f"out of fold, all {scores['num']:,} items: {shown}{rest}")
     if run.evaluate.weights == "best":
-        print("`evaluate.weights: best` chose each network's epoch on its own fold, so that these are a little too good")
+        print("these are a little too good: `evaluate.weights: best` chose each network's epoch on its own fold")
     for name, num in rows.items():
         print(f"{paths.folds_together(options.run) / name}: {num:,} rows, the mean of {len(members)} networks")
     print(f"{paths.folds(options.run)}, {paths.folds_together(options.run) / OUT_OF_FOLD}: written")
@@ -73,29 +73,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m stages.folds", description="Cross-validation of one run.")
     parser.add_argument("run", metavar="RUN", help="its name in params.yaml")
-    parser.add_argument("--of", metavar="N", type=int, choices=range(2, 101), default=5, help="folds, 2 to 100; 5")
+    parser.add_argument("--of", metavar="N", type=int, choices=range(2, 101), default=5, help="folds, 2 to 100; default: 5")
     parser.add_argument("--jobs", metavar="N", type=int, choices=range(1, 65), default=1, help="experiments at a time")
     return parser
 
 
 def _out_of_fold(members: Sequence[Member], run: Run, out: Path) -> dict[str, Any]:
-    """Each member's dev.csv as one table, by name, with the fold; the scores over all of it, and how many items it has.
+    """Write the members' dev.csv as one table with a column `fold`. Returns its scores and numbers of items.
 
-    Raises InputError: the folds are not the parts of the training data that `normalize` made.
+    Raises InputError if the folds are not parts of the training data that `normalize` wrote.
     """
     tables = [read_table(member.folder / "dev.csv") for member in members]
     rows = sorted([*row.cells, str(number)] for number, table in enumerate(tables) for row in table.rows)
     names, header = [cells[0] for cells in rows], [*tables[0].header, "fold"]
-    known = {name for split in ("train", "dev") for name in read_texts(paths.features(run.task) / split / "names")}
-    if len(set(names)) < len(names) or not known.issuperset(names):
+    training = {name for split in ("train", "dev") for name in read_texts(paths.features(run.task) / split / "names")}
+    if len(set(names)) < len(names) or not training.issuperset(names):
         raise InputError(f"tasks.{run.task}.fold: the dev splits of the experiments are not parts of the training data")
     write_table(out / OUT_OF_FOLD, header, rows)
     together = Table(str(out / OUT_OF_FOLD), header, [Row(line, cells) for line, cells in enumerate(rows, start=2)])
-    return {**part(run.kind, "folds").score(together), "num": len(names), "only_train": len(known) - len(names)}
+    return {**part(run.kind, "folds").score(together), "num": len(names), "only_train": len(training) - len(names)}
 
 
 def _submission(members: Sequence[Member], run: Run, out: Path) -> dict[str, int]:
-    """The test split's predictions, and the submission files of these, checked: their names and numbers of rows."""
+    """Write the test split's predictions and the checked submission files. Returns file name -> number of rows."""
     features = paths.features(run.task)
     if not (features / "test").is_dir() or not read_texts(features / "test" / "names"):
         return {}

@@ -1,8 +1,7 @@
-"""`python -m stages.interrupted`: the states of trainings in .resume/; `--remove` removes them.
+"""`python -m stages.interrupted`: list the saved states of trainings in .resume/; `--remove` removes them.
 
-A state is picked up when the same training starts again. Where its parameters or code have changed since, or its experiment
-was given up, nothing will: it only fills the disk. `<run>/finished` is that of the run's last training that ended, which one
-of more epochs continues.
+A training continues from its state when it starts again. After a change of its parameters or code nothing uses it, and it
+only fills the disk. `<run>/finished` is the state of the run's last finished training, which more epochs continue.
 """
 
 import argparse
@@ -18,20 +17,20 @@ from stages.core.locks import Locked, locked
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.interrupted", description=__doc__.split("\n")[0])
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="of these runs only")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="only these runs")
     parser.add_argument("--remove", action="store_true", help="remove the states that no process is using")
     arguments = parser.parse_args()
     folder = paths.resume("")
     known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     for run in arguments.runs:
         if run not in known:
-            raise InputError(f"{folder / run}: there is no state of such a run; {nearest(run, known)}")
+            raise InputError(f"{folder / run}: no saved state; {nearest(run, known)}")
     for run in arguments.runs or known:
         for lock in sorted((folder / run).glob("*.lock")):
-            _tell(lock, arguments.remove)
+            _show(lock, arguments.remove)
 
 
-def _tell(lock: Path, remove: bool) -> None:
+def _show(lock: Path, remove: bool) -> None:
     state = lock.with_suffix("")
     size = sum(file.stat().st_size for file in state.rglob("*") if file.is_file())
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(state, lock, key=_changed).stat().st_mtime))
@@ -43,7 +42,7 @@ def _tell(lock: Path, remove: bool) -> None:
     except Locked as holder:
         print(f"{state}  {size / 1e6:.1f} MB  in use by process {holder}")
         return
-    if size:  # else only its lock is left
+    if size:  # otherwise only the lock is left
         print(f"{state}  {size / 1e6:.1f} MB  of {since}{'  removed' if remove else ''}")
 
 

@@ -1,8 +1,8 @@
 """`make recipe NAME=an4-convnext1d SOURCE=an4.zip`: repeat a training on real data from its file in recipes/.
 
-A recipe names a run, the data that it needs, and its changes of params.yaml. `dvc exp run` carries it out, so it is an
-experiment like any other. Its record goes to benchmarks/results/NAME.json: the command, the data's hash, the commit, the
-machine, the scores and every epoch. docs/RESULTS.md is made from these records.
+A recipe names a run, its data, and changes of params.yaml. It runs as a DVC experiment and writes a record to
+benchmarks/results/NAME.json: the command, the data's hash, the commit, the machine, the scores and every epoch.
+docs/RESULTS.md is made from these records.
 """
 
 import argparse
@@ -33,7 +33,7 @@ RECORDS = Path("benchmarks/results")
 
 @dataclass(frozen=True)
 class Recipe:
-    """claim: what it shows. data: what the source must be. changes: path in params.yaml -> value, as in sweeps.yaml."""
+    """claim: what it shows. data: a description of its source. changes: path in params.yaml -> value, as in sweeps.yaml."""
 
     run: str
     claim: str
@@ -42,16 +42,16 @@ class Recipe:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Raises InputError: no such recipe, a change that params.yaml may not have, or the experiment failed."""
+    """Run the command. Raises InputError for an unknown recipe or an invalid change, or if the experiment failed."""
     parser = argparse.ArgumentParser("python -m stages.recipe", description="A training on real data, from recipes/.")
     parser.add_argument("name", metavar="NAME", help="a file in recipes/, without .yaml")
-    parser.add_argument("source", metavar="SOURCE", nargs="+", help="the archives or folders that the recipe is for")
-    parser.add_argument("--seed", metavar="N", type=int, help="in place of the one in params.yaml")
+    parser.add_argument("source", metavar="SOURCE", nargs="+", help="the recipe's archives or folders")
+    parser.add_argument("--seed", metavar="N", type=int, help="instead of the one in params.yaml")
     options = parser.parse_args(arguments)
     recipe = load(options.name)
     for source in options.source:
         if not Path(source).exists():
-            raise InputError(f"{source}: no such file or folder; the recipe is for {recipe.data}")
+            raise InputError(f"{source}: no such file or folder; the recipe needs {recipe.data}")
     changes = overrides(recipe, options.source, options.seed)
     grids.apply(recipe.run, changes, read(paths.PARAMS))
     check_git()
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def load(name: str) -> Recipe:
-    """The recipe of a file in recipes/. Raises InputError: there is none, or it is not as it must be."""
+    """Read a recipe from recipes/. Raises InputError if there is none or it is invalid."""
     known = {file.stem: file for file in RECIPES.glob("*.yaml")}
     if name not in known:
         raise InputError(f"{RECIPES}: has no recipe {name!r}; {nearest(name, known)}")
@@ -84,7 +84,7 @@ def load(name: str) -> Recipe:
 
 
 def overrides(recipe: Recipe, sources: Sequence[str], seed: int | None = None) -> list[str]:
-    """What -S takes to carry out the recipe on these sources."""
+    """Return the arguments of -S for the recipe with these sources."""
     params = read(paths.PARAMS)
     block = params["runs"][recipe.run]
     source = json.dumps([str(Path(source).resolve()) for source in sources])
@@ -93,7 +93,7 @@ def overrides(recipe: Recipe, sources: Sequence[str], seed: int | None = None) -
 
 
 def results(run: str) -> dict[str, Any]:
-    """The scores, the time and every epoch of the run as it lies in the project now."""
+    """Return the run's current scores, time and epochs."""
     evaluate = json.loads(paths.evaluation(run).read_text())
     timing = paths.timing(evaluate["weights_sha256"])
     return {
@@ -108,7 +108,7 @@ def results(run: str) -> dict[str, Any]:
 
 
 def _sha256(source: Path) -> str:
-    """Of a file; of a folder that of its files' names and hashes, sorted."""
+    """Return the hash of a file, or of a folder's sorted file names and hashes."""
     if source.is_file():
         return file_hash(source)
     files = sorted(file for file in source.rglob("*") if file.is_file())

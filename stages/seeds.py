@@ -1,8 +1,8 @@
-"""`make seeds RUN=pblstm`: one run trained with several seeds, and how far its headline metrics on dev lie apart.
+"""`make seeds RUN=pblstm`: train one run with several seeds and measure the spread of its headline metrics on dev.
 
-Not a stage: each seed is an experiment in DVC's queue, as a value of `make ablate` is. The seed draws the initialisation,
-the order of the batches, dropout, augmentation and, for `lr: find`, the range test. The data and their dev split have
-`data_seed`, and stay. metrics/RUN/seeds.json is written, which the report shows; nothing is chosen.
+Not a stage: each seed is an experiment in DVC's queue, like a value of `make ablate`. The seed decides the initialisation,
+the order of the batches, dropout, augmentation and, for `lr: find`, the range test. The data and their dev split depend on
+`data_seed`. Writes metrics/RUN/seeds.json, which the report shows.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from stages.tasks import load_params
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Raises InputError where a seed came to no score: the others alone would look better than the run is."""
+    """Run the command. Raises InputError if a seed failed, because the others alone would look better than the run is."""
     options, params = _parser().parse_args(arguments), load_params()
     if not options.run:
         raise InputError(f"name a run, as in `make seeds RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m stages.seeds", description="One run with several seeds.")
     parser.add_argument("run", metavar="RUN", help="its name in params.yaml")
-    parser.add_argument("--seeds", metavar="N", type=int, nargs="+", action=Seeds, help="the present one and the next two")
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, nargs="+", action=Seeds, help="default: the one in params.yaml and the next two"
+    )
     parser.add_argument("--jobs", metavar="N", type=int, choices=range(1, 65), default=1, help="experiments at a time")
     return parser
 

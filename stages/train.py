@@ -1,6 +1,6 @@
-"""Stage `train`: models/<run>/ holds last, best, ema and mean weights and a summary; metrics/<run>/train/ its epochs.
+"""Stage `train`: write last, best, ema and mean weights and a summary to models/<run>/, and epochs to metrics/<run>/train/.
 
-With `launcher: torchrun …` this is every one of its processes.
+With `launcher: torchrun …` every process runs this.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ def main(name: str) -> None:
     data = checksums.check(paths.features(run.task))
     compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
     lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
-    # What a checkpoint says of its origin; how it is evaluated is not a part of that.
+    # Checkpoints record how they were trained, not how they are evaluated.
     trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
     made_up = params.task(run.task).source == "sample"
     settings = {"run": trained, "lr": lr, "seed": params.seed_of(name), "stats": stats, "data": data, "made_up": made_up}
@@ -46,11 +46,11 @@ def main(name: str) -> None:
             folder = f"{checkpoint.fingerprint([basis, run.epochs], Path(), [])}-{distributed.size()}"
             finished = Finished(paths.resume(name) / "finished", run, basis, machine)
             with resuming(paths.resume(name) / folder, params.checkpoint_minutes, machine) as resume:
-                resume.otherwise = finished.load
+                resume.fallback = finished.load
                 params.tell_hidden(name)
                 finished.keep(_train(name, run, params, compute, settings, resume, snapshot))
                 resume.discard()
-        else:  # it computes its part of each batch, and writes nothing
+        else:  # computes its part of each batch and writes nothing
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
                 _train(name, run, params, compute, settings, None, snapshot)
 
@@ -81,7 +81,7 @@ def _train(
     except Diverged as diverged:
         if resume:
             _save(name, diverged.state, settings)
-        distributed.any_process(lambda: True)()  # wait until it is saved: torchrun ends all processes when one ends
+        distributed.any_process(lambda: True)()  # wait for the save, because torchrun ends all processes when one ends
         raise
     if resume:
         _save(name, state, settings)
@@ -92,13 +92,13 @@ def _train(
         try:
             snapshot.check()
         except InputError:
-            resume.save(state.state_dict())  # with the old values restored, the stage ends at once
+            resume.save(state.state_dict())  # so that the stage ends at once when the old values are back
             raise
     return state
 
 
 def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
-    """Write the last weights, those of each average, and the best if an epoch was finished."""
+    """Write the last weights, those of each average, and the best ones, if there are any."""
     settings = settings | {"history": state.history}
     for kind, weights in {"last": state.weights, **state.averages}.items():
         checkpoint.save(paths.weights(name, kind), settings | {"epoch": len(state.history), "weights": weights})
@@ -107,9 +107,9 @@ def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
 
 
 def _basis(name: str, params: Params, settings: dict[str, Any]) -> dict[str, Any]:
-    """All that decides the result on one kind of machine but the number of epochs, by the names that users know."""
+    """Return everything that decides the result on one kind of machine except the number of epochs, by its user's name."""
     run = settings["run"]
-    # The sample block is laid over the others already.
+    # The run contains the values of its sample block already.
     basis = {f"runs.{name}.{key}": value for key, value in run.items() if key not in ("epochs", "sample")}
     basis |= {key: getattr(params, key) for key in ("device", "precision", "deterministic", "compile")}
     basis |= {"seed": settings["seed"], "launcher": distributed.size(), str(paths.lr(name)): settings["lr"]}

@@ -51,7 +51,7 @@ def test_each_value_of_the_committed_grids_is_a_run_of_its_own_on_real_data(run:
     for name, content in COMMITTED[run].items():
         values = grids.parse(run, name, content, params["runs"][run])
         assert 2 <= len(values) <= 4
-        assert grids._idle(values, params) is None
+        assert grids._find_duplicate(values, params) is None
 
 
 def test_the_committed_grids_are_of_every_run_and_their_experiments_have_names_of_their_own() -> None:
@@ -305,15 +305,15 @@ def test_experiments_need_a_commit_and_somebody_to_make_it(
 
 def test_a_worker_is_at_work_while_its_process_lives(project: Project) -> None:
     file = Path(".dvc/tmp/exps/celery/dvc-exp-worker-1.json")
-    assert not queue._at_work()
+    assert not queue._worker_alive()
     file.parent.mkdir(parents=True)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         file.write_text(json.dumps({"pid": process.pid, "returncode": None}))
-        assert queue._at_work()
+        assert queue._worker_alive()
         process.kill()
-    assert not queue._at_work(), "killed, so that nobody wrote down its end"
+    assert not queue._worker_alive(), "killed, so that nobody wrote down its end"
     file.write_text(json.dumps({"pid": os.getpid(), "returncode": 0}))
-    assert not queue._at_work(), "ended, and its number is somebody else's"
+    assert not queue._worker_alive(), "ended, and its number is somebody else's"
 
 
 def test_a_path_that_dvcs_queue_cannot_have_is_told_before_anything_is_queued(

@@ -45,7 +45,7 @@ def random_log_probs(seed: int, num: int, classes: int) -> np.ndarray:
             {"members": ["custom_resnet", "dilated"]},
             "members: there is no run or ensemble 'dilated'; did you mean 'dilated_net'",
         ),
-        ({"members": ["custom_resnet", "pblstm"]}, "members: pblstm is of the task speech, and the ensemble of cifar10"),
+        ({"members": ["custom_resnet", "pblstm"]}, "members: pblstm belongs to the task speech, the ensemble to cifar10"),
         ({"members": ["custom_resnet", "x"]}, "members: x would be a member of itself"),
         ({"members": ["custom_resnet", "y"]}, "members: x would be a member of itself"),
         ({"kind": "faces"}, "kind: must be cifar10, as in tasks.cifar10"),

@@ -106,7 +106,7 @@ def test_the_networks_of_all_folds_together(in_process: InProcess, capsys: pytes
         zip(names, answers, strict=True)
     )
     said = capsys.readouterr().out
-    assert f"out of fold, 60 items together: accuracy {np.mean(right):.4f}\n" in said
+    assert f"out of fold, all 60 items: accuracy {np.mean(right):.4f}\n" in said
     assert "data/folds/custom_resnet/submission.csv: 5 rows, the mean of 3 networks" in said
 
 
@@ -130,7 +130,7 @@ def test_a_fold_that_failed_leaves_nothing(project: Project, monkeypatch: pytest
 
 def test_a_final_training_has_no_folds(project: Project) -> None:
     project.set(runs__custom_resnet__train={"final": True})
-    with pytest.raises(InputError, match=r"runs\.custom_resnet\.train\.final: learns from dev, too"):
+    with pytest.raises(InputError, match=r"runs\.custom_resnet\.train\.final: would train on the fold, too"):
         folds.main(["custom_resnet"])
 
 

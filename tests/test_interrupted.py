@@ -60,7 +60,7 @@ def test_a_run_without_states_is_named(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave("bilstm", "aaa")
-    with pytest.raises(InputError, match=r"\.resume/bilsm: there is no state of such a run; did you mean 'bilstm'"):
+    with pytest.raises(InputError, match=r"\.resume/bilsm: no saved state; did you mean 'bilstm'"):
         run(capsys, monkeypatch, "bilsm")
 
 
@@ -110,7 +110,7 @@ def test_a_state_of_another_kind_of_machine_is_told(project: Project, capsys: py
     with resuming(folder, machine="NVIDIA L4, bf16") as resume:
         assert resume.load() == {"history": []}
     told = capsys.readouterr().out
-    assert told.startswith("the saved state is of Tesla T4, fp16; this is NVIDIA L4, bf16: ")
+    assert told.startswith("the saved state is from Tesla T4, fp16; this is NVIDIA L4, bf16: ")
 
 
 def test_a_file_system_without_locks_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

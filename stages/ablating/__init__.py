@@ -1,1 +1,1 @@
-"""Ablations: the grids of ablations.yaml, and DVC's queue, through which their values go; what `make sweep` needs, too."""
+"""Ablations: the grids of ablations.yaml, and DVC's experiment queue, which `make sweep` also uses."""

@@ -1,4 +1,4 @@
-"""ablations.yaml -> the values to compare, each checked as params.yaml is, with what `dvc exp run -S` takes to set it."""
+"""ablations.yaml -> the values to compare, checked like params.yaml, with their arguments for `dvc exp run -S`."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ GRIDS = Path("ablations.yaml")
 
 @dataclass(frozen=True)
 class Value:
-    """One value of a grid. key: within the run's block; overrides: what -S takes; seed: None for that of params.yaml."""
+    """One value of a grid. key: within the run's block; overrides: arguments of -S; seed: None for that of params.yaml."""
 
     run: str
     grid: str
@@ -34,12 +34,12 @@ class Value:
 
     @property
     def name(self) -> str:
-        """Of its experiment."""
+        """The name of its experiment."""
         return f"{self.run}-{self.grid}-{self.label}" + ("" if self.seed is None else f"-seed-{self.seed}")
 
     @property
     def arguments(self) -> list[str]:
-        """Of `dvc exp run`."""
+        """The arguments of `dvc exp run`."""
         overrides = self.overrides if self.seed is None else (*self.overrides, f"seed={self.seed}")
         return [*(word for override in overrides for word in ("-S", override)), f"evaluate@{self.run}"]
 
@@ -48,22 +48,22 @@ class Value:
 
 
 def present(run: str, seed: int) -> Value:
-    """The run as params.yaml has it, but for the seed."""
+    """Return the unchanged run with another seed."""
     return Value(run, "seed", "seed", str(seed), (f"seed={seed}",))
 
 
 def folds(run: str, task: str, of: int) -> list[Value]:
-    """The run with each of `of` parts of its task's training data as the dev split."""
+    """Return the run with each of `of` parts of its task's training data as the dev split."""
     path, block = f"tasks.{task}.fold", read(paths.PARAMS)["tasks"][task]
     changes = [overrides(path, {"of": of, "number": number}, block) for number in range(of)]
     return [Value(run, "fold", path, f"{number}-of-{of}", change) for number, change in enumerate(changes)]
 
 
 def choose(run: str, grid: str | None = None) -> list[Value]:
-    """The values of one grid or of all the run's.
+    """Return the values of one grid, or of all grids of the run.
 
-    A grid that cannot change anything, such as one of a key that the run's sample block hides, is told of and left out, or,
-    if it was asked for, refused. Raises InputError: no such run or grid, or a value that params.yaml may not have.
+    A grid without an effect, such as one whose key the run's sample block hides, is left out with a message.
+    Raises InputError if `grid` has no effect, for an unknown run or grid, or for a value that is invalid in params.yaml.
     """
     known = mapping(read(GRIDS), str(GRIDS))
     if run not in known:
@@ -76,19 +76,19 @@ def choose(run: str, grid: str | None = None) -> list[Value]:
     chosen: list[Value] = []
     for name in [grid] if grid else blocks:
         values = parse(run, name, blocks[name], params["runs"][run])
-        idle = _idle(values, params)
-        if idle and grid:
-            raise InputError(idle)
-        if idle:
-            print(f"left out: {idle}")
-        chosen += [] if idle else values
+        no_effect = _find_duplicate(values, params)
+        if no_effect and grid:
+            raise InputError(no_effect)
+        if no_effect:
+            print(f"left out: {no_effect}")
+        chosen += [] if no_effect else values
     if not chosen:
-        raise InputError(f"{GRIDS}: {run}: none of its grids would change anything")
+        raise InputError(f"{GRIDS}: {run}: none of its grids changes anything")
     return chosen
 
 
 def parse(run: str, grid: str, content: Any, block: Mapping[str, Any]) -> list[Value]:
-    """A grid's values. block: the run's in params.yaml. Raises InputError: not one key with values of different names."""
+    """Return a grid's values. block: of the run. Raises InputError unless it is one key with values of different names."""
     where = f"{GRIDS}: {run}.{grid}"
     if len(mapping(content, where)) != 1:
         raise InputError(f"{where}: must be one key of the run with its values, such as {{model.dropout: [0.1, 0.2]}}")
@@ -109,9 +109,9 @@ def parse(run: str, grid: str, content: Any, block: Mapping[str, Any]) -> list[V
 
 
 def overrides(path: str, value: Any, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """What -S takes (Hydra's grammar) to put `value` at `path`. A block is laid over an old one; here it replaces it.
+    """Return the arguments of -S, in Hydra's grammar, that set `path` to `value`. A block replaces an old one.
 
-    path: of a key of the run or task whose block is `block`, or a top-level one.
+    path: of a key of the run or task whose block is `block`, or of a top-level one.
     """
     old: Any = block
     for name in path.split(".")[2:]:
@@ -122,7 +122,7 @@ def overrides(path: str, value: Any, block: Mapping[str, Any]) -> tuple[str, ...
 
 
 def text(value: Any) -> str:
-    """A value in Hydra's grammar."""
+    """Return a value in Hydra's grammar."""
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}:{text(item)}' for key, item in value.items())}}}"
     if isinstance(value, list):
@@ -130,8 +130,8 @@ def text(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
-def _idle(values: Sequence[Value], params: Mapping[str, Any]) -> str | None:
-    """Why two values would be one and the same run, in a sentence, or None. Raises InputError where a value cannot be."""
+def _find_duplicate(values: Sequence[Value], params: Mapping[str, Any]) -> str | None:
+    """Return a sentence why two values would be the same run, or None. Raises InputError for an invalid value."""
     seen, hiding = dict[str, str](), list[str]()
     for value in values:
         try:
@@ -148,16 +148,16 @@ def _idle(values: Sequence[Value], params: Mapping[str, Any]) -> str | None:
 
 
 def carried_out(params: Params, name: str) -> str:
-    """All settings of a run, as a text to compare."""
+    """Return all settings of a run as text, to compare."""
     run = params.run(name)
     optimizer = dataclasses.replace(run.optimizer, lr=params.lr or run.optimizer.lr)
     return repr(dataclasses.replace(run, optimizer=optimizer, sample={}))
 
 
 def apply(run: str, changes: Sequence[str], params: Mapping[str, Any]) -> Params:
-    """The run and its task as `dvc exp run` would have them, checked. params: what params.yaml holds now.
+    """Return the run and its task after `changes`, the arguments of -S. params: the content of params.yaml.
 
-    changes: what -S takes. Raises InputError: params.yaml may not have them.
+    Raises InputError for a change that is invalid in params.yaml.
     """
     from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides

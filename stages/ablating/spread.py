@@ -1,4 +1,4 @@
-"""How far scores of several seeds lie apart, and whether one setting's differ from another's by more than chance."""
+"""The spread of scores over seeds, and tests whether two settings differ significantly."""
 
 import argparse
 import statistics
@@ -10,18 +10,18 @@ from stages.core.columns import columns
 from stages.core.errors import InputError
 from stages.reporting.ablations import Row
 
-PRESENT = "as it is"  # the value's name of the run as params.yaml has it
-ALPHA = 0.05  # of all comparisons of a grid together
+PRESENT = "as it is"  # the name of the unchanged run among a grid's values
+ALPHA = 0.05  # significance level of all comparisons of a grid together
 
 
 def check_seed(name: str, run: Run) -> None:
-    """Raise InputError if the run has a seed of its own, which would hide those to compare."""
+    """Raise InputError if the run has its own seed, which would hide the seeds to compare."""
     if run.train.seed is not None:
-        raise InputError(f"runs.{name}.train.seed: hides the seeds that are to be compared; remove it")
+        raise InputError(f"runs.{name}.train.seed: hides the seeds to compare; remove it")
 
 
 class Seeds(argparse.Action):
-    """The seeds of a command: at least two, each once, none negative."""
+    """A command's seeds: at least two different ones, none negative."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
         if len(set(values)) < max(len(values), 2) or min(values) < 0:
@@ -30,7 +30,7 @@ class Seeds(argparse.Action):
 
 
 class Spread(NamedTuple):
-    """Of n values; sd: the sample standard deviation, with n - 1."""
+    """Statistics of n values. sd: the sample standard deviation, with n - 1."""
 
     mean: float
     sd: float
@@ -40,18 +40,18 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of two values or more."""
+    """Return the statistics of at least two values."""
     return Spread(statistics.fmean(values), statistics.stdev(values), len(values), min(values), max(values))
 
 
 def by_metric(found: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
-    """Of each metric its spread over several experiments, and `values`, that of each. found: the metrics of each."""
+    """Return each metric's spread and values over several experiments. found: the metrics of each experiment."""
     values = {name: [metrics[name] for metrics in found] for name in found[0]}
     return {name: {**spread(scores)._asdict(), "values": scores} for name, scores in values.items()}
 
 
 def text(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A line for each metric of `by_metric`."""
+    """Return a table with a line for each metric of `by_metric`."""
     rows = [["metric on dev", "mean", "sd", "n", "min", "max"]]
     for name, found in metrics.items():
         mean, sd, low, high = (f"{found[key]:.4f}" for key in ("mean", "sd", "min", "max"))
@@ -60,10 +60,7 @@ def text(metrics: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def paired_p(values: Sequence[float], others: Sequence[float]) -> float | None:
-    """The two-sided p value of Student's t-test of paired values: by chance a mean difference is as large so often.
-
-    None where all differences are equal: they say nothing about how much differences vary.
-    """
+    """Return the two-sided p value of Student's t-test for paired values, or None if all differences are equal."""
     from scipy.stats import ttest_rel
 
     if len({round(value - other, 12) for value, other in zip(values, others, strict=True)}) == 1:
@@ -72,10 +69,10 @@ def paired_p(values: Sequence[float], others: Sequence[float]) -> float | None:
 
 
 def comparison(rows: Sequence[Row], *, higher_is_better: bool) -> str:
-    """For each grid a line for each value: mean, sd and, against the run as it is, difference, p value, what follows.
+    """Return a table with a line per value: mean, sd, and compared with the unchanged run the difference, p and verdict.
 
-    rows: of each grid PRESENT and the values, a row for each seed, seeds in the same order. A seed that failed is left out
-    of a comparison on both sides. With k values compared, a difference counts where p is at most ALPHA / k (Bonferroni).
+    rows: for each grid PRESENT and the values, a row for each seed, with the seeds in the same order. Comparisons leave out
+    failed seeds on both sides. With k values a difference is significant if p is at most ALPHA / k (Bonferroni).
     """
     lines = [["value", rows[0].metric, "sd", "n", "difference", "p", ""]]
     for grid in dict.fromkeys(row.grid for row in rows):
@@ -93,7 +90,7 @@ def comparison(rows: Sequence[Row], *, higher_is_better: bool) -> str:
 
 def _cells(pairs: Sequence[Any], is_present: bool, alpha: float, higher_is_better: bool) -> list[str]:
     if len(pairs) < 2:
-        return ["", "", str(len(pairs)), "", "", "too few came to a score"]
+        return ["", "", str(len(pairs)), "", "", "too few scores"]
     values, others = zip(*pairs, strict=True)
     mean, sd, n, _, _ = spread(values)
     cells = [f"{mean:.4f}", f"{sd:.4f}", str(n)]

@@ -1,1 +1,1 @@
-"""params.yaml, read and checked. No result depends on it but by the values, which are declared as params."""
+"""params.yaml, read and checked. Results depend only on its values, which dvc.yaml lists as params."""

@@ -1,10 +1,10 @@
-"""Plain values from YAML -> frozen dataclasses, every key and value checked against the annotations.
+"""YAML values -> frozen dataclasses, with every key and value checked against the annotations.
 
-`build(Run, {...}, "runs.pblstm")` either returns a `Run` or raises one sentence with the full path of the key:
-"runs.pblstm.epoch: unknown key; did you mean 'epochs'?". Understood annotations: dataclasses, unions of them told apart
-by a literal `name`, `X | None`, `Literal`, `list[X]`, `tuple[X, Y]`, `dict[str, X]`, `float`, `int`, `bool`, `str`, `Any`,
-and `Annotated[X, Rule(...)]` for ranges. A condition on several keys belongs in a dataclass's `__post_init__`, which raises
-ValueError with a key's name first. Torch-free.
+`build(Run, {...}, "runs.pblstm")` returns a `Run` or raises an error with the full path of the key:
+"runs.pblstm.epoch: unknown key; did you mean 'epochs'?". Supported annotations: dataclasses, unions of them with different
+literal `name`s, `X | None`, `Literal`, `list[X]`, `tuple[X, Y]`, `dict[str, X]`, `float`, `int`, `bool`, `str`, `Any`, and
+`Annotated[X, Rule(...)]` for ranges. Conditions on several keys belong in a dataclass's `__post_init__`, which raises a
+ValueError that begins with a key's name. Torch-free.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from stages.core.errors import InputError
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition on a number, in words for the error message and in code."""
+    """A condition on a number, with the words for its error message."""
 
     words: str
     holds: Callable[[float], bool]
@@ -38,16 +38,16 @@ PositiveFloat = Annotated[float, Positive]
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: the nearest known one, or all of them."""
+    """Return a hint for a misspelt name: the nearest known name, or all of them."""
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
 def build(kind: Any, value: Any, where: str) -> Any:
-    """`value` as an instance of the annotation `kind`; `where` is its full path in params.yaml.
+    """Return `value` as an instance of the annotation `kind`. where: its full path in params.yaml.
 
-    Raises InputError: unknown or missing key, wrong type, value out of range.
+    Raises InputError for an unknown or missing key, a wrong type or a value out of range.
     """
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -82,7 +82,7 @@ def build(kind: Any, value: Any, where: str) -> Any:
 
 
 def mapping(value: Any, where: str) -> Mapping[str, Any]:
-    """`value` if it is a block of keys, else an InputError."""
+    """Return `value` if it is a block of keys, else raise InputError."""
     if not isinstance(value, Mapping):
         raise InputError(f"{where}: must be a block of keys, but is {value!r}")
     for key in value:

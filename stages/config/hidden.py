@@ -1,4 +1,4 @@
-"""A change that has no effect is refused: `-S runs.bilstm.model.dropout=0.2` while the run's sample block says 0.1."""
+"""Refuse changes without an effect: `-S runs.bilstm.model.dropout=0.2` while the run's sample block says 0.1."""
 
 import subprocess
 from typing import Any
@@ -13,12 +13,12 @@ from stages.core.errors import InputError
 def refuse_hidden_change(params: Params, name: str) -> None:
     """Raise InputError if the run's sample block hides a value that differs from git's last commit.
 
-    Outside a git repository there is nothing to compare with, and nothing is refused.
+    Outside a git repository there is nothing to compare with, so all values are allowed.
     """
-    shown = subprocess.run(["git", "show", f"HEAD:./{paths.PARAMS}"], capture_output=True)
-    if shown.returncode:
+    git_show = subprocess.run(["git", "show", f"HEAD:./{paths.PARAMS}"], capture_output=True)
+    if git_show.returncode:
         return
-    committed = YAML(typ="safe", pure=True).load(shown.stdout)
+    committed = YAML(typ="safe", pure=True).load(git_show.stdout)
     for item in params.hidden[name]:
         before = _value(committed, ["runs", name, *item.key.split(".")])
         if item.by == SAMPLE_BLOCK and before not in (item.own, ...):
@@ -29,7 +29,7 @@ def refuse_hidden_change(params: Params, name: str) -> None:
 
 
 def _value(content: Any, keys: list[str]) -> Any:
-    """The value of nested keys, or ... where there is none."""
+    """Return the value of nested keys, or ... if there is none."""
     for key in keys:
         if not isinstance(content, dict) or key not in content:
             return ...

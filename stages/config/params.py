@@ -1,10 +1,9 @@
-"""params.yaml -> the dataclasses of schema.py, everything checked. Nothing else reads params.yaml.
+"""params.yaml -> the dataclasses of schema.py, fully checked.
 
-Four rules that a reader of params.yaml needs:
-  - a run's `sample` block is laid over the run when, and only when, its task's source is `sample`;
-  - the top-level `epochs` and `batch_size`, where not null, override every run (after `sample`);
-  - where either of them changes the epochs alone, the peak of a one-cycle schedule moves in proportion;
-  - the top-level `lr` does too, but in the stage find_lr, which decides every learning rate.
+  - A run's `sample` block overrides the run's values only if its task's source is `sample`.
+  - The top-level `epochs` and `batch_size`, if set, override every run, after its `sample` block.
+  - If either changes the epochs but not the schedule, the peak of a one-cycle schedule moves in proportion.
+  - The top-level `lr`, if set, overrides every run in the stage find_lr, which decides all learning rates.
 Torch-free, because download and submit read it too.
 """
 
@@ -22,15 +21,15 @@ from stages.config.schema import SAMPLE_BLOCK, Epochs, Hidden, OneCycle, Params,
 from stages.core import paths
 from stages.core.errors import InputError
 
-# Of a task or a run: a part of a command line, of paths, and of DVC's names of stages and parameters.
+# Names of tasks and runs are part of commands, paths, and DVC's names of stages and parameters.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 def load(settings: Callable[[str], ModuleType], path: Path = paths.PARAMS) -> Params:
     """Read and check all of params.yaml.
 
-    settings: the module `settings` of a kind of task by name; it raises InputError for an unknown kind.
-    Raises InputError with the full path of the first key that is wrong.
+    settings: returns the module `settings` of a kind of task, or raises InputError for an unknown kind.
+    Raises InputError with the full path of the first wrong key.
     """
     content = mapping(read(path), str(path))
     for key in ("tasks", "runs"):
@@ -51,21 +50,21 @@ def load(settings: Callable[[str], ModuleType], path: Path = paths.PARAMS) -> Pa
 
 
 def _check_ensemble(name: str, params: Params) -> None:
-    """Raises InputError: a name that is taken or cannot be one, a member that is not there, of another task, or above it."""
+    """Raise InputError if the name is taken or invalid, or a member is unknown, of another task or contains it."""
     where, ensemble = f"ensembles.{name}", params.ensembles[name]
     if not NAME.fullmatch(name):
         raise InputError(f"ensembles.{' '.join(name.split())}: a name may have letters, digits, _ and - (not in front)")
     if name in params.runs:
         raise InputError(f"{where}: there is a run of this name; give the ensemble another")
     for key in ("kind", "inputs"):
-        if getattr(ensemble, key) != (its := getattr(params.task(ensemble.task), key)):
-            raise InputError(f"{where}.{key}: must be {its}, as in tasks.{ensemble.task}")
+        if getattr(ensemble, key) != (expected := getattr(params.task(ensemble.task), key)):
+            raise InputError(f"{where}.{key}: must be {expected}, as in tasks.{ensemble.task}")
     known: dict[str, Any] = {**params.runs, **params.ensembles}
     for member in ensemble.members:
         if member not in known:
             raise InputError(f"{where}.members: there is no run or ensemble {member!r}; {nearest(member, known)}")
         if (task := known[member].task) != ensemble.task:
-            raise InputError(f"{where}.members: {member} is of the task {task}, and the ensemble of {ensemble.task}")
+            raise InputError(f"{where}.members: {member} belongs to the task {task}, the ensemble to {ensemble.task}")
     below = list(ensemble.members)
     for member in below:  # grows
         if member == name:
@@ -74,12 +73,12 @@ def _check_ensemble(name: str, params: Params) -> None:
 
 
 def read(path: Path) -> Any:
-    """The content of a YAML file. Raises InputError if there is no such file, or it is not YAML."""
+    """Return the content of a YAML file. Raises InputError if there is no such file or it is not YAML."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run from the project's root")
     try:
         return YAML(typ="safe", pure=True).load(path.read_text())
-    except Exception as error:  # besides its own, ruamel raises whatever a strange number or date raises
+    except Exception as error:  # ruamel raises many kinds, as for a strange number or date
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
@@ -94,15 +93,15 @@ def _task(name: str, block: Mapping[str, Any], settings: Callable[[str], ModuleT
 def _resolve(
     name: str, block: Mapping[str, Any], params: Params, settings: Callable[[str], ModuleType]
 ) -> tuple[Run, list[Hidden]]:
-    """The run after its sample block and the top-level overrides, and each value that they changed."""
+    """Return the run after its sample block and the top-level overrides, and each value that they changed."""
     where, task = f"runs.{name}", block.get("task")
     if not isinstance(task, str) or task not in params.tasks:
         raise InputError(f"{where}.task: {task!r} is not in tasks; {nearest(task, params.tasks)}")
     for key in ("kind", "inputs"):
-        if block.get(key) != (its := getattr(params.tasks[task], key)):
-            raise InputError(f"{where}.{key}: must be {its}, as in tasks.{task}")
+        if block.get(key) != (expected := getattr(params.tasks[task], key)):
+            raise InputError(f"{where}.{key}: must be {expected}, as in tasks.{task}")
     kind = settings(params.tasks[task].kind).Run
-    # Both forms are checked whatever the source is, so that a slip in the one not in use shows today.
+    # The run is checked with and without its sample block, whatever the source.
     run: Run = build(kind, block, where)
     sample, source = mapping(run.sample, f"{where}.sample"), f"{where}.sample"
     if "epochs" in sample and "schedule" not in sample:
@@ -124,9 +123,9 @@ def _resolve(
 def _overlay(
     block: Mapping[str, Any], over: Mapping[str, Any], prefix: str, source: str
 ) -> tuple[dict[str, Any], list[Hidden]]:
-    """`over` laid on `block`, block by block, and each value it hides. prefix: of their keys, from the run on.
+    """Merge `over` into `block`, recursively. Returns the result and each value that changed.
 
-    A block with another `name` replaces the old one; a key that the old block leaves at its default is added.
+    A block with another `name` replaces the old one. prefix: of the keys, within the run. source: the path of `over`.
     """
     result, hidden = dict(block), list[Hidden]()
     for key, value in over.items():

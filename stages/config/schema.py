@@ -1,7 +1,4 @@
-"""The vocabulary of params.yaml: frozen dataclasses whose fields are its keys, one to one.
-
-What each block means stands here once; where its numbers come from is said in params.yaml itself. Torch-free.
-"""
+"""The keys of params.yaml as the fields of frozen dataclasses. Torch-free."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,11 +14,11 @@ Epochs = Annotated[int, Positive, Rule("must be at most a million", lambda value
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """What every optimizer has. A class below is one of torch.optim, by its name and with its arguments as fields."""
+    """The keys of every optimizer. Each class below has the name of its torch.optim class and its arguments as fields."""
 
-    lr: PositiveFloat | Literal["find"]  # find: a range test decides
+    lr: PositiveFloat | Literal["find"]  # find: by a range test
     weight_decay: Annotated[float, NotNegative] = 0.0
-    decay_norms_and_biases: bool = True  # false: weight decay is for matrices and convolutions only
+    decay_norms_and_biases: bool = True  # false: weight decay only for matrices and convolutions
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ Optimizer = SGD | Adam | AdamW
 
 @dataclass(frozen=True)
 class RangeTest:
-    """The learning-rate range test of the runs with `lr: find`: an exponential sweep from `start` to `end`."""
+    """The learning-rate range test for `lr: find`: an exponential sweep from `start` to `end`."""
 
     steps: PositiveInt
     start: PositiveFloat
@@ -76,7 +73,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Up from `initial` times the peak rate, to the peak after `peak_epoch` epochs, and down to `final` times the peak."""
+    """From `initial` times the peak rate up to the peak after `peak_epoch` epochs, then down to `final` times the peak."""
 
     name: Literal["one_cycle"]
     peak_epoch: PositiveFloat
@@ -86,7 +83,7 @@ class OneCycle:
 
 @dataclass(frozen=True)
 class Cosine:
-    """A linear warm-up, then half a cosine down to zero at the end of the last epoch."""
+    """A linear warm-up, then half a cosine down to zero after the last epoch."""
 
     name: Literal["cosine"]
     warmup_epochs: Annotated[float, NotNegative] = 0.0
@@ -94,7 +91,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class CosineRestarts:
-    """Cosine annealing with warm restarts: the first cycle takes `t_0` epochs, each next one `t_mult` times as many."""
+    """Cosine annealing with warm restarts: the first cycle has `t_0` epochs, each next one `t_mult` times as many."""
 
     name: Literal["cosine_restarts"]
     t_0: PositiveInt
@@ -103,7 +100,7 @@ class CosineRestarts:
 
 @dataclass(frozen=True)
 class Plateau:
-    """The rate times `factor` when the dev score has not improved for more than `patience` epochs."""
+    """Multiply the rate by `factor` when the dev score has not improved for more than `patience` epochs."""
 
     name: Literal["plateau"]
     factor: Annotated[float, InsideUnit] = 0.5
@@ -122,61 +119,61 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class StartFrom:
-    """Weights that another training left, and the SHA-256 of the file, by which DVC knows its content."""
+    """The weights of another training, and the file's SHA-256, so that DVC notices another content."""
 
-    file: str  # a path; a relative one starts at the project
+    file: str  # a path, absolute or relative to the project
     sha256: str
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a training can do besides; nothing by default."""
+    """Training options, all off by default."""
 
     ema: Annotated[float, InsideUnit] | None = None  # decay of an exponential average of the weights, for weights: ema
-    mean: PositiveInt | None = None  # of the weights after so many last epochs, at most all, for weights: mean
-    clip_norm: PositiveFloat | None = None  # the largest norm of all gradients together
+    mean: PositiveInt | None = None  # number of last epochs whose weights are averaged, for weights: mean
+    clip_norm: PositiveFloat | None = None  # maximal norm of all gradients together
     early_stopping: EarlyStopping | None = None
-    final: bool = False  # on train and dev together, for a submission: no dev score, as dev was learnt from
-    accumulate: PositiveInt = 1  # parts in which a batch goes through the network, where the whole does not fit the memory
-    start_from: StartFrom | None = None  # the same network's weights to begin with; without it they are drawn at random
-    seed: Annotated[int, NotNegative] | None = None  # in place of the top-level one: the same network twice, for an ensemble
+    final: bool = False  # train on train and dev together, for a submission; then there is no dev score
+    accumulate: PositiveInt = 1  # parts of a batch, one after another, for batches that do not fit the memory
+    start_from: StartFrom | None = None  # initial weights, of the same network; otherwise random
+    seed: Annotated[int, NotNegative] | None = None  # overrides the top-level seed, for an ensemble of one network's seeds
 
     @property
     def splits(self) -> list[str]:
-        """What is trained on."""
+        """The splits that are trained on."""
         return ["train", "dev"] if self.final else ["train"]
 
     def __post_init__(self) -> None:
         if self.mean is not None and self.early_stopping is not None:
-            raise ValueError("mean: is of the last epochs, which early_stopping does not know beforehand; leave one out")
+            raise ValueError("mean: needs the last epochs, which early_stopping does not know beforehand; leave one out")
         if self.final and self.early_stopping is not None:
-            raise ValueError("early_stopping: waits for a dev score, and there is none with final; leave it out")
+            raise ValueError("early_stopping: needs a dev score, and there is none with final; leave it out")
 
 
-# Those of the epoch with the best dev score; after the last epoch the network's own, or what train.ema or train.mean keeps.
+# best: of the epoch with the best dev score; last: after the last epoch; ema, mean: the averages of train.ema and train.mean
 Weights = Literal["best", "last", "ema", "mean"]
 
 
-Loading = Literal["auto", "device", "workers"]  # of images
+Loading = Literal["auto", "device", "workers"]  # for images
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A random window of the image's own size after `padding` pixels of reflection on every side."""
+    """A random crop of the image's size after padding each side with `padding` reflected pixels."""
 
     padding: PositiveInt
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Left-right mirror image with probability `p`."""
+    """Flip left and right with probability `p`."""
 
     p: Annotated[float, Share]
 
 
 @dataclass(frozen=True)
 class ShiftScaleRotate:
-    """With probability `p`: shift by up to `shift` of the side, scale by 1 ± `scale`, rotate by ± `rotate` degrees."""
+    """With probability `p` shift by up to `shift` of the side, scale by 1 ± `scale`, rotate by ± `rotate` degrees."""
 
     shift: Annotated[float, Share]
     scale: Annotated[float, BelowOne]
@@ -186,7 +183,7 @@ class ShiftScaleRotate:
 
 @dataclass(frozen=True)
 class Cutout:
-    """One square hole of `size` pixels, whole inside the image, filled with the training mean, with probability `p`."""
+    """With probability `p` fill a square of side `size` pixels, fully inside the image, with the training mean."""
 
     size: PositiveInt
     p: Annotated[float, Share] = 1.0
@@ -194,14 +191,14 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Grayscale:
-    """The image without its colours, with probability `p`."""
+    """Remove the colours with probability `p`."""
 
     p: Annotated[float, Share]
 
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Brightness, contrast and saturation, in this order, each times a factor drawn from 1 ± its value."""
+    """Multiply brightness, contrast and saturation, in this order, by random factors from 1 ± their values."""
 
     brightness: Annotated[float, BelowOne]
     contrast: Annotated[float, BelowOne]
@@ -210,7 +207,7 @@ class ColorJitter:
 
 @dataclass(frozen=True)
 class Erasing:
-    """With probability `p` a rectangle of the share `area` of the image, of any proportions, takes the training mean."""
+    """With probability `p` fill a rectangle of any proportions and the share `area` of the image with the training mean."""
 
     area: Annotated[float, InsideUnit]
     p: Annotated[float, Share]
@@ -218,7 +215,7 @@ class Erasing:
 
 @dataclass(frozen=True)
 class MixUp:
-    """Each batch, with probability `p`, is a weighted mean with itself in another order; weight from Beta(alpha, alpha)."""
+    """With probability `p` average a batch with itself in another order; the weight is drawn from Beta(alpha, alpha)."""
 
     name: Literal["mixup"]
     alpha: PositiveFloat
@@ -227,7 +224,7 @@ class MixUp:
 
 @dataclass(frozen=True)
 class CutMix:
-    """Each batch, with probability `p`, takes a rectangle from itself in another order; share from Beta(alpha, alpha)."""
+    """With probability `p` paste a rectangle from another image of the batch; its share is drawn from Beta(alpha, alpha)."""
 
     name: Literal["cutmix"]
     alpha: PositiveFloat
@@ -236,21 +233,21 @@ class CutMix:
 
 @dataclass(frozen=True)
 class Frames:
-    """A batch as a budget of frames, padding included, instead of a number of items; for sequences only."""
+    """The size of a batch in frames, padding included, instead of items; for sequences only."""
 
     frames: PositiveInt
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Cross-validation: the training data have `of` parts, and part `number`, from 0 on, is the dev split."""
+    """Cross-validation: part `number` of `of` parts of the training data is the dev split; the first is 0."""
 
     of: Annotated[int, Rule("must be at least 2", lambda value: value >= 2)]
     number: Annotated[int, NotNegative]
 
     def __post_init__(self) -> None:
         if self.number >= self.of:
-            raise ValueError(f"number: must be below of ({self.of}), as the first is 0, but is {self.number}")
+            raise ValueError(f"number: must be below of ({self.of}), because the first is 0, but is {self.number}")
 
     def __str__(self) -> str:
         return f"fold {self.number} of {self.of}"
@@ -258,24 +255,24 @@ class Fold:
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What every task's block has; the settings.py of its kind adds others."""
+    """The keys of every task's block; the settings.py of its kind adds more."""
 
     kind: str  # its folder in stages/tasks/
-    inputs: Literal["images", "sequences"]  # the room of stages/ that this folder builds on
-    source: str | list[str]  # `sample`, `kaggle`, `public` where there is one, or paths of archives and folders
+    inputs: Literal["images", "sequences"]  # the folder of stages/ that the kind builds on
+    source: str | list[str]  # `sample`, `kaggle`, `public` if the task has one, or paths of archives and folders
     on_bad: Literal["error", "skip"]
-    max_unpacked_gb: PositiveFloat  # archives that would unpack to more are refused
-    public: list[str]  # which of the task's public archives the source `public` takes
+    max_unpacked_gb: PositiveFloat  # limit for the unpacked archives
+    public: list[str]  # the public archives that the source `public` downloads
     max_parameters: PositiveInt | None = field(default=None, kw_only=True)  # of a run, and of an ensemble's members together
-    competitions: str | dict[str, str]  # Kaggle's name of the competition, or one for each of the task's submission files
+    competitions: str | dict[str, str]  # Kaggle's name of the competition, or one for each submission file
 
 
-Depths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # blocks of each of a network's four stages
+Depths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # blocks in each of a network's four stages
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network: `name` is its file in images/models/ or sequences/models/, the other fields its constructor's arguments."""
+    """A network. name: its file in images/models/ or sequences/models/; the other fields are the constructor's arguments."""
 
     name: str
 
@@ -287,10 +284,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Run:
-    """One system: a network and all that its training and evaluation need. Each kind's settings.py gives `Any` a type."""
+    """A network with its training and evaluation. The settings.py of each kind gives the fields of type Any their types."""
 
     task: str
-    kind: str  # its task's, as are its inputs, for the dependencies in dvc.yaml
+    kind: str  # as in its task, also `inputs`, for the dependencies in dvc.yaml
     inputs: Literal["images", "sequences"]
     model: Any
     optimizer: Optimizer
@@ -302,7 +299,7 @@ class Run:
     loss: Any
     train: Training
     evaluate: Any
-    sample: dict[str, Any]  # laid over the run while its task's source is `sample`
+    sample: dict[str, Any]  # overrides the other keys while the task's source is `sample`
 
     def __post_init__(self) -> None:
         if isinstance(self.schedule, OneCycle) and self.schedule.peak_epoch >= self.epochs:
@@ -311,15 +308,15 @@ class Run:
         weights = self.evaluate.weights
         if self.train.final and weights == "best":
             raise ValueError(
-                "evaluate.weights: best is by dev score, and there is none with train.final; take last, ema or mean"
+                "evaluate.weights: best needs a dev score, and there is none with train.final; take last, ema or mean"
             )
         if self.train.final and isinstance(self.schedule, Plateau):
-            raise ValueError("schedule: plateau waits for a dev score, and there is none with train.final; take another")
+            raise ValueError("schedule: plateau needs a dev score, and there is none with train.final; take another")
         if weights in ("ema", "mean") and getattr(self.train, weights) is None:
-            raise ValueError(f"evaluate.weights: {weights} needs train.{weights}, without which training keeps none")
+            raise ValueError(f"evaluate.weights: {weights} needs train.{weights}; set it")
 
     def with_epochs(self, epochs: int) -> Self:
-        """The run with another number of epochs; the rate of a one-cycle schedule peaks in proportion."""
+        """Return the run with another number of epochs; the peak of a one-cycle schedule moves in proportion."""
         schedule = self.schedule
         if isinstance(schedule, OneCycle):
             schedule = dataclasses.replace(schedule, peak_epoch=schedule.peak_epoch * epochs / self.epochs)
@@ -328,14 +325,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The mean answer of two members, each a run or an ensemble of the same task."""
+    """The mean prediction of two members, each a run or an ensemble of the same task."""
 
     task: str
     kind: str
     inputs: Literal["images", "sequences"]
     members: tuple[str, str]
-    weights: Literal["equal", "fit"]  # equal: of the runs, however deep they lie; fit: of the two members, those best on dev
-    beam: PositiveInt = 10  # of the search in the mean emissions, on dev and test; for sequences
+    weights: Literal["equal", "fit"]  # equal: the same for all runs, also those of inner ensembles; fit: fitted on dev
+    beam: PositiveInt = 10  # width of the beam search in the mean emissions, on dev and test; for sequences
 
     def __post_init__(self) -> None:
         if len(set(self.members)) < 2:
@@ -344,7 +341,7 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Submit:
-    """Whether submission files go to Kaggle, and how many minutes to wait for their scores."""
+    """Whether to upload submission files to Kaggle, and how many minutes to wait for their scores."""
 
     enabled: bool
     wait_minutes: PositiveFloat
@@ -356,38 +353,38 @@ class Params:
     epochs: Epochs | None
     batch_size: PositiveInt | None
     seed: Annotated[int, NotNegative]  # of training
-    data_seed: Annotated[int, NotNegative]  # of the drawn sample, and of dev splits where the data have none
+    data_seed: Annotated[int, NotNegative]  # of the sample, and of dev splits if the data have none
     launcher: str
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     deterministic: bool
-    compile: bool  # the networks that train, by PyTorch's compiler; not where they are evaluated
+    compile: bool  # the network for training, not for evaluation
     range_test: RangeTest
-    checkpoint_minutes: PositiveFloat  # between states saved while training; what a killed run loses at most
+    checkpoint_minutes: PositiveFloat  # between saved states in training, so a killed run loses at most this
     submit: Submit
-    tasks: dict[str, Any]  # each of its kind's class Settings
+    tasks: dict[str, Any]  # each an instance of its kind's Settings
     runs: dict[str, Run]
     ensembles: dict[str, Ensemble] = dataclasses.field(default_factory=dict)
-    # Per run, in words. Not a part of the run, of which a checkpoint keeps all: no number depends on it.
+    # Text per run. Not a field of Run, because checkpoints contain those and no result depends on this text.
     reached_before: dict[str, str] = dataclasses.field(default_factory=dict)
-    # Not a key of params.yaml: per run, a line for each value that the sample block or an override changed.
+    # Not a key of params.yaml: for each run the values that its sample block or a top-level key changed.
     hidden: dict[str, list["Hidden"]] = dataclasses.field(default_factory=dict, metadata={"yaml": False})
 
     def task(self, name: str) -> Any:
-        """Settings of the task `name`; InputError if there is none."""
+        """Return the settings of a task. Raises InputError if there is none."""
         return _named(self.tasks, name, "tasks")
 
     def run(self, name: str) -> Run:
-        """The run `name` as it will be carried out, overrides applied; InputError if there is none."""
+        """Return a run after all overrides. Raises InputError if there is none."""
         return _named(self.runs, name, "runs")
 
     def seed_of(self, name: str) -> int:
-        """The seed of the run's training."""
+        """Return the seed of a run's training."""
         own = self.run(name).train.seed
         return self.seed if own is None else own
 
     def ensemble(self, name: str) -> Ensemble:
-        """The ensemble `name`; InputError if there is none."""
+        """Return an ensemble. Raises InputError if there is none."""
         return _named(self.ensembles, name, "ensembles")
 
     def check_size(self, task: str, where: str, num_parameters: int) -> None:
@@ -397,17 +394,17 @@ class Params:
             raise InputError(f"{where}: has {num_parameters:,} parameters, above tasks.{task}.max_parameters, {limit:,}")
 
     def system(self, name: str) -> Run | Ensemble:
-        """The run or the ensemble of this name; InputError if there is neither."""
+        """Return the run or ensemble of this name. Raises InputError if there is none."""
         return self.ensembles[name] if name in self.ensembles else self.run(name)
 
     def runs_of(self, name: str) -> list[str]:
-        """The run itself, or the runs of an ensemble; one that is in it twice is there twice."""
+        """Return the run itself, or the runs of an ensemble, with repetitions."""
         if name not in self.ensembles:
             return [name]
         return [run for member in self.ensembles[name].members for run in self.runs_of(member)]
 
     def tell_hidden(self, name: str) -> None:
-        """Print what the sample block or a top-level override changed in the run `name`, as a table."""
+        """Print a table of the values of a run that its sample block or a top-level key changed."""
         if not self.hidden[name]:
             return
         reasons = dict.fromkeys(item.by for item in self.hidden[name])
@@ -420,19 +417,19 @@ SAMPLE_BLOCK = "its sample block"
 
 @dataclass(frozen=True)
 class Hidden:
-    """A value of a run that is not used: its key from the run on, what is used in its place, and because of what."""
+    """A value of a run that another one overrides."""
 
-    key: str
+    key: str  # within the run
     own: Any
     used: Any
-    by: str
+    by: str  # what overrides it, in words
 
     def __str__(self) -> str:
         return f"{self.key}: {readable(self.own)} -> {readable(self.used)} ({self.by})"
 
 
 def readable(value: Any) -> str:
-    """A value of params.yaml for a table: numbers to four digits, a block by its name or keys."""
+    """Return a value of params.yaml for a table: floats with four digits, blocks by name or keys."""
     if isinstance(value, Mapping):
         return str(value.get("name") or ", ".join(value))
     if value is None:

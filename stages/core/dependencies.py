@@ -1,7 +1,7 @@
-"""What a stage depends on, as dvc.yaml lists it, and whether that changed while the stage ran.
+"""A stage's dependencies in dvc.yaml, and a check that they did not change while it ran.
 
-DVC records parameters and code as they are when a stage ends. If somebody edits them meanwhile, the result of the old values
-would be recorded under the new ones. So each stage compares them at its end with what they were at its start.
+DVC records parameters and code as they are when a stage ends. After an edit meanwhile, it would record the result of the old
+values under the new ones. So each stage compares them at its start and its end.
 """
 
 import json
@@ -32,7 +32,7 @@ class Listed:
 
 
 def listed(stage: str, key: str | None) -> Listed:
-    """The dependencies of `stage`, of the task or run `key` if there is one for each."""
+    """Return the dependencies of `stage`. key: the task or run, if the stage has one."""
     entry, params = _read(ROOT / "dvc.yaml")["stages"][stage], _read(paths.PARAMS)
     values: dict[str, Any] = {"key": key}
     if "foreach" in entry:
@@ -57,41 +57,41 @@ def listed(stage: str, key: str | None) -> Listed:
 
 @dataclass
 class Snapshot:
-    """The dependencies of the stage that DVC runs in this process, as they were when it was made. Empty without DVC."""
+    """The current dependencies of the stage that DVC runs in this process. Empty without DVC."""
 
     stage: str = field(default_factory=lambda: os.environ.get("DVC_STAGE", ""))
-    seen: dict[str, str] = field(init=False)
+    before: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.seen = self._look()
+        self.before = self._read()
 
     def check(self) -> None:
-        """Raise InputError if a dependency has changed since."""
-        now = self._look()
-        changed = sorted(name for name in self.seen.keys() | now.keys() if self.seen.get(name) != now.get(name))
+        """Raise InputError if a dependency has changed since the snapshot was made."""
+        now = self._read()
+        changed = sorted(name for name in self.before.keys() | now.keys() if self.before.get(name) != now.get(name))
         if changed:
             raise InputError(
                 f"{changed[0]}: changed while {self.stage} ran, and DVC would record the result under the new value; run "
                 "`dvc repro` again, or restore the old value first to keep this result"
             )
 
-    def _look(self) -> dict[str, str]:
+    def _read(self) -> dict[str, str]:
         if not self.stage:
             return {}
         stage, _, key = self.stage.partition("@")
-        found = listed(stage, key or None)
-        seen = {f"params.yaml: {name}": json.dumps(value, default=str) for name, value in found.params.items()}
-        seen |= {str(file): file_hash(ROOT / file) for file in found.code if (ROOT / file).is_file()}
-        for path in found.data:
+        listing = listed(stage, key or None)
+        contents = {f"params.yaml: {name}": json.dumps(value, default=str) for name, value in listing.params.items()}
+        contents |= {str(file): file_hash(ROOT / file) for file in listing.code if (ROOT / file).is_file()}
+        for path in listing.data:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file():
                     status = file.stat()
-                    seen[str(file)] = f"{status.st_size} {status.st_mtime_ns}"
-        return seen
+                    contents[str(file)] = f"{status.st_size} {status.st_mtime_ns}"
+        return contents
 
 
 def look_up(content: Any, name: str) -> Any:
-    """The value of a dotted key; None if there is none."""
+    """Return the value of a dotted key, or None."""
     for part in name.replace("[", ".").replace("]", "").split("."):
         if isinstance(content, list):
             content = content[int(part)]

@@ -1,4 +1,4 @@
-"""Cross-validation: one of several parts of the training data as its dev split, where the data come without one."""
+"""Cross-validation: one of several parts of the training data as the dev split, for data without one."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ from stages.core.errors import InputError
 
 
 def stratified(classes: Mapping[str, str | int], fold: Fold, seed: int) -> set[str]:
-    """The names of the fold's items, by the seed and the items alone. classes: of each item by its name.
+    """Return the names of the fold's items, which depend only on `seed` and `classes`. classes: item name -> class.
 
-    Of each class, and of all, a fold has as many items as any other, or one more. What is alone in its class is in no fold
-    and only trains. Raises InputError: fewer items than folds.
+    The sizes of folds differ by at most one, in total and in each class. The only item of a class is in no fold, so it is
+    always trained on. Raises InputError if there are fewer items than folds.
     """
     by_class: defaultdict[str | int, list[str]] = defaultdict(list)
     for name in sorted(classes):
@@ -26,13 +26,13 @@ def stratified(classes: Mapping[str, str | int], fold: Fold, seed: int) -> set[s
 
 
 def dealt(order: Sequence[str], fold: Fold, things: str) -> set[str]:
-    """The fold's share, where the folds are dealt one after the other. Raises InputError: fewer things than folds."""
+    """Return the fold's share when `order` is dealt out in turn. Raises InputError if it is shorter than there are folds."""
     if len(order) < fold.of:
-        raise InputError(f"fold: {fold.of} folds need at least as many {things}, and there are {len(order)}; lower `of`")
+        raise InputError(f"fold: {fold.of} folds need at least as many {things}, but there are {len(order)}; lower `of`")
     return set(order[fold.number :: fold.of])
 
 
 def refuse(fold: Fold | None, where: object) -> None:
-    """Raises InputError if a fold is asked for. where: the data, or a part of them, that have a dev split of their own."""
+    """Raise InputError if `fold` is set. where: the data, or the part of them, with a dev split."""
     if fold is not None:
-        raise InputError(f"{where}: has a dev split of its own, in place of which no fold is taken; leave `fold` empty")
+        raise InputError(f"{where}: has a dev split of its own, which a fold cannot replace; leave `fold` empty")

@@ -19,7 +19,7 @@ from stages.results import plots, weighting
 from stages.results.members import MEANS, Member
 from stages.results.weighting import Fitted
 
-AT_ONCE = 1000  # images
+CHUNK = 1000  # images
 
 
 def combine(
@@ -31,9 +31,10 @@ def combine(
     plots_to: Path,
     predictions_to: Path,
 ) -> dict[str, Any]:
-    """As `evaluate` of a run: metrics of dev, predictions of dev and test, pictures. `mean`: the better of MEANS on dev.
+    """`evaluate` for an ensemble: return the dev metrics, write predictions for dev and test, and plots.
 
-    With fitted weights it is that of the probabilities; the metrics of dev are those of cross-fitting, beside `fitted`.
+    The metric `mean` names the kind of mean in MEANS that is better on dev. Fitted weights are for that of probabilities;
+    their dev metrics are cross-fitted, beside `fitted`.
     """
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
     metrics, dev, labels = classify(name, members, features, ensemble, **folders)
@@ -44,7 +45,7 @@ def combine(
 def classify(
     name: str, members: Sequence[Member], features: Path, ensemble: Ensemble, *, plots_to: Path, predictions_to: Path
 ) -> tuple[dict[str, Any], Predictions, Tensor]:
-    """As `combine`, for any number of classes: metrics, the predictions of dev, and its labels (N,)."""
+    """`combine` without metrics by class. Returns the metrics, the dev predictions and the dev labels (N,)."""
     classes, labels = classification.read_classes(features), _labels(features, "dev")
     by_item, chosen = None, dict[str, Any]()
     if ensemble.weights == "fit":
@@ -55,8 +56,8 @@ def classify(
             "fitted": classification.measure(answer(members, features, "dev", best), labels),
         }
     else:
-        scores = {of: classification.measure(answer(members, features, "dev", of), labels) for of in MEANS}
-        best = max(MEANS, key=lambda of: (scores[of]["accuracy"], -scores[of]["loss"]))
+        scores = {kind: classification.measure(answer(members, features, "dev", kind), labels) for kind in MEANS}
+        best = max(MEANS, key=lambda kind: (scores[kind]["accuracy"], -scores[kind]["loss"]))
     dev = answer(members, features, "dev", best, predictions_to / "dev.npy", by_item)
     classification.write(predictions_to / "dev.csv", dev, classes, labels)
     if (features / "test").is_dir() and len(_labels(features, "test")):
@@ -69,7 +70,7 @@ def classify(
 
 
 def fit(members: Sequence[Member], labels: Tensor) -> Fitted:
-    """The weights of least cross-entropy on dev, whose labels (N,) are given, of the mean of the probabilities."""
+    """Fit the weights by the cross-entropy of the mean probabilities on dev. labels: of dev, (N,)."""
     rows = np.arange(len(labels))
     first, second = (array[rows, labels.numpy()].astype(np.float64) for array in kept.read(members, "dev.npy"))
 
@@ -83,23 +84,23 @@ def answer(
     members: Sequence[Member],
     features: Path,
     split: str,
-    of: str,
+    kind: str,
     keep: Path | None = None,
     by_item: np.ndarray | None = None,
 ) -> Predictions:
-    """The M members' mean, a few images at a time. of: one of MEANS; keep: where its log-probabilities go, (N, K) float16.
+    """Return the mean predictions of M members. kind: one of MEANS. keep: a file for log-probabilities, (N, K) float16.
 
-    by_item (M, N): weights of each image, in place of the members'.
+    by_item: a weight for each member and image, (M, N), in place of the members' own.
     """
     log_probs, labels = kept.read(members, f"{split}.npy"), _labels(features, split)
     parts, weights = [], np.array([[member.weight] for member in members]) if by_item is None else by_item
     weights = np.broadcast_to(weights, (len(members), len(labels)))
     with ExitStack() as stack:
         rows = stack.enter_context(Rows(keep, log_probs[0].shape[1:], np.float16)) if keep else None
-        for begin in range(0, len(labels), AT_ONCE):
-            at = slice(begin, begin + AT_ONCE)
-            mean = kept.mean([array[at] for array in log_probs], weights[:, at], of)
-            parts.append(classification.answers(torch.from_numpy(mean), labels[at]))
+        for begin in range(0, len(labels), CHUNK):
+            chunk = slice(begin, begin + CHUNK)
+            mean = kept.mean([array[chunk] for array in log_probs], weights[:, chunk], kind)
+            parts.append(classification.answers(torch.from_numpy(mean), labels[chunk]))
             if rows:
                 rows.append(mean.astype(np.float16))
     return classification.together(read_texts(features / split / "names"), parts)
@@ -108,10 +109,10 @@ def answer(
 def draw_disagreements(
     path: Path, name: str, members: Sequence[Member], features: Path, labels: Tensor, classes: Sequence[str], images: Any
 ) -> None:
-    """The dev images that the members take for different classes, those first of which both are surest."""
-    each = [answer([member._replace(weight=1.0)], features, "dev", MEANS[0]) for member in members]
-    differs = (each[0].predicted != each[1].predicted).nonzero().flatten()
-    surest = sum(one.probability for one in each)[differs].argsort(descending=True, stable=True)  # type: ignore[index]
+    """Draw the dev images whose predicted classes differ between the members, by the sum of their probabilities."""
+    predictions = [answer([member._replace(weight=1.0)], features, "dev", MEANS[0]) for member in members]
+    differs = (predictions[0].predicted != predictions[1].predicted).nonzero().flatten()
+    surest = sum(one.probability for one in predictions)[differs].argsort(descending=True, stable=True)  # type: ignore[index]
     chosen = differs[surest][:NUM_PICTURES]
     captions = [
         "\n".join(
@@ -119,13 +120,13 @@ def draw_disagreements(
                 classes[int(labels[index])],
                 *(
                     f"{member.name}: {classes[int(one.predicted[index])]} {one.probability[index]:.0%}"
-                    for member, one in zip(members, each, strict=True)
+                    for member, one in zip(members, predictions, strict=True)
                 ),
             ]
         )
         for index in chosen.tolist()
     ]
-    title = f"{name}: its members disagree on {len(differs)} of {len(labels)} dev images (true class, each answer)"
+    title = f"{name}: its members disagree on {len(differs)} of {len(labels)} dev images (true class, then each prediction)"
     plots.image_sheet(path, title, list(images[chosen.numpy()]), captions)
 
 

@@ -1,7 +1,7 @@
-"""A weight between two members, fitted on dev, and what such a weight is worth on items that it was not fitted on.
+"""The weights of two members, fitted on dev and evaluated by cross-fitting. N items.
 
-The score of the items that it was fitted on flatters the weight. So each item of dev is answered with the weight that fits
-the half of dev that it is not in (cross-fitting), and the test split with the weight that fits all of dev. N items.
+Scores of the items that weights were fitted on are too good. So predictions for each half of dev use the weights fitted on
+the other half, and those for the test split the weights fitted on all of dev.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,24 +14,24 @@ from stages.results.members import Member
 
 
 class Fitted(NamedTuple):
-    """members: with the weights of all dev, for test. by_item (2, N): of each item of dev the weights of the other half."""
+    """members: with the weights fitted on all of dev. by_item: the weights for each dev item, of the other half, (2, N)."""
 
     members: list[Member]
     by_item: np.ndarray
 
     @property
     def weights(self) -> dict[str, float]:
-        """Those of all dev, by the members' names."""
+        """The weights fitted on all of dev, by member name."""
         return {member.name: member.weight for member in self.members}
 
 
 def cross_fit(members: Sequence[Member], num: int, loss: Callable[[np.ndarray, float], float]) -> Fitted:
-    """The two members' weights of least loss. num: N. loss: the mean of items (n,) int64, with a weight of the first member.
+    """Fit the two members' weights. num: N. loss(items (n,) int64, weight of the first member): the mean over the items.
 
-    The halves are drawn, always the same. Raises InputError: dev has a single item.
+    The random halves are always the same. Raises InputError if dev has fewer than two items.
     """
     if num < 2:
-        raise InputError("weights: fit needs two items of dev, one for each half; take equal")
+        raise InputError("weights: fit needs at least two dev items, one for each half; take equal")
 
     def fit(items: np.ndarray) -> float:
         return least(lambda weight: loss(items, weight))
@@ -44,7 +44,7 @@ def cross_fit(members: Sequence[Member], num: int, loss: Callable[[np.ndarray, f
 
 
 def least(loss: Callable[[float], float]) -> float:
-    """The weight between 0 and 1 of least loss: exact where the loss is convex, as a mixture's cross-entropy is."""
+    """Return the weight between 0 and 1 with the least loss, if the loss is convex, as the cross-entropy of a mixture is."""
     from scipy.optimize import minimize_scalar
 
     return float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)

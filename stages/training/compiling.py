@@ -1,4 +1,4 @@
-"""`compile: true`: code made by PyTorch's compiler takes training's steps. Weights, dev scores, exports stay as they are."""
+"""`compile: true`: torch.compile for the training steps. Evaluation and export run the original network."""
 
 import copy
 import time
@@ -18,30 +18,29 @@ from stages.training.step import micro_batches
 def compiled(
     model: nn.Module, task: ModuleType, run: Run, batches: Batches, compute: Compute
 ) -> tuple[nn.Module, float | None]:
-    """What to take steps with, and the seconds that compiling it took; the model itself and None if nothing is compiled.
+    """Return the compiled network, which shares the model's weights, and the seconds it took; or the model and None.
 
-    The model and its parameters stay as they were. A network of sequences is left alone: PyTorch compiles no LSTMs, and a
-    convolution's backward pass for one length only, so that nearly every batch would take its step without.
-    Raises InputError where there is no compiler, or for a network that it cannot take.
+    Networks on sequences are not compiled: PyTorch compiles no LSTMs, and a convolution's backward pass only for one length,
+    so most batches would run uncompiled. Raises InputError if there is no compiler or it cannot compile the network.
     """
     if not compute.compile:
         return model, None
-    # By the first batch of all, wherever training is resumed: the code may depend on the batch that it is compiled with.
+    # Compiled with the first batch also after a restart, because the code may depend on the batch.
     batch = micro_batches(next(iter(batches.epoch(0))), run.train.accumulate)[0]
     if hasattr(batch, "lengths"):
-        print(f"{run.model.name} is not compiled, for its batches are of many lengths", flush=True)
+        print(f"{run.model.name} is not compiled, because the lengths of its batches vary", flush=True)
         return model, None
-    from torch._inductor import config, cpu_vec_isa  # which take seconds to import
+    from torch._inductor import config, cpu_vec_isa  # takes seconds
 
     began, before = time.monotonic(), copy.deepcopy(model.state_dict())
     torch.compiler.reset()
     torch.compiler.set_stance("default")
     try:
-        # Else a GPU's kernels are chosen by their times, and add up in other orders. `choose` has no time to import it.
+        # Otherwise the compiler picks a GPU's kernels by their speed, and the order of their sums varies.
         config.deterministic = torch.are_deterministic_algorithms_enabled()
         if compute.device.type == "cpu":
-            # What has been compiled is kept for the next time, by the settings. Were its vectors' width not one of them, a
-            # processor with narrower ones would run it all the same and leave half of each vector as it was.
+            # The compiler's cache is keyed by the settings. With the vector width among them, a processor with narrower
+            # vectors does not reuse code for wider ones, whose results would be wrong there.
             config.cpp.simdlen = cpu_vec_isa.pick_vec_isa().bit_width()
         network: nn.Module = torch.compile(model.train(), fullgraph=True)  # type: ignore[assignment]
         with compute.autocast():
@@ -54,7 +53,7 @@ def compiled(
         why = lines[0] if lines else type(error).__name__
         raise InputError(f"compile: {run.model.name} cannot be compiled here ({why}); set it to false") from error
     compute.synchronize()
-    # A batch that the code is not for, such as an epoch's last, smaller one, takes its step without: no second compilation.
+    # Batches of another size, such as an epoch's last one, run uncompiled instead of compiling again.
     torch.compiler.set_stance("eager_on_recompile")
     model.zero_grad(set_to_none=True)
     model.load_state_dict(before)

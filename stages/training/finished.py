@@ -1,8 +1,8 @@
-"""What is kept of a run's last training that ended, so that one of more epochs continues it: the bits are those of one go.
+"""The final state of a run's last finished training, so that more epochs continue it, with the same bits as in one go.
 
-`.resume/<run>/finished.json` has the number of epochs and all else that decides the result, by name.
-`.resume/<run>/finished/` has the state, unless the schedule depends on the number of epochs. The next training of the run
-that ends replaces both.
+`.resume/<run>/finished.json` has the number of epochs and everything else that decides the result, by name.
+`.resume/<run>/finished/` has the state, unless the schedule depends on the number of epochs. The next training that finishes
+replaces both.
 """
 
 import json
@@ -19,35 +19,34 @@ from stages.training.state import TrainState
 
 @dataclass
 class Finished:
-    """folder: of the state. basis: all that decides the result but the number of epochs, by the names that users know."""
+    """folder: of the state. basis: everything that decides the result except the number of epochs, by its user's name."""
 
     folder: Path
     run: Run
     basis: dict[str, Any]
-    machine: str  # as of Resume
+    machine: str  # see Resume
 
     def __post_init__(self) -> None:
         self._record = self.folder.with_suffix(".json")
-        self.basis = json.loads(json.dumps(self.basis, default=str))  # as the record gives it back
+        self.basis = json.loads(json.dumps(self.basis, default=str))  # comparable with the record
 
     def keep(self, state: TrainState) -> None:
-        """Put a training that has just ended in the place of the one before."""
+        """Save the state of a training that has just ended in place of the last one."""
         record = {"epochs": self.run.epochs, "trained": len(state.history), "basis": self.basis}
         with resuming(self.folder, machine=self.machine) as kept:
             kept.discard()
             with paths.replacing(self._record) as partial:
                 partial.write_text(json.dumps(record, indent=2) + "\n")
             if not schedules.depends_on_epochs(self.run.schedule):
-                # `mean` is of the last epochs, and those will be others.
+                # Without `mean`: the last epochs will be others.
                 saved = {name: value for name, value in state.state_dict().items() if name != "mean"}
                 saved["averages"] = {name: value for name, value in state.averages.items() if name != "mean"}
                 kept.save({"of": record, "state": saved})
 
     def load(self) -> dict[str, Any] | None:
-        """The state to continue from; None if there is none for this training.
+        """Return the state to continue from, or None. If the number of epochs changed, print why it cannot be continued.
 
-        Where the number of epochs differs from that of the last training, a sentence says why it cannot be continued.
-        With the same number there is nothing to add: `dvc repro -f` trains anew.
+        With the same number of epochs the result is None: `dvc repro -f` trains from the beginning.
         """
         with resuming(self.folder, machine=self.machine) as kept:
             try:
@@ -71,9 +70,9 @@ class Finished:
         if changed:
             return f"{', '.join(changed[:3])}{' and others' if len(changed) > 3 else ''} changed since"
         if trained > self.run.epochs:
-            return f"it went beyond {self.run.epochs}"
+            return f"it has more epochs than {self.run.epochs}"
         if mean is not None and trained > self.run.epochs - mean:
-            return f"train.mean takes the weights after each of the last {mean} epochs, and only new ones can be taken"
+            return f"train.mean averages the weights after each of the last {mean} epochs, which were not saved"
         if not (self.folder / STATE).is_file():
-            return "its state was removed"
+            return "its state is missing"
         return None

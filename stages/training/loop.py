@@ -1,9 +1,9 @@
-"""The one training loop, for every task.
+"""The training loop of all tasks.
 
-A task enters through its batches and a few names in its module: `forward(model, batch)` -> float32 output,
-`loss(output, batch, settings)` -> (N,), `score(output, batch)` -> (N,) and `SCORE`, which says what the score is, and
-`train_metric(output, batch)` -> (N,), called TRAIN_METRIC, which is cheap enough for every training step. A task whose
-training metric can say that an epoch was in vain also has `check_epoch(train_metric)`, which then raises InputError.
+A task provides its batches and a module with `forward(model, batch)` -> float32 output, `loss(output, batch, settings)` ->
+(N,), `score(output, batch)` -> (N,), described by `SCORE`, and `train_metric(output, batch)` -> (N,), named by TRAIN_METRIC
+and cheap enough for every training step. An optional `check_epoch(train_metric)` raises InputError after an epoch in which
+the network learnt nothing.
 """
 
 import math
@@ -30,13 +30,12 @@ from stages.training.running_means import RunningMeans
 from stages.training.state import TrainState, copy_weights
 from stages.training.step import take_step
 
-# An epoch has diverged if its mean loss is this many times that of the untrained network. With start_from there is none.
-RUNAWAY = 2.0
-SECONDS_PER_LOOK = 1.0  # the host reads the loss from the device this often
+RUNAWAY = 2.0  # an epoch diverged if its mean loss is this many times the untrained network's; not used with start_from
+SECONDS_PER_READ = 1.0  # how often the host reads the loss from the device
 
 
 class Diverged(InputError):
-    """The loss was not finite, or it ran away. `state` has the weights, best and history of the last good epoch."""
+    """The loss was not finite or grew too large. `state` has the weights, best and history of the last good epoch."""
 
     def __init__(self, message: str, state: TrainState) -> None:
         super().__init__(message)
@@ -44,7 +43,7 @@ class Diverged(InputError):
 
 
 class Forward(nn.Module):
-    """A network that takes whole batches, as `update_bn` gives them: of sequences the lengths belong to the input."""
+    """A network called with whole batches, as `update_bn` calls it, because sequences need their lengths."""
 
     def __init__(self, task: ModuleType, model: nn.Module) -> None:
         super().__init__()
@@ -56,13 +55,13 @@ class Forward(nn.Module):
 
 @dataclass
 class Trainer:
-    """What a training needs besides the network."""
+    """Everything that training needs besides the network."""
 
     task: ModuleType
     run: Run
     lr: float
     batches: Batches
-    dev: Batches | None  # None: nothing is evaluated, and no epoch is the best
+    dev: Batches | None  # None: no evaluation, and no best epoch
     compute: Compute
     seed: int
     recorder: Recorder | Silence
@@ -71,8 +70,8 @@ class Trainer:
     def train(self, model: nn.Module) -> TrainState:
         """Train `model` in place for run.epochs epochs, or fewer with early stopping.
 
-        Raises Diverged on a loss that is not finite or ran away; Interrupted on Ctrl-C or SIGTERM, after saving the state;
-        and what the task's check_epoch raises.
+        Raises Diverged; Interrupted on Ctrl-C or SIGTERM, after saving the state; and InputError from the task's
+        check_epoch.
         """
         batch_norm.synchronize(model)
         state = TrainState.start(model, self.run, self.lr, self.compute)
@@ -85,16 +84,16 @@ class Trainer:
             for epoch in range(len(state.history), self.run.epochs):
                 stopping = self.run.train.early_stopping
                 if stopping and state.best and epoch - state.best.epoch >= stopping.patience:
-                    print(f"early stopping: the best dev {self.task.SCORE.name} is that of epoch {state.best.epoch}")
+                    print(f"early stopping: the best dev {self.task.SCORE.name} was in epoch {state.best.epoch}")
                     break
                 means, seconds = self.train_epoch(network, state, epoch, interrupted)
                 train_loss, train_metric = means.read()
                 if hasattr(self.task, "check_epoch"):
                     self.task.check_epoch(train_metric)
                 if train_loss > RUNAWAY * state.first_loss and self.run.train.start_from is None:
-                    grew = f"the loss grew from {state.first_loss:.3g} at the first step to {train_loss:.3g} in the mean of"
-                    advice = f"epoch {epoch + 1} (learning rate {self.lr:.3g}); try a smaller lr or a clip_norm"
-                    raise Diverged(f"{grew} {advice}", state)
+                    growth = f"the loss grew from {state.first_loss:.3g} at the first step to a mean of {train_loss:.3g}"
+                    advice = f"in epoch {epoch + 1} (learning rate {self.lr:.3g}); try a smaller lr or a clip_norm"
+                    raise Diverged(f"{growth} {advice}", state)
                 row = {"epoch": epoch + 1.0, "lr": self.rate(state, (epoch + 1) * len(self.batches) - 1)}
                 row |= {"train/loss": train_loss}
                 dev_score = None
@@ -122,16 +121,16 @@ class Trainer:
     def train_epoch(
         self, network: nn.Module, state: TrainState, epoch: int, interrupted: Callable[[], bool]
     ) -> tuple[RunningMeans, float]:
-        """Take the steps of an epoch that are left. Returns the means over its items and the seconds it took."""
-        alone = distributed.size() == 1  # several processes cannot agree on a time to save, so they save after each epoch
+        """Take the remaining steps of an epoch. Returns the means over its items and the seconds it took."""
+        alone = distributed.size() == 1  # clocks of several processes differ, so they save only after each epoch
         means = RunningMeans(self.compute.device, state.sums)
         self.recorder.begin(epoch, state.steps)
         network.train()
-        # A new wrapper each epoch: its first step fixes the order of the sums of gradients, after a restart as well.
+        # A wrapper fixes the order of gradient sums in its first step; a new one each epoch gives restarts the same order.
         wrapped = distributed.wrap_model(network, self.compute.device)
         self.compute.synchronize()
-        looked = time.monotonic()
-        began = looked - state.seconds_so_far
+        last_read = time.monotonic()
+        began = last_read - state.seconds_so_far
         stopped, first = False, epoch * len(self.batches) + state.steps
         try:
             for step, batch in enumerate(self.batches.epoch(epoch, state.steps), start=first):
@@ -145,13 +144,13 @@ class Trainer:
                     state.average_step(self.run.train.ema)
                 means.add(losses, metrics, step)
                 if step == 0:
-                    state.first_loss = distributed.mean(losses[losses > 0])  # CTC is zero where the frames are too few
+                    state.first_loss = distributed.mean(losses[losses > 0])  # CTC is zero for too few frames
                 state.steps += 1
                 self.recorder.step()
                 if stopped := stop():
                     break
-                if time.monotonic() - looked > SECONDS_PER_LOOK:
-                    looked = time.monotonic()
+                if time.monotonic() - last_read > SECONDS_PER_READ:
+                    last_read = time.monotonic()
                     self.recorder.note(means.read()[0])
                     if alone:
                         self.check_finite(means, state, epoch)
@@ -162,7 +161,7 @@ class Trainer:
         except RuntimeError:
             if alone or not interrupted():
                 raise
-            stopped = True  # another process has ended, and torchrun ends this one
+            stopped = True  # another process ended, and torchrun stops this one
         if stopped and not alone:
             state.steps = 0
             raise Interrupted(f"`dvc repro` continues {state} of {self.run.epochs}")
@@ -177,7 +176,7 @@ class Trainer:
         return means, seconds
 
     def rate(self, state: TrainState, step: int) -> float:
-        """The learning rate of a step, counted from 0 over all epochs."""
+        """Return the learning rate of a step. step: counted from 0 over all epochs."""
         factor = schedules.lr_factor(self.run.schedule, step, len(self.batches), self.run.epochs)
         if isinstance(self.run.schedule, Plateau):
             scores = [row[f"dev/{self.task.SCORE.name}"] for row in state.history]
@@ -185,7 +184,7 @@ class Trainer:
         return self.lr * factor
 
     def check_finite(self, means: RunningMeans, state: TrainState, epoch: int) -> None:
-        """Raise Diverged, naming the step, the rate and the items, if a loss of the epoch was not finite."""
+        """Raise Diverged with the step, the learning rate and the items if a loss of the epoch was not finite."""
         if (step := means.first_bad_step()) is None:
             return
         names = self.batches.items(epoch, step - epoch * len(self.batches))
@@ -196,7 +195,7 @@ class Trainer:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, batches: Batches, task: ModuleType, run: Run, compute: Compute) -> tuple[float, float]:
-    """Mean loss and score over all items of `batches`, in evaluation mode."""
+    """Return the mean loss and score over all items of `batches`, in evaluation mode."""
     model.eval()
     means = RunningMeans(compute.device)
     for batch in batches.epoch(0):

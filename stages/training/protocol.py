@@ -1,11 +1,11 @@
-"""What a task gives the training loop: its batches, and what its score is called."""
+"""The interface between a task and the training loop: its batches and its score."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 
 class Score(NamedTuple):
-    """What a task's score is called, and which direction is better."""
+    """The name of a task's score, and which direction is better."""
 
     name: str
     higher_is_better: bool

@@ -1,4 +1,4 @@
-"""What a run tells while it trains: DVCLive's tables, a progress bar, and how long things took."""
+"""The records of a training: DVCLive's tables, a progress bar and the timing."""
 
 import json
 import platform
@@ -14,15 +14,15 @@ from stages.core.progress import TrainingProgress
 
 
 class Recorder:
-    """Writes each epoch's metrics with DVCLive into `folder` and shows the progress of the run called `title`.
+    """Writes each epoch's metrics into `folder` with DVCLive and shows the progress of the run `title`.
 
-    score: what the dev score is called. steps: of an epoch.
+    score: the dev score's name. steps: per epoch.
     """
 
     def __init__(self, folder: Path, title: str, score: str, epochs: int, steps: int) -> None:
-        from dvclive import Live  # which imports DVC; the learning-rate search records nothing
+        from dvclive import Live  # imports DVC, which the learning-rate search does not need
 
-        # Experiments belong to `dvc exp`, and dvc.yaml is written by hand: DVCLive only writes tables here.
+        # DVCLive only writes tables: `dvc exp` makes the experiments, and dvc.yaml is written by hand.
         self._live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
         self._progress = TrainingProgress(title, score, epochs, steps)
         self.begin, self.step, self.note = self._progress.begin, self._progress.step, self._progress.note
@@ -34,10 +34,10 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
         self._live.end()
-        Path(self._live.metrics_file).unlink(missing_ok=True)  # the last epoch's metrics, which `evaluate` measures again
+        Path(self._live.metrics_file).unlink(missing_ok=True)  # `evaluate` measures the last epoch's metrics again
 
     def replay(self, history: list[dict[str, float]]) -> None:
-        """Log the epochs before a resumed one again: DVC deleted their tables when the stage began."""
+        """Log the epochs before a restart again: DVC deleted their tables when the stage began."""
         for row in history:
             self._log(row)
 
@@ -55,7 +55,7 @@ class Recorder:
 
 
 class Silence:
-    """Stands in for a Recorder where another process keeps the records."""
+    """A Recorder that records nothing, for the processes other than the first."""
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +71,9 @@ class Silence:
 def write_timing(
     path: Path, seconds: list[float], num_items: int, compute: Compute, compile_seconds: float | None = None
 ) -> None:
-    """How long the epochs' training took, apart from the metrics so that equal runs have equal metrics.
+    """Write the training time, apart from the metrics, so that equal runs have equal metrics.
 
-    compile_seconds: in no epoch's time; after an interruption those of the last beginning. None: nothing was compiled.
+    seconds: per epoch. compile_seconds: not part of them, and of the last start only. None: nothing was compiled.
     """
     median = statistics.median(seconds)
     timing = {

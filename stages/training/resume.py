@@ -1,12 +1,11 @@
-"""The saved state of a run in progress.
+"""The saved state of a training in progress. For that of a finished one see finished.py.
 
-It lives in $DVC_ROOT/.resume/<run>/<fingerprint>/, because DVC deletes a stage's outputs before it runs, and shares a
-persisted output with the next experiment; or in $RESUME_DIR/<run>/<fingerprint>/. The fingerprint covers parameters, code
-and data: a training that differs in any of them never continues from an old state. One on another machine does.
-What is kept of a training that ended is a matter of finished.py.
+It is in $DVC_ROOT/.resume/<run>/<fingerprint>/ or $RESUME_DIR/<run>/<fingerprint>/, not in a stage output: DVC deletes
+outputs before a stage runs, and shares persisted ones with the next experiment. The fingerprint covers parameters, code and
+data: a training that differs in any of them never continues from an old state. A training on another machine does.
 
-A state is a dictionary that `torch.load` reads with weights_only: nothing in it can execute. It is a zip archive, whose
-comment is the SHA-256 of all that comes before; PyTorch itself does not notice a flipped bit.
+A state is a dictionary that `torch.load` reads with weights_only, so it cannot execute code. It is a zip archive, whose
+comment is the SHA-256 of everything before it, because PyTorch does not notice a flipped bit.
 """
 
 import hashlib
@@ -25,26 +24,26 @@ from stages.core.errors import InputError
 from stages.core.locks import Locked, locked
 
 STATE = "state.pt"
-WAIT = 60.0  # seconds; a trainer whose DVC was killed notices it and stops after its next step
+WAIT = 60.0  # seconds; enough for a training whose DVC was killed to stop after its next step
 
 
 class Resume:
-    """Saves the state of one run, at most once in `minutes`. Without a folder it keeps nothing.
+    """Saves the state of one run, at most every `minutes` minutes. Without a folder it saves nothing.
 
-    machine: all that may change bits and is no part of the fingerprint, in words.
+    machine: a description of everything outside the fingerprint that may change bits.
     """
 
     def __init__(self, folder: Path | None, minutes: float = 0.0, machine: str = "") -> None:
         self._folder, self._seconds, self._machine, self._saved = folder, 60 * minutes, machine, time.monotonic()
-        self.otherwise: Callable[[], dict[str, Any] | None] = lambda: None  # where to begin if no state was saved
+        self.fallback: Callable[[], dict[str, Any] | None] = lambda: None  # returns a state if none was saved here
 
     def load(self) -> dict[str, Any] | None:
-        """The last saved state; None if there is none. A damaged or foreign one is reported and counts as none.
+        """Return the last saved state, or None. Prints a line if it is damaged or foreign, which counts as none.
 
-        One of another kind of machine is reported, too.
+        Also prints a line if it is of another kind of machine.
         """
         if self._folder is None or not (file := self._folder / STATE).is_file():
-            return self.otherwise()
+            return self.fallback()
         try:
             found = _read(file)
             if found.get("training") != self._folder.name:
@@ -53,7 +52,7 @@ class Resume:
             print(f"{error}: training starts from the beginning")
             return None
         if (other := found["machine"]) != self._machine:
-            print(f"the saved state is of {other}; this is {self._machine}: bits may differ from those of one machine")
+            print(f"the saved state is from {other}; this is {self._machine}: bits may differ from those of one machine")
         state: dict[str, Any] = found["state"]
         return state
 
@@ -69,24 +68,24 @@ class Resume:
         self._saved = time.monotonic()
 
     def discard(self) -> None:
-        """Remove the state: the run is finished."""
+        """Remove the state of a finished run."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @contextmanager
 def resuming(folder: Path, minutes: float = 0.0, machine: str = "") -> Iterator[Resume]:
-    """The state in `folder`, for this process alone. Raises InputError if another one trains this run for a minute more."""
+    """Lock the state in `folder` for this process. Raises InputError if another one still trains this run after a minute."""
     try:
         with locked(folder.parent / f"{folder.name}.lock", WAIT):
             folder.mkdir(exist_ok=True)
             yield Resume(folder, minutes, machine)
     except Locked as holder:
-        raise InputError(f"{folder}: process {holder} is training this very run; wait for it or stop it") from None
+        raise InputError(f"{folder}: process {holder} is training this run; wait for it or stop it") from None
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` so that at every moment `path` holds either the old file or the whole new one."""
+    """Write `content` with its checksum. `path` always has either the old file or the complete new one."""
     with paths.replacing(path) as partial, partial.open("w+b") as file:
         torch.save(content, file)
         file.seek(0)
@@ -98,7 +97,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What `write` wrote, on the CPU. Raises InputError if it is damaged or foreign."""
+    """Return what `write` wrote, with tensors on the CPU. Raises InputError if it is damaged or foreign."""
     if not _is_whole(path):
         raise InputError(f"{path}: damaged or foreign: its checksum does not match")
     try:

@@ -5,16 +5,15 @@ from torch import Tensor
 
 from stages.compute import distributed
 
-NEVER = 2**62  # a step that is not reached
+NEVER = 2**62  # above any step
 
 
 class RunningMeans:
-    """The sums stay on the device, so that no step waits for the host to read them."""
+    """Sums of losses, scores and items, kept on the device so that no step waits for the host."""
 
     def __init__(self, device: torch.device, sums: Tensor | None = None) -> None:
-        """sums: those of the steps before an interruption."""
+        """sums: of the steps before an interruption."""
         dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
-        # Of losses, scores and items.
         self.sums = torch.zeros(3, device=device, dtype=dtype) if sums is None else sums.to(device, dtype, copy=True)
         self._bad_step = torch.tensor(NEVER, device=device)
 
@@ -24,16 +23,16 @@ class RunningMeans:
         self._bad_step = torch.where(losses.isfinite().all(), self._bad_step, self._bad_step.clamp(max=step))
 
     def all_reduce(self) -> None:
-        """Add up the sums of all processes. Each of them has to call this."""
+        """Add up the sums of all processes, which all have to call this."""
         distributed.all_reduce_sum(self.sums)
         distributed.all_reduce_min(self._bad_step)
 
     def read(self) -> tuple[float, float]:
-        """The mean loss and the mean score."""
+        """Return the mean loss and the mean score."""
         loss, score, count = self.sums.tolist()
         return loss / count, score / count
 
     def first_bad_step(self) -> int | None:
-        """The first step with a loss that is not finite."""
+        """Return the first step with a loss that is not finite."""
         step = int(self._bad_step)
         return None if step == NEVER else step

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions of the step and the dev scores: a resumed run needs no scheduler's state."""
+"""Learning-rate schedules as pure functions of the step and the dev scores, without a state to save."""
 
 import math
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from stages.config.schema import Constant, Cosine, CosineRestarts, OneCycle, Pla
 
 
 def depends_on_epochs(schedule: schema.Schedule) -> bool:
-    """Whether the rate of a step depends on how many epochs there are in all."""
+    """Whether the learning rate of a step depends on the total number of epochs."""
     return isinstance(schedule, OneCycle | Cosine)
 
 
 def lr_factor(schedule: schema.Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """What to multiply the learning rate by in the step `step`, counted from 0 over all epochs."""
+    """Return the factor of the learning rate. step: counted from 0 over all epochs."""
     total = steps_per_epoch * epochs
     match schedule:
         case Constant() | Plateau():
             return 1.0
         case OneCycle(_, peak_epoch, initial, final):
-            # Each phase ends in its last step, as in torch.optim.lr_scheduler.OneCycleLR.
+            # Each phase ends at its last step, as in torch.optim.lr_scheduler.OneCycleLR.
             peak, last = max(peak_epoch * steps_per_epoch - 1, 0.0), max(total - 1.0, 1.0)
             if step < peak:
                 return initial + (1 - initial) * step / peak
@@ -37,10 +37,9 @@ def lr_factor(schedule: schema.Schedule, step: int, steps_per_epoch: int, epochs
 
 
 def plateau_factor(schedule: Plateau, scores: list[float], improves: Callable[[float, float], bool]) -> float:
-    """What to multiply the learning rate by after the epochs with these dev scores. improves(new, old): new is better.
+    """Return the factor of the learning rate after epochs with these dev scores. improves(new, old): new is better.
 
-    Any improvement counts, however small: torch.optim.lr_scheduler.ReduceLROnPlateau with `threshold=0`. Its default asks
-    for a ten-thousandth of the best score, less than one edit in all: 0.7 edits at a distance of 2.59 over 2,703 utterances.
+    The same as torch.optim.lr_scheduler.ReduceLROnPlateau with `threshold=0`: any improvement counts, even of a single edit.
     """
     factor, waited = 1.0, 0
     best = scores[0] if scores else 0.0

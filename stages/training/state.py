@@ -1,4 +1,4 @@
-"""The state of a training: all that its coming steps depend on. A run that was stopped anywhere continues from it."""
+"""The state of a training: everything that its next steps depend on, so that a stopped run can continue."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class Best:
-    """The epoch, counted from 1, with the best dev score so far, and the weights that have it: the average's, if kept."""
+    """The best dev score so far, its epoch, counted from 1, and its weights: those of `ema`, if there is one."""
 
     epoch: int
     score: float
@@ -27,23 +27,23 @@ class Best:
 
 @dataclass
 class TrainState:
-    """The network and everything that changes while it trains.
+    """The network and everything that changes in training.
 
-    Random draws are no part of it: each is a function of the seed and of the step, or of the epoch and the item.
+    Random generators have no state here: each draw is a function of the seed and the step, or of the epoch and the item.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     ema: AveragedModel | None  # exponential moving average of the weights
-    mean: AveragedModel | None  # mean of the weights at the ends of the last epochs
-    weights: Weights  # the network's, at the end of the last whole epoch
-    averages: dict[str, Weights] = field(default_factory=dict)  # then, too: `ema`, and `mean` when training has ended
-    history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch
-    seconds: list[float] = field(default_factory=list)  # of training, an epoch
+    mean: AveragedModel | None  # mean of the weights after each of the last epochs
+    weights: Weights  # of the network after the last finished epoch
+    averages: dict[str, Weights] = field(default_factory=dict)  # `ema` after that epoch; `mean` after training
+    history: list[dict[str, float]] = field(default_factory=list)  # a row per epoch
+    seconds: list[float] = field(default_factory=list)  # training time per epoch
     best: Best | None = None
     first_loss: float = math.nan  # of the untrained network
-    # Of an epoch that is not finished:
+    # Of an unfinished epoch:
     steps: int = 0
     sums: Tensor | None = None  # RunningMeans.sums
     seconds_so_far: float = 0.0
@@ -51,7 +51,7 @@ class TrainState:
 
     @classmethod
     def start(cls, model: nn.Module, run: Run, lr: float, compute: Compute) -> Self:
-        """The state before the first step."""
+        """Return the state before the first step."""
         ema = None if run.train.ema is None else AveragedModel(model, use_buffers=True)
         mean = None if run.train.mean is None else AveragedModel(model)
         for average in (ema, mean):
@@ -64,9 +64,9 @@ class TrainState:
         return state
 
     def average_step(self, decay: float) -> None:
-        """Take the weights after a step into the exponential average, and batch norm's statistics with them.
+        """Update the exponential average with the weights and batch norm statistics after a step.
 
-        After t steps the decay is at most (1 + t) / (10 + t): else the average would long be that of the beginning.
+        After t steps the decay is at most (1 + t) / (10 + t), so that the initial weights fade quickly.
         """
         assert self.ema is not None
         steps = int(self.ema.n_averaged)
@@ -75,11 +75,11 @@ class TrainState:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network whose dev score an epoch has: the exponential average, where one is kept."""
+        """The network that is evaluated on dev: `ema`, if there is one."""
         return self.model if self.ema is None else self.ema.module
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` continues from; torch.save can write it."""
+        """Return the state for torch.save and `load_state_dict`."""
         modules: dict[str, Any] = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
         modules |= {name: average for name in ("ema", "mean") if (average := getattr(self, name)) is not None}
         plain = ("weights", "averages", "history", "seconds", "first_loss", "steps", "sums", "seconds_so_far")
@@ -88,11 +88,11 @@ class TrainState:
         return state | {"best": None if self.best is None else vars(self.best)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
+        """Restore the state from `state_dict`."""
         for name, value in state.items():
             if name == "scaler" and not value:
-                continue  # saved where nothing needed a scale, such as on a CPU
-            if name == "optimizer":  # whether it is a fused one is a matter of the device
+                continue  # saved without a loss scaler, as on a CPU
+            if name == "optimizer":  # `fused` depends on the device
                 groups = zip(value["param_groups"], self.optimizer.param_groups, strict=True)
                 value = value | {"param_groups": [saved | {"fused": own["fused"]} for saved, own in groups]}
             if name in ("model", "optimizer", "scaler", "ema", "mean"):
@@ -102,11 +102,11 @@ class TrainState:
         self.best = None if state["best"] is None else Best(**state["best"])
 
     def pause(self, sums: Tensor, seconds: float) -> None:
-        """Note how far an epoch has come, to save it."""
+        """Store the sums and seconds of an unfinished epoch before it is saved."""
         self.sums, self.seconds_so_far = sums.cpu(), seconds
 
     def finish_epoch(self, row: dict[str, float], seconds: float, score: float | None, by: Score) -> None:
-        """Note an epoch that was trained, and its dev score, if it was evaluated."""
+        """Store the results of an epoch. score: on dev, if it was evaluated, compared as `by` says."""
         self.history.append(row)
         self.seconds.append(seconds)
         self.weights = copy_weights(self.model)
@@ -120,11 +120,11 @@ class TrainState:
             self.averages["ema"] = copy_weights(self.ema.module)
 
     def __str__(self) -> str:
-        """How far it has come: "after epoch 3", or "after step 20 of epoch 4"."""
+        """Return "after epoch 3" or "after step 20 of epoch 4"."""
         epoch = len(self.history)
         return f"after step {self.steps} of epoch {epoch + 1}" if self.steps else f"after epoch {epoch}"
 
 
 def copy_weights(model: nn.Module) -> Weights:
-    """A copy of the model's tensors by name."""
+    """Return a copy of the model's tensors by name."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""One step of gradient descent, which training and the learning-rate range test share."""
+"""One optimization step, in training and in the learning-rate range test."""
 
 from types import ModuleType
 from typing import Any
@@ -22,11 +22,11 @@ def take_step(
     compute: Compute,
     lr: float,
 ) -> tuple[Tensor, Tensor]:
-    """One step of gradient descent at the rate `lr`: the items' losses and training metrics, (N,) each.
+    """Take one step with the learning rate `lr`. Returns the losses and training metrics of the items, (N,) each.
 
-    With run.train.accumulate the batch goes through the network in parts, and the gradient is that of the whole batch's mean
-    loss all the same. Batch norm takes its statistics over a part, and dropout draws differently.
-    Raises InputError where the batch is too small for batch norm.
+    run.train.accumulate splits the batch into parts. The gradient is still that of the mean loss over the whole batch, but
+    batch norm's statistics are of one part, and dropout draws differently.
+    Raises InputError if the batch is too small for batch norm.
     """
     for group in optimizer.param_groups:
         group["lr"] = lr
@@ -42,7 +42,7 @@ def take_step(
                 if "more than 1 value per channel" not in str(error):
                     raise
                 raise InputError(
-                    "batch_size: batch norm needs two values of each channel, which one small item does not leave; give "
+                    "batch_size: batch norm needs two values of each channel, but a batch has only one small item; give "
                     "another size"
                 ) from None
             losses: Tensor = task.loss(output, part, run.loss)
@@ -59,7 +59,7 @@ def take_step(
 
 
 def micro_batches(batch: Any, num: int) -> list[Any]:
-    """A batch in `num` parts, whose sizes differ by one item at most; in fewer where a process has fewer items."""
+    """Split a batch into `num` parts, whose sizes differ by at most one, or fewer if a process has fewer items."""
     if num == 1:
         return [batch]
     num = distributed.fewest(min(num, len(batch.inputs)))

@@ -1,4 +1,4 @@
-"""`train.start_from`: training begins with weights that another training left, not with weights drawn at random."""
+"""`train.start_from`: training starts from the weights of another training instead of random ones."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from stages.data import checkpoint
 
 
 def warm_start(model: nn.Module, name: str, run: Run, stats: dict[str, Any]) -> None:
-    """Give `model` the weights of run.train.start_from, if there is one. stats: of the data that it will be trained on.
+    """Load the weights of run.train.start_from, if set, into `model`. stats: of the data that it will be trained on.
 
-    Its last layer, the head, stays as it was drawn where the classes are others, or where it alone has other tensors: that
-    of ArcFace has no bias. A line says so. Raises InputError where the file is not there or has other content than
-    params.yaml says, and for weights of another network or of other layers, which it names.
+    The last layer, the head, keeps its random weights, and a line says so, if its classes or its tensors differ; ArcFace's
+    has no bias. Raises InputError if the file is missing or does not have the SHA-256 in params.yaml, or if its weights are
+    of another network or other layers.
     """
     start, key = run.train.start_from, f"runs.{name}.train.start_from"
     if start is None:

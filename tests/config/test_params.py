@@ -185,7 +185,7 @@ def test_a_misspelt_key_is_named_in_full_with_the_nearest(plain: Project, path: 
         (
             f"{RUN}.train",
             {"mean": 3, "early_stopping": {"patience": 2}},
-            ".mean: is of the last epochs, which early_stopping",
+            ".mean: needs the last epochs, which early_stopping",
         ),
         (f"{RUN}.loading", "disk", "'disk' is not a choice here"),
         ("runs.pblstm.loading", "device", "'device' is not a choice here; known: disk"),
@@ -251,7 +251,7 @@ def test_a_missing_key_is_named_in_full(plain: Project, path: str) -> None:
 @pytest.mark.parametrize("weights", ["ema", "mean"])
 def test_an_average_is_evaluated_only_where_one_is_kept(plain: Project, run: str, weights: str) -> None:
     change(plain, {f"runs.{run}.evaluate.weights": weights})
-    assert problem() == f"runs.{run}.evaluate.weights: {weights} needs train.{weights}, without which training keeps none"
+    assert problem() == f"runs.{run}.evaluate.weights: {weights} needs train.{weights}; set it"
     change(plain, {f"runs.{run}.train.{weights}": {"ema": 0.9, "mean": 2}[weights]})
     assert load_params().run(run).evaluate.weights == weights
 
@@ -259,9 +259,9 @@ def test_an_average_is_evaluated_only_where_one_is_kept(plain: Project, run: str
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("train", {"final": True, "early_stopping": {"patience": 3}}, "train.early_stopping: waits for a dev score"),
-        ("schedule", {"name": "plateau"}, "schedule: plateau waits for a dev score"),
-        ("evaluate.weights", "best", "evaluate.weights: best is by dev score"),
+        ("train", {"final": True, "early_stopping": {"patience": 3}}, "train.early_stopping: needs a dev score"),
+        ("schedule", {"name": "plateau"}, "schedule: plateau needs a dev score"),
+        ("evaluate.weights", "best", "evaluate.weights: best needs a dev score"),
     ],
 )
 def test_a_final_training_refuses_what_needs_a_dev_score(plain: Project, key: str, value: Any, words: str) -> None:

@@ -64,5 +64,5 @@ def test_the_fitted_loss_flatters_and_the_cross_fitted_one_does_not() -> None:
 
 
 def test_one_item_has_no_halves() -> None:
-    with pytest.raises(InputError, match=r"weights: fit needs two items of dev.*; take equal"):
+    with pytest.raises(InputError, match=r"weights: fit needs at least two dev items.*; take equal"):
         weighting.cross_fit(TWO, 1, lambda items, weight: weight)

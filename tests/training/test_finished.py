@@ -112,10 +112,10 @@ def test_a_training_that_stopped_early_stays_stopped(project: Project, capsys: p
     [
         ({"schedule": {"name": "cosine"}}, 3, "the schedule cosine depends on the number of epochs"),
         ({"sample__batch_size": 20}, 3, "runs.custom_resnet.batch_size changed since"),
-        ({"train": {"mean": 2}}, 3, "train.mean takes the weights after each of the last 2 epochs, and only new ones"),
+        ({"train": {"mean": 2}}, 3, "train.mean averages the weights after each of the last 2 epochs, which were not saved"),
         ({"sample__model__width": 3, "loss": {"label_smoothing": 0.1}}, 1, "runs.custom_resnet.loss, runs."),
-        ({}, 1, "it went beyond 1"),
-        (None, 3, "its state was removed"),
+        ({}, 1, "it has more epochs than 1"),
+        (None, 3, "its state is missing"),
     ],
 )
 def test_a_training_that_cannot_be_continued_says_why(

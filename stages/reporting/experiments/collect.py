@@ -93,7 +93,7 @@ def collect() -> list[Version]:
     """
     head = git("rev-parse", "HEAD")
     if head is None:
-        raise InputError("experiments are commits, but this is not a git repository with a commit: git init, add and commit")
+        raise InputError("experiments need a git repository with a commit: git init, git add, git commit")
     tasks = _tasks()
     metrics = (git("log", f"-{COMMITS}", "--format=%H", "--", ":(glob)metrics/*.json") or "").split()
     bases = {head, *metrics, *(task.base for task in tasks)}

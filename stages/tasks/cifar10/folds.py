@@ -1,3 +1,3 @@
-"""Folds of CIFAR-10: what every image classifier has."""
+"""Folds of CIFAR-10, as for every image classifier."""
 
 from stages.images.folds import predict_test, score

@@ -1,3 +1,3 @@
-"""Folds of faces: what every image classifier has."""
+"""Folds of faces, as for every image classifier."""
 
 from stages.images.folds import predict_test, score

@@ -1,3 +1,3 @@
-"""Folds of a folder of images: what every image classifier has."""
+"""Folds of a folder of images, as for every image classifier."""
 
 from stages.images.folds import predict_test, score

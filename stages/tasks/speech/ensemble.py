@@ -1,4 +1,4 @@
-"""Ensembles for speech: the members' emissions are averaged in each frame and decoded. T frames, K classes."""
+"""Ensembles for speech: average the members' emissions in each frame, then decode. T frames, K classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +57,7 @@ def _distance(found: Predictions) -> float:
 
 
 def fit(members: Sequence[Member], features: Path) -> Fitted:
-    """The weights of least CTC loss per phoneme on dev, of the mean of the probabilities in every frame."""
+    """Fit the weights by the CTC loss on dev of the mean probabilities in each frame."""
     transcripts = storage.read_transcripts(features / "dev")
     assert transcripts is not None
     emissions = list(zip(*_emissions(members, "dev"), strict=True))
@@ -103,13 +103,13 @@ def answer(
 
 
 def _emissions(members: Sequence[Member], split: str) -> list[RaggedArray]:
-    """Those of each member. Raises InputError: they have not the same frames."""
+    """Return each member's emissions. Raises InputError if they differ in length."""
     ends = [array.tolist() for array in kept.read(members, f"{split}_offsets.npy")]
     if any(end != ends[0] for end in ends):
         item = next(index for index, each in enumerate(zip(*ends, strict=True)) if len(set(each)) > 1) - 1
         frames = " and ".join(
-            f"{end[item + 1] - end[item]} frames in {one.name}" for end, one in zip(ends, members, strict=True)
+            f"{end[item + 1] - end[item]} frames in {member.name}" for end, member in zip(ends, members, strict=True)
         )
-        raise InputError(f"{split}: utterance {item + 1} has {frames}; the members must shorten their input alike")
+        raise InputError(f"{split}: utterance {item + 1} has {frames}; the members must shorten their input equally")
     kept.read(members, f"{split}.npy")
     return [RaggedArray(member.folder / split) for member in members]

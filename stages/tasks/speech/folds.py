@@ -1,4 +1,4 @@
-"""The networks of several folds of the speakers, as one. N utterances."""
+"""Cross-validation over speakers: scores, and test predictions of all folds' networks together. N utterances."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from stages.tasks.speech.training import decode
 
 
 def score(predictions: Table) -> dict[str, float]:
-    """The metrics of N predictions, in a table as dev.csv is."""
+    """Return the metrics of N predictions, a table like dev.csv."""
     true = predictions.column("label")
     total = sum(decode.distances(predictions.column("predicted"), true))
     return {"distance": total / len(true), "per": total / max(sum(map(len, true)), 1)}
 
 
 def predict_test(members: Sequence[Member], features: Path, run: Run, predictions_to: Path) -> None:
-    """The mean emissions of test, and test.csv by beam search in them."""
+    """Write the mean emissions of the test split, and test.csv from their beam search."""
     write_test(answer(members, features, "test", MEANS[0], run.evaluate.test_beam, predictions_to), predictions_to)

@@ -413,7 +413,7 @@ def test_each_of_kaggles_training_images_is_in_one_fold(write_zip: WriteZip, tmp
 
 
 def test_a_fold_in_place_of_the_published_test_images_is_refused(write_zip: WriteZip, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"raw: has a dev split of its own, in place of which no fold is taken"):
+    with pytest.raises(InputError, match=r"raw: has a dev split of its own, which a fold cannot replace"):
         pack(write_zip("raw/a.zip", BATCHES), tmp_path / "out", fold=Fold(5, 0))
 
 

@@ -1,4 +1,4 @@
-"""The split of each recording: its folder's, or drawn by speaker."""
+"""The split of each recording: by its folder, or drawn by speaker."""
 
 import re
 from collections.abc import Sequence
@@ -12,28 +12,29 @@ from stages.data import folds
 from stages.tasks.speech.raw.item import Split
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
-HELD_OUT = 0.1  # of the speakers, at least one, for each of dev and test where no folder is named so
+HELD_OUT = 0.1  # share of the speakers, at least one, for each of dev and test without a folder
 SPLIT = re.compile(r"(train|dev|test)([-_].*)?", re.IGNORECASE)
 LIBRISPEECH = re.compile(r"(\d+)-\d+-\d+")  # speaker, chapter, utterance
 
 
 def folder(key: str) -> Split | None:
-    """The split that a folder names: LibriSpeech's train-clean-100, TIMIT's TRAIN."""
+    """Return the split named by the outermost such folder, as LibriSpeech's train-clean-100 or TIMIT's TRAIN."""
     matches = [SPLIT.fullmatch(part) for part in PurePosixPath(key).parent.parts]
     return next((cast(Split, match[1].lower()) for match in matches if match), None)
 
 
 def innermost(member: str) -> Split | None:
-    """The same of the folder that is nearest to the file: an archive's own folder may be called test."""
+    """Return the split named by the innermost such folder, because an archive's own folder may be called test."""
     matches = [SPLIT.fullmatch(part) for part in PurePosixPath(member).parent.parts]
     return next((cast(Split, match[1].lower()) for match in reversed(matches) if match), None)
 
 
 def of(keys: Sequence[str], fold: Fold | None, seed: int) -> dict[str, Split]:
-    """Each utterance's split, train unless a folder says otherwise. keys: folders and name, without suffixes.
+    """Return each utterance's split. keys: folders and name, without suffixes.
 
-    dev, and test where both are missing, are drawn by `seed`: whole speakers, if there are enough of them. With a fold, test
-    is as without, and dev a part of the others. Raises InputError: a fold where a folder is dev, or speakers are few.
+    Folders name the splits; the default is train. Without a dev folder `seed` draws dev, and test, too, if there is no test
+    folder either: by speaker, if there are enough. A fold replaces dev and leaves test as it is.
+    Raises InputError for a fold if there is a dev folder or too few speakers.
     """
     given = {key: folder(key) for key in keys}
     splits: dict[str, Split] = {key: split or "train" for key, split in given.items()}
@@ -50,8 +51,8 @@ def of(keys: Sequence[str], fold: Fold | None, seed: int) -> dict[str, Split]:
     if fold is not None:
         rest = [group for group in order if group not in held_out.get("test", ())]
         held_out["dev"] = folds.dealt(rest, fold, "speakers besides those of test")
-    for split, its in held_out.items():
-        splits |= {key: split for key, group in groups.items() if group in its}
+    for split, members in held_out.items():
+        splits |= {key: split for key, group in groups.items() if group in members}
     return splits
 
 
