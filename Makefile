@@ -42,10 +42,10 @@ repro: setup ## [TASK=speech]: run the whole pipeline, on sample data unless par
 	  && echo && python -m stages.scores && echo "time: $$(( $$(date +%s) - start )) s"
 
 test: setup lint ## lint, types and the tests, without the slow ones
-	python -m pytest -n auto -m "not slow"
+	python -m pytest -n auto --dist loadscope -m "not slow"
 
 test-slow: setup ## the slow tests: whole pipelines, the documents executed, several processes, browsers
-	python -m pytest -n auto -m slow
+	python -m pytest -n auto --dist loadscope -m slow
 
 soak: setup ## an hour of faults, kills and hostile input: docs/RELIABILITY.md
 	python -m pytest tests/soak
