@@ -288,7 +288,7 @@ def test_experiments_need_a_commit_and_somebody_to_make_it(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    with pytest.raises(InputError, match="no git repository with a commit"):
+    with pytest.raises(InputError, match="need a git repository with a commit"):
         prepare.check_git()
     git("init", "-q")
     git("commit", "--allow-empty", "-qm", "x")

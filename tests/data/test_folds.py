@@ -22,7 +22,7 @@ def test_every_item_is_in_one_fold_and_each_class_evenly_in_all(classes: dict[st
     counts = Counter(classes.values())
     wanted = {name for name, label in classes.items() if counts[label] > 1}
     if len(wanted) < of:
-        with pytest.raises(InputError, match=rf"fold: {of} folds need at least as many images, and there are {len(wanted)}"):
+        with pytest.raises(InputError, match=rf"fold: {of} folds need at least as many images, but there are {len(wanted)}"):
             split(classes, of, seed)
         return
     found = split(classes, of, seed)

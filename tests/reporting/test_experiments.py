@@ -141,7 +141,7 @@ def test_the_command_writes_the_page_and_says_how_many(here: Path, capsys: pytes
 
 def test_without_experiments_the_page_says_how_to_make_one(project: Project) -> None:
     subprocess.run(["git", "init", "-q"], check=True)
-    with pytest.raises(InputError, match="not a git repository with a commit"):
+    with pytest.raises(InputError, match="need a git repository with a commit"):
         collect()
     checkout = Checkout(project.folder)
     checkout.run("git add . && git commit -qm x")

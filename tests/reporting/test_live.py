@@ -74,7 +74,7 @@ def test_the_page_is_made_when_it_is_asked_for(address: str) -> None:
 
 def test_what_cannot_be_made_is_told_and_the_server_goes_on(address: str, project: Project) -> None:
     project.set(seed="<b>")
-    for path, code, text in (("", 500, "seed: "), ("nothing", 404, ""), ("experiments", 500, "not a git repository")):
+    for path, code, text in (("", 500, "seed: "), ("nothing", 404, ""), ("experiments", 500, "need a git repository")):
         with pytest.raises(urllib.error.HTTPError) as raised:
             get(address + path)
         assert raised.value.code == code and text in (said := raised.value.read().decode()) and "<b>" not in said
