@@ -1,12 +1,16 @@
 """Any .npy file is read or refused."""
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages.tasks.speech.raw.item import Problem
 from stages.tasks.speech.raw.npy import read_frames, read_symbols
 from tests.tasks.speech.raw.packing import npy
+
+# NumPy, about a shape whose product overflows.
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in reduce:RuntimeWarning")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
