@@ -175,7 +175,7 @@ def test_trials_finish_stop_early_and_fail(
     assert Path("metrics", RUN, "sweep.png").is_file()
 
     swept.run("git add dvc.lock && git commit -qm 'the data'")
-    swept.run(f"dvc exp apply {best}")
+    swept.run(f"dvc exp apply {best} || true")  # DVC fails about the report and submissions, which were never made here
     metrics = YAML(typ="safe").load(Path("metrics", RUN, "evaluate.json"))
     assert metrics["dev"]["accuracy"] == finished.value
     assert YAML(typ="safe").load(Path("params.yaml"))["lr"] == 0.01
