@@ -45,10 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. Raises InputError for an unknown recipe or an invalid change, or if the experiment failed."""
     parser = argparse.ArgumentParser("python -m stages.recipe", description="A training on real data, from recipes/.")
     parser.add_argument("name", metavar="NAME", help="a file in recipes/, without .yaml")
-    parser.add_argument("source", metavar="SOURCE", nargs="+", help="the recipe's archives or folders")
+    parser.add_argument("source", metavar="SOURCE", nargs="*", help="the recipe's archives or folders")
     parser.add_argument("--seed", metavar="N", type=int, help="instead of the one in params.yaml")
     options = parser.parse_args(arguments)
     recipe = load(options.name)
+    if not options.source:
+        raise InputError(f"name the data, as in `make recipe NAME={options.name} SOURCE=…`; the recipe needs {recipe.data}")
     for source in options.source:
         if not Path(source).exists():
             raise InputError(f"{source}: no such file or folder; the recipe needs {recipe.data}")

@@ -37,6 +37,10 @@ def test_params_yaml_can_have_what_a_recipe_changes(recipes: Path, name: str) ->
 def test_what_is_wrong_is_said_before_anything_runs(recipes: Path) -> None:
     with pytest.raises(InputError, match="has no recipe 'an4-pblst'; did you mean 'an4-pblstm'"):
         recipe.main(["an4-pblst", "an4.zip"])
+    with pytest.raises(
+        InputError, match=r"name the data, as in `make recipe NAME=an4-pblstm SOURCE=…`; the recipe needs AN4"
+    ):
+        recipe.main(["an4-pblstm"])
     with pytest.raises(InputError, match=r"nowhere\.zip: no such file or folder; the recipe needs AN4"):
         recipe.main(["an4-pblstm", "nowhere.zip"])
 
