@@ -7,7 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-RECORDS = Path("benchmarks/results")
+from stages.recipe import RECORDS
+from stages.reporting.page import flatten
+
 PAGE = Path("docs/RESULTS.md")
 TABLE = re.compile(r"(?<=<!-- python -m benchmarks\.records -->\n).*?(?=\n\n)", re.S)
 # How each headline metric is shown: its name, what it is multiplied by, digits, unit.
@@ -43,19 +45,13 @@ def table() -> str:
 
 def scores(records: list[dict[str, Any]]) -> str:
     """The headline metrics of one recipe's records."""
-    shown = []
+    shown, found = [], [flatten(record["evaluate"]["dev"]) for record in records]
     for key, (name, factor, digits, unit) in METRICS.items():
-        values = [factor * value for record in records if (value := _look_up(record["evaluate"]["dev"], key)) is not None]
+        values = [factor * metrics[key] for metrics in found if key in metrics]
         if values:
             spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
             shown.append(f"{name} {statistics.mean(values):.{digits}f}{spread}{unit}")
     return ", ".join(shown)
-
-
-def _look_up(block: Any, key: str) -> float | None:
-    for name in key.split("."):
-        block = block.get(name) if isinstance(block, dict) else None
-    return block
 
 
 def main() -> None:

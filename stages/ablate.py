@@ -14,11 +14,10 @@ from collections.abc import Sequence
 
 from stages.ablating import grids, queue, spread
 from stages.ablating.grids import Value
+from stages.ablating.prepare import chosen_run
 from stages.ablating.spread import Seeds
-from stages.config.check import nearest
 from stages.core import paths
 from stages.core.columns import columns
-from stages.core.errors import InputError
 from stages.data.tables import write_table
 from stages.reporting import ablations
 from stages.reporting.ablations import Row
@@ -28,9 +27,7 @@ from stages.tasks import load_params, part
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 1 if any experiment failed."""
     options, params = _parser().parse_args(arguments), load_params()
-    if not options.run:
-        raise InputError(f"name a run, as in `make ablate RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
-    run = params.run(options.run)
+    run = chosen_run(options.run, "ablate", params)
     values = grids.choose(options.run, options.grid)
     if options.seeds:
         spread.check_seed(options.run, run)

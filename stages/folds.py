@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.ablating import grids, queue, spread
-from stages.config.check import nearest
+from stages.ablating.prepare import chosen_run
 from stages.config.schema import Run
 from stages.core import checksums, paths
 from stages.core.errors import InputError
@@ -31,9 +31,7 @@ OUT_OF_FOLD = "out_of_fold.csv"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. Raises InputError for a run or task without folds, or if a fold failed."""
     options, params = _parser().parse_args(arguments), load_params()
-    if not options.run:
-        raise InputError(f"name a run, as in `make folds RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
-    run = params.run(options.run)
+    run = chosen_run(options.run, "folds", params)
     task = params.task(run.task)
     if not hasattr(task, "fold"):
         raise InputError(f"tasks.{run.task}: tasks of the kind {run.kind} have no folds")

@@ -18,10 +18,11 @@ from typing import Any
 
 from stages.ablating import grids
 from stages.ablating.prepare import check_git
+from stages.ablating.spread import check_seed
 from stages.config.check import build, mapping, nearest
 from stages.config.params import read
-from stages.core import paths
-from stages.core.errors import InputError
+from stages.core import checksums, paths
+from stages.core.errors import InputError, run_command
 from stages.core.hashes import file_hash
 from stages.core.machine import cpu_name, num_cores
 from stages.reporting.collect import curves
@@ -55,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not Path(source).exists():
             raise InputError(f"{source}: no such file or folder; the recipe needs {recipe.data}")
     changes = overrides(recipe, options.source, options.seed)
-    grids.apply(recipe.run, changes, read(paths.PARAMS))
+    params = grids.apply(recipe.run, changes, read(paths.PARAMS))
+    if options.seed is not None:
+        check_seed(recipe.run, params.run(recipe.run))
     check_git()
     commit = git("rev-parse", "HEAD")
     name = options.name if options.seed is None else f"{options.name}-seed-{options.seed}"
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     record = {"recipe": options.name, "claim": recipe.claim, "command": command, "data": recipe.data}
     record |= {"sources": {Path(source).name: _sha256(Path(source)) for source in options.source}}
     record |= {"commit": commit, "date": date.today().isoformat(), "machine": f"{num_cores()} cores of {cpu_name()}"}
-    record |= {"seed": read(paths.PARAMS)["seed"], "changes": changes, **results(recipe.run)}
+    record |= {"seed": params.seed_of(recipe.run), "changes": changes, **results(recipe.run)}
     with paths.replacing(RECORDS / f"{name}.json") as partial:
         partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     print(f"{RECORDS / name}.json: written")
@@ -110,18 +113,9 @@ def results(run: str) -> dict[str, Any]:
 
 
 def _sha256(source: Path) -> str:
-    """Return the hash of a file, or of a folder's sorted file names and hashes."""
-    if source.is_file():
-        return file_hash(source)
-    files = sorted(file for file in source.rglob("*") if file.is_file())
-    lines = "".join(f"{file_hash(file)}  {file.relative_to(source).as_posix()}\n" for file in files)
-    return hashlib.sha256(lines.encode()).hexdigest()
+    """Return the hash of a file, or of the list of a folder's checksums."""
+    return file_hash(source) if source.is_file() else hashlib.sha256(checksums.listing(source).encode()).hexdigest()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (InputError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_command(main)

@@ -10,10 +10,9 @@ import json
 from collections.abc import Sequence
 
 from stages.ablating import grids, queue, spread
+from stages.ablating.prepare import chosen_run
 from stages.ablating.spread import Seeds, check_seed
-from stages.config.check import nearest
 from stages.core import paths
-from stages.core.errors import InputError
 from stages.reporting.environment import git
 from stages.reporting.page import flatten
 from stages.tasks import load_params
@@ -22,9 +21,7 @@ from stages.tasks import load_params
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. Raises InputError if a seed failed, because the others alone would look better than the run is."""
     options, params = _parser().parse_args(arguments), load_params()
-    if not options.run:
-        raise InputError(f"name a run, as in `make seeds RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
-    run, seeds = params.run(options.run), options.seeds or [params.seed + number for number in range(3)]
+    run, seeds = chosen_run(options.run, "seeds", params), options.seeds or [params.seed + number for number in range(3)]
     check_seed(options.run, run)
     values = [grids.present(options.run, seed) for seed in seeds]
     queue.prepare(f"normalize@{run.task}")

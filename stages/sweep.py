@@ -16,11 +16,10 @@ if find_spec("optuna") is None:
     sys.exit("error: Optuna is not installed; `make sweep` installs it and starts the sweep")
 
 from stages.ablating.grids import carried_out
-from stages.ablating.prepare import check_git, repro
-from stages.config.check import nearest
+from stages.ablating.prepare import check_git, chosen_run, repro
 from stages.config.schema import Params
 from stages.core import checksums, dependencies, paths
-from stages.core.errors import InputError, run_command
+from stages.core.errors import run_command
 from stages.core.locks import locked
 from stages.data import checkpoint
 from stages.sweeping import space, summary, worker
@@ -34,9 +33,7 @@ INTERRUPTED = 128 + signal.SIGINT
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 1 if no trial has finished, 130 after Ctrl-C."""
     options, params = _parser().parse_args(arguments), load_params()
-    if not options.run:
-        raise InputError(f"name a run, as in `make sweep RUN={next(iter(params.runs))}`; {nearest('', params.runs)}")
-    run = params.run(options.run)
+    run = chosen_run(options.run, "sweep", params)
     chosen, resolved = space.choose(options.run)
     check_git()
     for number in (signal.SIGINT, signal.SIGTERM):  # a script's `&` ignores SIGINT, and the trials would inherit that

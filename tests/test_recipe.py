@@ -45,6 +45,12 @@ def test_what_is_wrong_is_said_before_anything_runs(recipes: Path) -> None:
         recipe.main(["an4-pblstm", "nowhere.zip"])
 
 
+def test_a_seed_that_the_run_would_not_use_is_refused(recipes: Path, project: Project) -> None:
+    project.set(runs__pblstm__train__seed=3)
+    with pytest.raises(InputError, match=r"^runs\.pblstm\.train\.seed: hides"):
+        recipe.main(["an4-pblstm", ".", "--seed", "4"])
+
+
 @pytest.mark.slow
 def test_a_recipe_becomes_an_experiment_with_a_record(tmp_path: Path) -> None:
     copy_project(tmp_path / "project")

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from stages.config.check import nearest
+from stages.config.schema import Params, Run
 from stages.core.errors import InputError
 from stages.reporting.environment import git
 
@@ -15,6 +17,14 @@ def check_git() -> None:
         raise InputError("git does not know who you are: git config user.name '…' and git config user.email '…'")
     if new := git("ls-files", "--others", "--exclude-standard", "stages"):
         print(f"unknown to git and so not part of the experiments (git add them): {', '.join(new.splitlines())}")
+
+
+def chosen_run(name: str, command: str, params: Params) -> Run:
+    """Return the run that `make COMMAND RUN=name` names. Raises InputError if it names none or an unknown one."""
+    if not name:
+        example = f"`make {command} RUN={next(iter(params.runs))}`"
+        raise InputError(f"name a run, as in {example}; {nearest('', params.runs)}")
+    return params.run(name)
 
 
 def repro(target: str) -> None:

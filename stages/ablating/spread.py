@@ -15,7 +15,7 @@ ALPHA = 0.05  # significance level of all comparisons of a grid together
 
 
 def check_seed(name: str, run: Run) -> None:
-    """Raise InputError if the run has its own seed, which would hide the seeds to compare."""
+    """Raise InputError if the run has its own seed, which would hide one that a command sets."""
     if run.train.seed is not None:
         raise InputError(f"runs.{name}.train.seed: hides the seeds to compare; remove it")
 

@@ -17,8 +17,13 @@ LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 def write(folder: Path) -> None:
     """Write the checksums of all files below `folder`, sorted by name."""
+    (folder / LIST).write_text(listing(folder))
+
+
+def listing(folder: Path) -> str:
+    """Return a line with the checksum and name of each file below `folder`, sorted by name, without the list itself."""
     files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    (folder / LIST).write_text("".join(f"{file_hash(folder / name)}  {name}\n" for name in files if name != LIST))
+    return "".join(f"{file_hash(folder / name)}  {name}\n" for name in files if name != LIST)
 
 
 def check(folder: Path, *, below: bool = True) -> str:

@@ -116,12 +116,12 @@ def seeds(run: str) -> Path:
 
 
 def folds(run: str) -> Path:
-    """What `make folds` measured; no stage's output."""
+    """The scores that `make folds` writes; not a stage output."""
     return Path("metrics") / run / "folds.json"
 
 
 def folds_together(run: str) -> Path:
-    """What the networks of `make folds` say of all training data and of test; no stage's output."""
+    """The predictions and the submission that `make folds` writes; not a stage output."""
     return Path("data/folds") / run
 
 
