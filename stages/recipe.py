@@ -92,7 +92,7 @@ def overrides(recipe: Recipe, sources: Sequence[str], seed: int | None = None) -
     """Return the arguments of -S for the recipe with these sources."""
     params = read(paths.PARAMS)
     block = params["runs"][recipe.run]
-    source = json.dumps([str(Path(source).resolve()) for source in sources])
+    source = json.dumps([str(Path(source).resolve()) for source in sources], ensure_ascii=False)
     changes = [word for path, value in recipe.changes.items() for word in grids.overrides(path, value, block)]
     return [f"tasks.{block['task']}.source={source}", *changes, *([] if seed is None else [f"seed={seed}"])]
 

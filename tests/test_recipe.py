@@ -45,6 +45,13 @@ def test_what_is_wrong_is_said_before_anything_runs(recipes: Path) -> None:
         recipe.main(["an4-pblstm", "nowhere.zip"])
 
 
+@pytest.mark.parametrize("source", ["/é ü/an4.zip", '/it\'s, [an] "x"=/a.zip'])
+def test_a_source_may_have_any_name(recipes: Path, source: str) -> None:
+    found = recipe.load("an4-pblstm")
+    params = grids.apply(found.run, recipe.overrides(found, [source]), read(paths.PARAMS))
+    assert params.task("speech").source == [source]
+
+
 def test_a_seed_that_the_run_would_not_use_is_refused(recipes: Path, project: Project) -> None:
     project.set(runs__pblstm__train__seed=3)
     with pytest.raises(InputError, match=r"^runs\.pblstm\.train\.seed: hides"):
