@@ -37,9 +37,7 @@ $(READY): requirements.lock | check
 	@touch $@
 
 repro: setup ## [TASK=speech]: run the pipeline, on sample data unless params.yaml says otherwise
-	@python -m stages.plan $(TASK)
-	@start=$$(date +%s); dvc repro $(if $(TASK),$$(python -m stages.plan --targets $(TASK))) \
-	  && echo && python -m stages.scores && echo "time: $$(( $$(date +%s) - start )) s"
+	@python -m stages.repro $(TASK)
 
 test: setup lint ## lint, types and the tests except slow ones
 	python -m pytest -n auto --dist loadscope -m "not slow"

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import beam_search, busy, epochs, normalize, pipeline
+from benchmarks import beam_search, busy, epochs, loading, normalize, pipeline
 from benchmarks.machine import machine
 from stages.tasks import load_params
 
@@ -50,7 +50,7 @@ def main() -> None:
     record: dict[str, Any] = {"command": "python -m benchmarks", "machine": machine()}
     began = time.monotonic()
     record["epochs"] = [asdict(row) for row in epochs.measure(list(load_params().runs), rounds=3)]
-    record["rates"] = [asdict(row) for row in (*beam_search.measure(), *normalize.measure())]
+    record["rates"] = [asdict(row) for row in (*beam_search.measure(), *normalize.measure(), *loading.measure())]
     record["pipeline"] = pipeline.measure()
     record["busy"] = busy.measure(rounds=5, seconds=1)
     record["seconds"] = round(time.monotonic() - began)

@@ -3,14 +3,14 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from stages import plan
+from stages import repro
 from stages.core.errors import InputError
-from tests.conftest import ROOT, Project
+from stages.tasks import load_params
+from tests.conftest import ROOT, Checkout, Project
 
 
 def test_a_folder_that_git_does_not_know_is_told_before_anything_is_installed(tmp_path: Path) -> None:
@@ -23,19 +23,24 @@ def test_a_folder_that_git_does_not_know_is_told_before_anything_is_installed(tm
     assert not (tmp_path / ".venv").exists()
 
 
-def test_the_plan_names_the_runs_and_what_is_given_to_dvc(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def plan_of(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["plan", *arguments])
-        plan.main()
-        return capsys.readouterr().out
-
-    assert "8 runs: custom_resnet, dilated_net, " in plan_of() and "sample data" in plan_of("speech")
-    assert plan_of("faces", "--targets") == "submit@resnet50 submit@convnext\n"
+def test_the_plan_names_the_runs_and_what_is_given_to_dvc(project: Project) -> None:
+    params = load_params()
+    assert "8 runs: custom_resnet, dilated_net, " in repro.plan(params, "")
+    assert "sample data" in repro.plan(params, "speech")
+    assert repro.targets(params, "faces") == ["submit@resnet50", "submit@convnext"]
     project.set(tasks__faces__source="faces.zip")
-    assert "real data for faces" in plan_of() and "real data" not in plan_of("cifar10")
+    params = load_params()
+    assert "real data for faces" in repro.plan(params, "") and "real data" not in repro.plan(params, "cifar10")
     with pytest.raises(
         InputError, match=r"no run in params.yaml belongs to the task face; give one of cifar10, faces, speech"
     ):
-        plan_of("face")
+        repro.plan(params, "face")
+
+
+def test_the_first_time_two_tasks_run_at_once_and_give_what_one_dvc_repro_gave(checkout: Checkout) -> None:
+    shutil.rmtree(checkout.folder / "data")
+    shutil.rmtree(checkout.folder / "models")
+    assert "runs beside the others" in checkout.run("python -m stages.repro")
+    assert checkout.run("git status --porcelain") == ""
+    assert checkout.run("dvc status").endswith("up to date.\n")
+    assert "runs beside the others" not in checkout.run("python -m stages.repro")

@@ -154,7 +154,7 @@ class WorkerBatches(_ImageBatches):
         # A proxy, because a reference cycle would keep the workers alive after their batches.
         self._sampler = _EpochBatches(weakref.proxy(self))
         self._loader = DataLoader(
-            _AugmentedImages(images, labels, self.mean.cpu().numpy(), self.seed, self.augment),
+            AugmentedImages(images, labels, self.mean.cpu().numpy(), self.seed, self.augment),
             batch_size=None,  # the sampler yields whole batches
             sampler=self._sampler,
             num_workers=num_workers,
@@ -187,7 +187,7 @@ class _EpochBatches:
             yield epoch, number, indices
 
 
-class _AugmentedImages(Dataset[tuple[int, Tensor, Tensor, Tensor]]):
+class AugmentedImages(Dataset[tuple[int, Tensor, Tensor, Tensor]]):
     """dataset[epoch, number, indices] -> number, images (N, H, W, C) uint8, labels (N,), indices."""
 
     def __init__(self, images: Images, labels: np.ndarray, mean: np.ndarray, seed: int, augment: Any) -> None:
@@ -213,7 +213,7 @@ def _init_worker(worker: int) -> None:
 
 
 def _share(batch: Any) -> Any:
-    """Move a sample of `_AugmentedImages` to shared memory.
+    """Move a sample of `AugmentedImages` to shared memory.
 
     Otherwise the worker's sending thread does so, and if memory runs out there the trainer waits forever.
     """
@@ -251,7 +251,7 @@ def of_split(
 def load(
     images: Images, labels: np.ndarray, names: Sequence[str], *, loading: str, device: torch.device, **settings: Any
 ) -> Batches:
-    """Return batches of the kind that `loading` names; `auto` is `device` if the images fill at most a quarter of memory.
+    """Return batches of the kind that `loading` names; `auto` is `device` if the images fill at most a third of memory.
 
     That is all of the device's memory, not the free part: the two kinds draw different random numbers, and a run must be
     repeatable. settings: those of _ImageBatches. Raises InputError if `loading` is `device` and the images do not fit.
@@ -260,11 +260,11 @@ def load(
     if loading == "device" and size > available:
         need = f"{size / 1e9:.1f} GB of images do not fit into the {available / 1e9:.1f} GB of {device}"
         raise InputError(f"loading: device: {need}; use `loading: workers`")
-    if loading == "device" or (loading == "auto" and size <= available / 4):
+    if loading == "device" or (loading == "auto" and size <= available / 3):
         return DeviceBatches(images, labels, names, device=device, **settings)
     is_training = settings.get("augment") is not None
     if loading == "auto" and is_training:
-        print(f"loading: workers, because {size / 1e9:.1f} GB of images would fill over a quarter of {device}'s memory")
+        print(f"loading: workers, because {size / 1e9:.1f} GB of images would fill over a third of {device}'s memory")
     # Evaluation needs no workers, except to decode while a GPU computes.
     needs_workers = is_training or (isinstance(images, EncodedImages) and device.type == "cuda")
     num_workers = min(8, max(num_cores() // distributed.local_size(), 1)) if needs_workers else 0
