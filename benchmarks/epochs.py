@@ -127,9 +127,14 @@ def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Com
         sampler = Buckets(np.diff(utterances.frames.offsets), run.batch_size)
         loader = DataLoader(utterances, batch_sampler=sampler, collate_fn=collate, **workers)
 
+    mix: Callable[..., Any] = nn.Identity()
+    if run.inputs == "images" and (found := run.augment.mix):
+        kind = v2.CutMix if found.name == "cutmix" else v2.MixUp
+        mix = v2.RandomApply([kind(num_classes=len(stats["classes"]), alpha=found.alpha)], found.p)
+
     def loss(batch: Any) -> Tensor:
         if run.inputs == "images":
-            images, labels = batch
+            images, labels = mix(batch)
             with compute.autocast():
                 logits = model(images.to(memory_format=torch.channels_last))
             return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=run.loss.label_smoothing)
@@ -144,6 +149,8 @@ def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Com
             step_loss = loss(batch)
             optimizer.zero_grad()
             step_loss.backward()
+            if run.train.clip_norm:
+                nn.utils.clip_grad_norm_(model.parameters(), run.train.clip_norm)
             optimizer.step()
             losses.append(step_loss.item())
         return statistics.mean(losses)
