@@ -16,6 +16,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from stages.ablating import grids
 from stages.ablating.prepare import check_git
 from stages.ablating.spread import check_seed
@@ -55,11 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for source in options.source:
         if not Path(source).exists():
             raise InputError(f"{source}: no such file or folder; the recipe needs {recipe.data}")
-    changes = overrides(recipe, options.source, options.seed)
-    params = grids.apply(recipe.run, changes, read(paths.PARAMS))
+    content = read(paths.PARAMS)
+    changes = overrides(recipe, content, options.source, options.seed)
+    params = grids.apply(recipe.run, changes, content)
     if options.seed is not None:
         check_seed(recipe.run, params.run(recipe.run))
     check_git()
+    committed = _committed()
+    if params != grids.apply(recipe.run, overrides(recipe, committed, options.source, options.seed), committed):
+        undo = (
+            f"commit them, or `git checkout {paths.PARAMS}`"  # an interrupted recipe has left its own changes, which is fine
+        )
+        raise InputError(f"{paths.PARAMS}: has changes of this run that the record's commit would lack; {undo}")
     commit = git("rev-parse", "HEAD")
     name = options.name if options.seed is None else f"{options.name}-seed-{options.seed}"
     words = [word for change in changes for word in ("-S", change)]
@@ -88,13 +97,19 @@ def load(name: str) -> Recipe:
     return recipe
 
 
-def overrides(recipe: Recipe, sources: Sequence[str], seed: int | None = None) -> list[str]:
-    """Return the arguments of -S for the recipe with these sources."""
-    params = read(paths.PARAMS)
+def overrides(recipe: Recipe, params: Any, sources: Sequence[str], seed: int | None = None) -> list[str]:
+    """Return the arguments of -S for the recipe with these sources. params: the content of params.yaml."""
     block = params["runs"][recipe.run]
     source = json.dumps([str(Path(source).resolve()) for source in sources], ensure_ascii=False)
     changes = [word for path, value in recipe.changes.items() for word in grids.overrides(path, value, block)]
     return [f"tasks.{block['task']}.source={source}", *changes, *([] if seed is None else [f"seed={seed}"])]
+
+
+def _committed() -> Any:
+    """Return the content of params.yaml at HEAD. Raises InputError if the code is not that of HEAD."""
+    if changed := git("diff", "--name-only", "HEAD", "--", "stages", "dvc.yaml", str(RECIPES)):
+        raise InputError(f"{changed.splitlines()[0]}: has changes that the record's commit would lack; commit or undo them")
+    return YAML(typ="safe", pure=True).load(git("show", f"HEAD:./{paths.PARAMS}"))
 
 
 def results(run: str) -> dict[str, Any]:

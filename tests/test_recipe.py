@@ -10,7 +10,7 @@ from stages.ablating import grids
 from stages.config.params import read
 from stages.core import paths
 from stages.core.errors import InputError
-from tests.conftest import Checkout, Project, cifar_batch, copy_project
+from tests.conftest import Checkout, Project, change_params, cifar_batch, copy_project
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(file.stem for file in (ROOT / "recipes").glob("*.yaml"))
@@ -26,7 +26,7 @@ def recipes(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", NAMES)
 def test_params_yaml_can_have_what_a_recipe_changes(recipes: Path, name: str) -> None:
     found = recipe.load(name)
-    resolved = grids.apply(found.run, recipe.overrides(found, ["/data"], seed=7), read(paths.PARAMS))
+    resolved = grids.apply(found.run, recipe.overrides(found, read(paths.PARAMS), ["/data"], 7), read(paths.PARAMS))
     run = resolved.run(found.run)
     assert resolved.seed == 7 and resolved.task(run.task).source == ["/data"]
     for path, value in found.changes.items():
@@ -48,7 +48,7 @@ def test_what_is_wrong_is_said_before_anything_runs(recipes: Path) -> None:
 @pytest.mark.parametrize("source", ["/é ü/an4.zip", '/it\'s, [an] "x"=/a.zip'])
 def test_a_source_may_have_any_name(recipes: Path, source: str) -> None:
     found = recipe.load("an4-pblstm")
-    params = grids.apply(found.run, recipe.overrides(found, [source]), read(paths.PARAMS))
+    params = grids.apply(found.run, recipe.overrides(found, read(paths.PARAMS), [source]), read(paths.PARAMS))
     assert params.task("speech").source == [source]
 
 
@@ -81,3 +81,10 @@ def test_a_recipe_becomes_an_experiment_with_a_record(tmp_path: Path) -> None:
     assert record["timing"]["epochs"] == 2 == len(record["history"]["train/loss"])
     assert record["evaluate"] == json.loads((checkout.folder / paths.evaluation("dilated_net")).read_text())
     assert "tiny-seed-3" in checkout.run("dvc exp list")
+    again = f"python -m stages.recipe tiny '{batches}' --seed 3 2>&1; true"
+    change_params(checkout.folder / "params.yaml", runs__dilated_net__optimizer__lr=0.3)
+    assert "Experiment conflicts with existing" in checkout.run(again)  # the recipe sets this rate itself
+    change_params(checkout.folder / "params.yaml", runs__dilated_net__batch_size=20)
+    assert "error: params.yaml: has changes of this run that the record's commit would lack" in checkout.run(again)
+    (checkout.folder / "stages/scores.py").write_text("")
+    assert "error: stages/scores.py: has changes that the record's commit would lack" in checkout.run(again)
