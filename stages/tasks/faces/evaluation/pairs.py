@@ -12,6 +12,7 @@ from stages.data.packed import read_texts
 from stages.data.tables import write_table
 from stages.tasks.faces import training
 from stages.tasks.faces.evaluation import charts, verification
+from stages.tasks.faces.statistics import Stats
 
 NUM_PAIRS = 24  # hardest mistakes in a plot
 LIMITS = ("1e-4", "5e-4", "1e-3", "5e-3", "5e-2")  # false accept rates, which HW2P2 calls false positive rates
@@ -21,7 +22,7 @@ def verify(
     embed: Callable[[str], Tensor],
     name: str,
     features: Path,
-    stats: dict[str, Any],
+    stats: Stats,
     *,
     plots_to: Path,
     predictions_to: Path,

@@ -15,9 +15,10 @@ from stages.images.raw.folders import class_of
 from stages.images.raw.listing import Listing, Splits
 from stages.tasks.faces.raw import pair_lists, tables
 from stages.tasks.faces.raw.identities import Identified, identify
-from stages.tasks.faces.raw.layout import Item, Layout, Missing, Submission
+from stages.tasks.faces.raw.layout import Item, Layout, Missing
 from stages.tasks.faces.raw.pair_lists import Lists
 from stages.tasks.faces.settings import Settings
+from stages.tasks.faces.statistics import Submission
 
 SPLITS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "test": "test"}  # folder -> split
 LABELS = "labels.txt"
@@ -52,7 +53,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
             "test": [Item(file, name) for name, file in splits["test"].items()],
             "verification": [Item(file, name, is_needed=name in needed) for name, file in faces.items()],
         },
-        {"verification": Submission(("ID", "Label"), "row", "score")} if test else {},
+        {"verification": Submission(["ID", "Label"], "row", "score")} if test else {},
         problems,
         pairs={"dev": dev, "test": test} if dev else {},
         samples=tables.sample_submissions(listing, verification=("test pairs", tables.row_ids(len(test)))),
