@@ -3,10 +3,10 @@
 With `launcher: torchrun …` every process runs this.
 """
 
-import dataclasses
 import json
 import os
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,9 @@ def main(name: str) -> None:
     compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
     stats = part(run.kind, "statistics").Stats.read(paths.features(run.task))
     # Checkpoints record how they were trained, not how they are evaluated.
-    trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    origin = Origin(
-        run=trained,
-        lr=float(json.loads(paths.lr(name).read_text())["lr"]),
-        seed=params.seed_of(name),
-        stats=dataclasses.asdict(stats),
-        data=data,
-        made_up=params.task(run.task).source == "sample",
-    )
+    trained = {key: value for key, value in asdict(run).items() if key != "evaluate"}
+    lr, made_up = float(json.loads(paths.lr(name).read_text())["lr"]), params.task(run.task).source == "sample"
+    origin = Origin(run=trained, lr=lr, seed=params.seed_of(name), stats=asdict(stats), data=data, made_up=made_up)
     machine = f"{compute.name}, {compute.precision}, PyTorch {torch.__version__}"
     with distributed.processes(compute.device):
         if distributed.rank() == 0:

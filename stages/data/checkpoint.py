@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -24,36 +24,28 @@ from stages.core.hashes import file_hash
 from stages.data.statistics import Stats
 
 KEY = "checkpoint"  # the only key in the metadata: safetensors writes several in no fixed order
-AnyStats = TypeVar("AnyStats", bound=Stats)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a training began with.
+    """What a training began with."""
 
-    run: its block of params.yaml, without `evaluate`. lr: the rate that `find_lr` chose. stats, data: of the training data,
-    the content of stats.json and the SHA-256 of the list of all checksums. made_up: the task's source was `sample`.
-    """
-
-    run: dict[str, Any]
-    lr: float
+    run: dict[str, Any]  # its block of params.yaml, without `evaluate`
+    lr: float  # as `find_lr` chose it
     seed: int
-    stats: dict[str, Any]
-    data: str
-    made_up: bool
+    stats: dict[str, Any]  # stats.json of the data
+    data: str  # the SHA-256 of the data's list of checksums
+    made_up: bool  # the task's source was `sample`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint(Origin):
-    """A file of `train`: the weights after an epoch, counted from 1, and the whole history, a row of metrics per epoch.
+    """A file of `train`."""
 
-    score: on dev, of the best weights only.
-    """
-
-    history: list[dict[str, float]]
-    epoch: int
+    history: list[dict[str, float]]  # of the whole training, a row per epoch
+    epoch: int  # of the weights, from 1
     weights: dict[str, torch.Tensor]
-    score: float | None = None
+    score: float | None = None  # on dev, of the best weights
 
     def save(self, path: Path) -> None:
         save(path, {name: value for name, value in vars(self).items() if value is not None})
@@ -104,13 +96,14 @@ def load_trained(path: Path) -> Checkpoint:
     for name, tensor in saved["weights"].items():
         if not tensor.isfinite().all():
             raise InputError(f"{path}: the weight {name!r} is not finite; {again}")
-    return Checkpoint(**saved)
+    return Checkpoint(**{field.name: saved[field.name] for field in fields(Checkpoint) if field.name in saved})
 
 
-def restore(
-    build: Callable[[AnyStats], nn.Module], kind: type[AnyStats], path: Path, saved: Checkpoint
-) -> tuple[nn.Module, AnyStats]:
-    """Build the network from the statistics and load the weights of `load_trained`. Raises InputError if they do not fit."""
+def restore(build: Callable[[Any], nn.Module], kind: type[Stats], path: Path, saved: Checkpoint) -> tuple[nn.Module, Any]:
+    """Build the network from the statistics, of type `kind`, and load the weights. Raises InputError if they do not fit.
+
+    Returns also the statistics.
+    """
     try:
         stats = kind.of(saved.stats, f"{path}: stats")
         model = build(stats)

@@ -1,7 +1,4 @@
-"""stats.json: what `normalize` found in a task's data, in the folder of the packed arrays. Torch-free.
-
-stages/tasks/<kind>/statistics.py names a kind's class: `Stats` here, with what its data have besides.
-"""
+"""stats.json: what `normalize` found in a task's data. stages/tasks/<kind>/statistics.py has the class of each kind."""
 
 import json
 from collections.abc import Mapping
@@ -15,37 +12,34 @@ from stages.core.errors import InputError
 
 @dataclass(frozen=True)
 class Understood:
-    """layout: its name. classes: what they are and how many. items: the number of items per split.
+    """A source as `normalize` understood it."""
 
-    submissions: the header of each submission file. verification: the data for face verification, if any.
-    """
-
-    layout: str
-    classes: str
-    items: dict[str, int]
-    submissions: dict[str, list[str]]
-    verification: str = ""
+    layout: str  # its name
+    classes: str  # what they are and how many
+    items: dict[str, int]  # by split
+    submissions: dict[str, list[str]]  # the header of each file
+    verification: str = ""  # the data for face verification, if any
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An item that was left out: the archive and the name in it, or the line, and what is wrong with it."""
+    """A bad item of the source."""
 
-    item: str
+    item: str  # the archive, and the name or the line in it
     reason: str
 
 
 @dataclass(frozen=True)
 class Stats:
-    """What is known of any data. num: items per split. rejected: bad items, with `on_bad: skip`."""
+    """What is known of any data."""
 
-    num: dict[str, int]
+    num: dict[str, int]  # items by split
     understood: Understood
     rejected: list[LeftOut]
 
     @classmethod
     def write(cls, features: Path, content: Mapping[str, Any]) -> Self:
-        """Write stats.json and return it. content: all fields of this class, in the file's order."""
+        """Write stats.json and return it. content: all fields, in the file's order."""
         assert content.keys() == {field.name for field in fields(cls)}, content.keys()
         (features / "stats.json").write_text(json.dumps(content, default=asdict, indent=2) + "\n")
         return cls.read(features)
@@ -63,6 +57,6 @@ class Stats:
 
     @classmethod
     def of(cls, content: Mapping[str, Any], where: str) -> Self:
-        """Build from the content of stats.json. Raises KeyError for a missing field, InputError for one of a wrong type."""
+        """Take the content of stats.json. Raises KeyError for a missing field, InputError for one of a wrong type."""
         found: Self = build(cls, {field.name: content[field.name] for field in fields(cls)}, where)
         return found

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
-from stages.sequences.statistics import SequenceStats
 from stages.sequences.training.batches import SequenceBatch
 from stages.tasks.speech import BLANK, CHARACTERS, MEL_BANDS, SYMBOLS, raw, training
 from stages.tasks.speech.raw.audio import HOP, RATE
 from stages.tasks.speech.raw.item import Problem
+from stages.tasks.speech.statistics import Stats
 from stages.tasks.speech.training import decode
 
 SUFFIXES = (".wav", ".flac", ".npy")
@@ -41,7 +41,7 @@ class Phonemes:
     phonemes: list[Phoneme]
 
 
-def read(content: bytes, stats: SequenceStats) -> np.ndarray:
+def read(content: bytes, stats: Stats) -> np.ndarray:
     """Read normalised features (T, F) float32 from a wav or flac file at any rate, or a competition's .npy file.
 
     Audio becomes MFCCs as in the stage normalize, which may differ from those of a competition. If there are more
@@ -62,9 +62,7 @@ def read(content: bytes, stats: SequenceStats) -> np.ndarray:
 
 
 @torch.no_grad()
-def predict(
-    model: nn.Module, inputs: Sequence[np.ndarray], run: Run, stats: SequenceStats, compute: Compute
-) -> list[Phonemes]:
+def predict(model: nn.Module, inputs: Sequence[np.ndarray], run: Run, stats: Stats, compute: Compute) -> list[Phonemes]:
     """Recognise utterances (T, F) float32, decoded by beam search like the test split."""
     model.eval()
     found = [_log_probs(model, torch.from_numpy(utterance), compute) for utterance in inputs]

@@ -1,23 +1,23 @@
-"""The statistics of speech. Torch-free."""
+"""The statistics of speech."""
 
 from dataclasses import dataclass
 
-from stages.sequences.statistics import SequenceStats
+from stages.data import statistics
 
 
 @dataclass(frozen=True)
 class Submission:
-    """header: two columns. characters: a year of ALPHABETS. left_out: the rows of rejected test utterances, ascending."""
+    """How to write the submission file."""
 
-    header: list[str]
-    characters: str
-    left_out: list[int]
+    header: list[str]  # two columns
+    characters: str  # a year of ALPHABETS
+    left_out: list[int]  # the rows of rejected test utterances, ascending
 
 
 @dataclass(frozen=True)
-class Stats(SequenceStats):
-    """symbols: by class, the blank first. converted: how often each conversion was needed, by its description."""
-
+class Stats(statistics.Stats):
     submission: Submission
-    symbols: list[str]
-    converted: dict[str, int]
+    symbols: list[str]  # by class; the blank is the first
+    num_features: int  # in a frame
+    frames: dict[str, dict[str, int]]  # by split: the total, and those of the longest utterance
+    converted: dict[str, int]  # how many utterances, by what was converted

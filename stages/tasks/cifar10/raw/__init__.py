@@ -10,7 +10,7 @@ from stages.data import folds
 from stages.data.archive import Archive
 from stages.images.raw import packing
 from stages.images.raw.packing import Item
-from stages.images.statistics import PackedStats
+from stages.images.storage import PackedStats
 from stages.tasks.cifar10 import CLASSES, HEADER, SIDE
 from stages.tasks.cifar10.raw import batches, binary, folders, kaggle
 from stages.tasks.cifar10.settings import Settings

@@ -12,7 +12,7 @@ from stages.images.raw.image import Problem, decode
 from stages.images.raw.listing import Listing
 from stages.images.raw.packing import Item
 from stages.images.raw.threads import in_order
-from stages.images.statistics import PackedStats
+from stages.images.storage import PackedStats
 from stages.tasks.image_folder import HEADER
 from stages.tasks.image_folder.raw import layout
 from stages.tasks.image_folder.raw.layout import Layout, Place

@@ -12,10 +12,10 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.sequences import storage
-from stages.sequences.statistics import SequenceStats
 from stages.sequences.training.batches import SequenceBatch, SequenceBatches
 from stages.tasks.speech import BLANK, MEL_BANDS, NUM_CLASSES
 from stages.tasks.speech.settings import Loss
+from stages.tasks.speech.statistics import Stats
 from stages.tasks.speech.training import decode
 from stages.training.protocol import Score
 
@@ -30,7 +30,7 @@ class Output(NamedTuple):
     lengths: Tensor
 
 
-def build_model(run: Run, stats: SequenceStats) -> nn.Module:
+def build_model(run: Run, stats: Stats) -> nn.Module:
     """Build the run's network for the data's number of features. Raises InputError for a part of the mel bands of 2021."""
     wanted = run.model.features
     if stats.num_features == MEL_BANDS and wanted not in (None, MEL_BANDS):
@@ -40,7 +40,7 @@ def build_model(run: Run, stats: SequenceStats) -> nn.Module:
     return model
 
 
-def example(stats: SequenceStats) -> tuple[Tensor, Tensor]:
+def example(stats: Stats) -> tuple[Tensor, Tensor]:
     """Return an example input of the model, two seconds long."""
     return torch.zeros(1, 200, stats.num_features), torch.tensor([200])
 
