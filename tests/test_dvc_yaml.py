@@ -21,9 +21,9 @@ PLUMBING = ("stages/__init__.py", "stages/core", "stages/config", "stages/tasks/
 PARTS = {
     "download": ["sample", "public"],
     "normalize": ["raw"],
-    "find_lr": ["training"],
-    "train": ["training"],
-    "evaluate": ["training", "evaluation"],
+    "find_lr": ["training", "statistics"],
+    "train": ["training", "statistics"],
+    "evaluate": ["training", "statistics", "evaluation"],
     "ensemble": ["training", "evaluation", "ensemble"],
     "submit": ["submission"],
     "submit_ensemble": ["submission"],
