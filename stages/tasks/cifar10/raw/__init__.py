@@ -10,10 +10,10 @@ from stages.data import folds
 from stages.data.archive import Archive
 from stages.images.raw import packing
 from stages.images.raw.packing import Item
-from stages.images.storage import PackedStats
 from stages.tasks.cifar10 import CLASSES, HEADER, SIDE
 from stages.tasks.cifar10.raw import batches, binary, folders, kaggle
 from stages.tasks.cifar10.settings import Settings
+from stages.tasks.cifar10.statistics import Stats
 
 LAYOUTS = (batches, binary, kaggle, folders)
 # Unsupported formats and other data sets: a file name's pattern, and what it is.
@@ -27,7 +27,7 @@ FOREIGN = {
 ADVICE = "use cifar-10-python.tar.gz, which `source: public` downloads"
 
 
-def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> PackedStats:
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> Stats:
     """Decode and check every image, write the splits below `out`, and return their statistics (see `packing.pack`).
 
     Raises InputError for an unknown layout, and like `packing.pack`.

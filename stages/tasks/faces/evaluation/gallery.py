@@ -44,15 +44,14 @@ def verify(
         _write(predictions_to / "verification_test.csv", features, "unknown_test", test, threshold, stats.known)
 
     pairs = verification.count_pairs(queries, known, labels, identities)
-    metrics = verification.pair_metrics(pairs)
-    charts.of_pairs(plots_to, name, pairs, metrics, threshold)
+    charts.of_pairs(plots_to, name, pairs, threshold)
     _draw_hardest(plots_to / "pairs.png", name, features, stats, dev, labels, threshold)
     return {
         "accuracy": verification.accuracy(dev.score, right, unknown, threshold),
         "pixel_match": _pixel_match(features, identities, labels),
         "threshold": threshold,
         "num": len(labels),
-        **metrics,
+        **verification.pair_metrics(pairs),
     }
 
 

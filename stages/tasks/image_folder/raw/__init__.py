@@ -12,14 +12,14 @@ from stages.images.raw.image import Problem, decode
 from stages.images.raw.listing import Listing
 from stages.images.raw.packing import Item
 from stages.images.raw.threads import in_order
-from stages.images.storage import PackedStats
 from stages.tasks.image_folder import HEADER
 from stages.tasks.image_folder.raw import layout
 from stages.tasks.image_folder.raw.layout import Layout, Place
 from stages.tasks.image_folder.settings import Settings
+from stages.tasks.image_folder.statistics import Stats
 
 
-def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> PackedStats:
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> Stats:
     """Decode and check every image, write the splits below `out`, and return their statistics (see `packing.pack`).
 
     Raises InputError for an unknown layout, and like `packing.pack`.
