@@ -16,7 +16,6 @@ from stages.core import paths
 from stages.core.errors import InputError, run_stage
 from stages.core.hashes import file_hash
 from stages.data import checkpoint
-from stages.data.checkpoint import Checkpoint
 from stages.exporting import onnx_graph
 from stages.exporting.card import Card, render
 from stages.results import summary
@@ -64,7 +63,7 @@ def main(name: str) -> None:
     print(f"{paths.export(name)}: {summary.num_parameters(model):,} parameters, at most {worst:.1e} away from PyTorch")
 
 
-def _check_parameters(name: str, run: Run, saved: Checkpoint) -> None:
+def _check_parameters(name: str, run: Run, saved: checkpoint.Checkpoint) -> None:
     """Raises InputError if params.yaml has changed since the run was trained, as the card would then be wrong."""
     now = json.loads(json.dumps(dataclasses.asdict(run)))  # lists for tuples, as in the checkpoint
     changed = [f"runs.{name}.{key}" for key, value in saved.run.items() if now.get(key) != value]

@@ -100,10 +100,7 @@ def load_trained(path: Path) -> Checkpoint:
 
 
 def restore(build: Callable[[Any], nn.Module], kind: type[Stats], path: Path, saved: Checkpoint) -> tuple[nn.Module, Any]:
-    """Build the network from the statistics, of type `kind`, and load the weights. Raises InputError if they do not fit.
-
-    Returns also the statistics.
-    """
+    """Build the network from its statistics and load the weights; return both. Raises InputError if they do not fit."""
     try:
         stats = kind.of(saved.stats, f"{path}: stats")
         model = build(stats)

@@ -14,9 +14,8 @@ from stages.images.raw.folders import check_filled, class_of
 from stages.images.raw.listing import File, Listing, Splits
 from stages.tasks.faces.raw import tables
 from stages.tasks.faces.raw.identities import identify
-from stages.tasks.faces.raw.layout import Item, Layout, Missing
+from stages.tasks.faces.raw.layout import Item, Layout, Missing, Submission
 from stages.tasks.faces.settings import Settings
-from stages.tasks.faces.statistics import Submission
 
 BY_IDENTITY = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "known": "known"}  # folder -> split
 FLAT = ("unknown_dev", "unknown_test")

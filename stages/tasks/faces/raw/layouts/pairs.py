@@ -15,10 +15,9 @@ from stages.images.raw.folders import class_of
 from stages.images.raw.listing import Listing, Splits
 from stages.tasks.faces.raw import pair_lists, tables
 from stages.tasks.faces.raw.identities import Identified, identify
-from stages.tasks.faces.raw.layout import Item, Layout, Missing
+from stages.tasks.faces.raw.layout import Item, Layout, Missing, Submission
 from stages.tasks.faces.raw.pair_lists import Lists
 from stages.tasks.faces.settings import Settings
-from stages.tasks.faces.statistics import Submission
 
 SPLITS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "test": "test"}  # folder -> split
 LABELS = "labels.txt"

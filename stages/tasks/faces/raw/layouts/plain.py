@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from stages.core.errors import InputError
 from stages.images.raw.folders import check_classes, class_of, hold_out
 from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
-from stages.tasks.faces.raw.layout import Item, Layout, Pair
+from stages.tasks.faces.raw.layout import Item, Layout, Pair, Submission
 from stages.tasks.faces.raw.layouts.gallery import HEADER
 from stages.tasks.faces.raw.pair_lists import named_in, text_lines
 from stages.tasks.faces.settings import Settings
-from stages.tasks.faces.statistics import Submission
 
 PAIRS = "pairs.txt"
 

@@ -11,11 +11,10 @@ The verification's submission has each test row's cosine similarity.
 from stages.images.raw.listing import File, Listing, Splits
 from stages.tasks.faces.raw import pair_lists, tables
 from stages.tasks.faces.raw.identities import identify
-from stages.tasks.faces.raw.layout import Item, Layout
+from stages.tasks.faces.raw.layout import Item, Layout, Submission
 from stages.tasks.faces.raw.layouts import gallery
 from stages.tasks.faces.raw.pair_lists import Lists
 from stages.tasks.faces.settings import Settings
-from stages.tasks.faces.statistics import Submission
 
 LISTS = Lists(
     r"verification_dev\.csv", r"verification_test\.csv", "verification_dev.csv", "verification/verification/{dev,test}/"

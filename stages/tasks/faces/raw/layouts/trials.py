@@ -13,10 +13,9 @@ from stages.core.errors import InputError
 from stages.images.raw.listing import File, Listing, Splits
 from stages.tasks.faces.raw import pair_lists, tables
 from stages.tasks.faces.raw.identities import identify
-from stages.tasks.faces.raw.layout import Item, Layout, Missing
+from stages.tasks.faces.raw.layout import Item, Layout, Missing, Submission
 from stages.tasks.faces.raw.pair_lists import Lists
 from stages.tasks.faces.settings import Settings
-from stages.tasks.faces.statistics import Submission
 
 SPLITS = {"train_data": "train", "val_data": "dev", "test_data": "test", "verification_data": "verification"}
 ORDER = "classification_test.txt"
