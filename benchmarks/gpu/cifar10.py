@@ -20,7 +20,7 @@ from benchmarks.gpu.sizes import Sizes, at_size
 from stages.compute import device
 from stages.config.schema import Params
 from stages.core import paths
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 from stages.images.training import classifier
 from stages.tasks.cifar10 import training
 from stages.training.loop import Trainer

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from stages.exporting.onnx_graph import Graph, Pixels, Port, random_images
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 
 
 class Classifier(nn.Module):

@@ -13,7 +13,7 @@ from stages.core.errors import InputError
 from stages.images import storage
 from stages.images.evaluation.classification import averaged, log_probabilities
 from stages.images.raw.image import Problem, header
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 from stages.images.training.batches import ImageBatch, normalize
 
 SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -1,8 +1,7 @@
-"""The statistics of images, and images kept encoded, as JPEG or PNG, until a batch needs them."""
+"""Images kept encoded, as JPEG or PNG, until a batch needs them."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -10,24 +9,6 @@ import numpy as np
 
 from stages.core.machine import num_cores
 from stages.data.packed import RaggedArray
-from stages.data.statistics import Stats
-
-
-@dataclass(frozen=True)
-class ImageStats(Stats):
-    """What networks and batches need to know of any images."""
-
-    classes: list[str]  # by label
-    side: int  # pixels; images are square
-    mean: list[float]  # of red, green and blue in the training images, from 0 to 255
-    std: list[float]  # likewise, at least 0.001
-
-
-@dataclass(frozen=True)
-class PackedStats(ImageStats):
-    """The statistics of images that `raw.packing.pack` has decoded and stored as arrays."""
-
-    per_class: dict[str, int]  # training images
 
 
 def decode(content: np.ndarray, side: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.features import STATS, write_stats
 from stages.core.errors import InputError
 from stages.data.statistics import LeftOut, Stats, Understood
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 from stages.tasks import part
 
 CONTENT: dict[str, Any] = {

@@ -19,7 +19,7 @@ from stages.data.packed import Rows
 from stages.data.tables import write_table
 from stages.images.evaluation.views import apply_views
 from stages.images.settings import View
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 from stages.images.training import classifier
 from stages.images.training.batches import Batches, ImageBatch
 from stages.results import members

@@ -19,7 +19,7 @@ from stages.data.statistics import Understood
 from stages.data.understood import check_labels
 from stages.data.unread import check_all_read
 from stages.images.raw.channel_statistics import Moments, sums
-from stages.images.storage import PackedStats
+from stages.images.statistics import PackedStats
 
 MAX_LISTED = 20  # classes that are all listed by name
 

@@ -22,7 +22,8 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.core.machine import memory, num_cores
 from stages.data.packed import read_texts
-from stages.images.storage import EncodedImages, ImageStats, JoinedImages
+from stages.images.statistics import ImageStats
+from stages.images.storage import EncodedImages, JoinedImages
 from stages.images.training import augmentation, mixing
 
 Images = np.ndarray | EncodedImages | JoinedImages  # (N, H, W, C) uint8; the array may be a memory map

@@ -17,7 +17,8 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images.settings import Loss
-from stages.images.storage import EncodedImages, ImageStats, JoinedImages
+from stages.images.statistics import ImageStats
+from stages.images.storage import EncodedImages, JoinedImages
 from stages.images.training import batches
 from stages.images.training.batches import Batches, ImageBatch
 from stages.training.protocol import Score

@@ -1,3 +1,3 @@
 """The statistics of CIFAR-10: those of packed images."""
 
-from stages.images.storage import PackedStats as Stats
+from stages.images.statistics import PackedStats as Stats

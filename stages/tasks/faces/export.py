@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from stages.config.schema import Run
 from stages.exporting.card import About
 from stages.exporting.onnx_graph import Graph, Pixels, Port, random_images
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 from stages.tasks.faces.evaluation import whitening
 
 ABOUT = About(

@@ -13,7 +13,7 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images import prediction
 from stages.images.prediction import SUFFIXES, Classes, predict, read
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 
 
 @dataclass(frozen=True)

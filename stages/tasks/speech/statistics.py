@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stages.data import statistics
+from stages.sequences.statistics import SequenceStats
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Stats(statistics.Stats):
+class Stats(SequenceStats):
     submission: Submission
     symbols: list[str]  # by class; the blank is the first
-    num_features: int  # in a frame
-    frames: dict[str, dict[str, int]]  # by split: the total, and those of the longest utterance
     converted: dict[str, int]  # how many utterances, by what was converted

@@ -22,7 +22,7 @@ from stages.data.archive import Archive, pack_folder
 from stages.data.packed import read_texts
 from stages.data.understood import lines
 from stages.images.settings import Sample
-from stages.images.storage import PackedStats
+from stages.images.statistics import PackedStats
 from stages.tasks.cifar10 import CLASSES, raw
 from tests.conftest import ROOT, cifar_batch, task_settings
 

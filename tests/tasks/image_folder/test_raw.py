@@ -18,7 +18,7 @@ from stages.core.errors import InputError
 from stages.data.archive import open_all
 from stages.data.packed import read_texts
 from stages.data.understood import lines
-from stages.images.storage import PackedStats
+from stages.images.statistics import PackedStats
 from stages.sources import path as sources
 from stages.tasks.image_folder import raw
 from stages.tasks.image_folder.settings import Settings

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.config.schema import Run
-from stages.images.storage import ImageStats
+from stages.images.statistics import ImageStats
 from stages.images.training import classifier
 from stages.images.training.batches import ImageBatch
 from stages.images.training.classifier import (
