@@ -109,6 +109,7 @@ def test_each_file_goes_to_its_own_competition(kinds: list[str], server: KaggleS
     stats = replace(FACES, classes=["a", "b"], known=["c"], submissions={kind: files[kind] for kind in kinds})
     paths.features("faces").mkdir(parents=True)
     write_stats(paths.features("faces"), stats)
+    checksums.write(paths.features("faces"))
     tables = {"classification": "test.csv", "verification": "verification_test.csv"}
     people = {"classification": "b", "verification": "c"}
     run = next(run for run, block in load_runs().items() if block["task"] == "faces")
