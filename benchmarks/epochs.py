@@ -10,7 +10,6 @@ channels-last, and bf16 autocast if the CPU has instructions for it.
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -50,9 +49,9 @@ IMAGES, FACES, SIDE, UTTERANCES = 256, 32, 112, 16
 class Images(Dataset[tuple[Tensor, int]]):
     """The decoded and transformed images of the training split."""
 
-    def __init__(self, run: Run, stats: dict[str, Any], images: Any, labels: np.ndarray) -> None:
+    def __init__(self, run: Run, stats: Any, images: Any, labels: np.ndarray) -> None:
         self.images, self.labels = images, labels
-        augment, side = run.augment, stats["side"]
+        augment, side = run.augment, stats.side
         steps: list[nn.Module] = [v2.ToImage()]
         if getattr(augment, "crop", None):
             steps.append(v2.RandomCrop(side, padding=augment.crop.padding, padding_mode="reflect"))
@@ -65,7 +64,7 @@ class Images(Dataset[tuple[Tensor, int]]):
             steps.append(v2.RandomGrayscale(augment.grayscale.p))
         if jitter := getattr(augment, "color_jitter", None):
             steps.append(v2.ColorJitter(jitter.brightness, jitter.contrast, jitter.saturation))
-        mean, std = ([value / 255 for value in stats[name]] for name in ("mean", "std"))
+        mean, std = ([value / 255 for value in values] for values in (stats.mean, stats.std))
         steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
         if getattr(augment, "cutout", None) or getattr(augment, "erasing", None):
             steps.append(v2.RandomErasing(0.5, (0.1, 0.1)))
@@ -112,7 +111,7 @@ def collate(utterances: list[tuple[Tensor, Tensor]]) -> SequenceBatch:
     return SequenceBatch(pad_sequence(list(frames), True), lengths, pad_sequence(list(classes), True), sizes, torch.empty(0))
 
 
-def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compute) -> Callable[[int], float]:
+def usual_epoch(run: Run, data: Path, stats: Any, compute: device.Compute) -> Callable[[int], float]:
     """Return a function that trains for an epoch with the usual loop and returns the mean loss."""
     task = part(run.kind, "training")
     model = task.build_model(run, stats).to(memory_format=torch.channels_last).train()
@@ -158,7 +157,7 @@ def usual_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Com
     return epoch
 
 
-def our_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compute) -> Callable[[int], float]:
+def our_epoch(run: Run, data: Path, stats: Any, compute: device.Compute) -> Callable[[int], float]:
     """Return the same with the project's loop."""
     task = part(run.kind, "training")
     model = compute.to_device(task.build_model(run, stats))
@@ -174,10 +173,10 @@ def our_epoch(run: Run, data: Path, stats: dict[str, Any], compute: device.Compu
     return epoch
 
 
-def read_images(data: Path, stats: dict[str, Any]) -> Any:
+def read_images(data: Path, stats: Any) -> Any:
     """Return the images of the training split, (H, W, 3) each: an array, or JPEGs that are decoded on access."""
     array: np.ndarray = np.load(data / "train/images.npy", mmap_mode="r")
-    return array if array.ndim == 4 else EncodedImages(data / "train/images", stats["side"])
+    return array if array.ndim == 4 else EncodedImages(data / "train/images", stats.side)
 
 
 def full_run(name: str) -> Run:
@@ -218,7 +217,7 @@ def measure(names: list[str], rounds: int) -> list[Epoch]:
         data = make_data(Path(folder))
         for name in names:
             run = full_run(name)
-            stats = json.loads((data[run.task] / "stats.json").read_text()) | {"side": {"cifar10": 32}.get(run.task, SIDE)}
+            stats = part(run.kind, "statistics").Stats.read(data[run.task])
             sides = [make(run, data[run.task], stats, compute) for make in (our_epoch, usual_epoch)]
             rows = []
             for number in range(rounds + 1):

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -12,14 +11,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from stages.config.schema import Run
+from stages.data.statistics import Stats
 
 CUDA = torch.device("cuda:0")
-# Statistics of the real data for build_model.
-STATS: dict[str, dict[str, Any]] = {
-    "cifar10": {"classes": range(10), "side": 32},
-    "faces": {"classes": range(7000), "side": 224},
-    "speech": {"num_features": 27},
-}
 
 
 @contextmanager
@@ -35,7 +29,7 @@ def fake_gpu() -> Iterator[None]:
         yield
 
 
-def fake_network(task: ModuleType, run: Run, stats: dict[str, Any]) -> nn.Module:
+def fake_network(task: ModuleType, run: Run, stats: Stats) -> nn.Module:
     """Build the run's network on the fake GPU, with channels-last convolutions."""
     with unset_fake_temporarily(), torch.device("meta"):  # without random weights
         model: nn.Module = task.build_model(run, stats)

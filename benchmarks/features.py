@@ -1,17 +1,46 @@
 """Synthetic data in the layout of data/features, of any size, for the tasks' `train_batches`."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from stages.data.packed import Ragged, text_row
+from stages.data.statistics import Stats, Understood
 from stages.tasks.cifar10 import CLASSES, SIDE
-from stages.tasks.speech import NUM_CLASSES
+from stages.tasks.cifar10.statistics import Stats as Pictures
+from stages.tasks.faces.statistics import Stats as Faces
+from stages.tasks.speech import NUM_CLASSES, SYMBOLS
+from stages.tasks.speech.statistics import Stats as Speech
+from stages.tasks.speech.statistics import Submission
 
 FEATURES = 27
 DISTINCT = 256  # different images; more repeat these
+# Statistics like those of the real data, without what no network needs.
+ANY: Any = {"num": {}, "understood": Understood("", "", {}, {}), "rejected": []}
+PICTURES = Pictures(**ANY, classes=list(CLASSES), side=SIDE, mean=[127.5] * 3, std=[73.9] * 3, per_class={})
+FACES = Faces(
+    **ANY,
+    classes=[f"n{number:06d}" for number in range(7000)],
+    side=224,
+    mean=[128.0] * 3,
+    std=[60.0] * 3,
+    known=[],
+    verification={"kind": None},
+    submissions={},
+    converted={},
+)
+SPEECH = Speech(
+    **ANY,
+    submission=Submission(["id", "label"], "2023", []),
+    symbols=list(SYMBOLS),
+    num_features=FEATURES,
+    frames={},
+    converted={},
+)
+STATS: dict[str, Any] = {"cifar10": PICTURES, "faces": FACES, "speech": SPEECH}  # by task
 
 
 def cifar10(folder: Path, train: int, dev: int) -> Path:
@@ -21,7 +50,7 @@ def cifar10(folder: Path, train: int, dev: int) -> Path:
         (folder / split).mkdir(parents=True)
         np.save(folder / split / "images.npy", random.integers(0, 256, (num, SIDE, SIDE, 3), np.uint8))
         _write_labels(folder / split, num, len(CLASSES))
-    _write_stats(folder, classes=list(CLASSES), side=32, mean=[127.5] * 3, std=[73.9] * 3)
+    write_stats(folder, PICTURES)
     return folder
 
 
@@ -37,9 +66,7 @@ def faces(folder: Path, num: int, side: int, classes: int) -> Path:
         for number in range(num):
             packed.append(drawn[number % len(drawn)])
     _write_labels(folder / "train", num, classes)
-    _write_stats(
-        folder, classes=[f"n{number:06d}" for number in range(classes)], side=side, mean=[128.0] * 3, std=[60.0] * 3
-    )
+    write_stats(folder, replace(FACES, classes=[f"n{number:06d}" for number in range(classes)], side=side))
     return folder
 
 
@@ -50,7 +77,7 @@ def speech(folder: Path, utterances: int) -> tuple[Path, int]:
     (folder / "train").mkdir(parents=True)
     write_utterances(folder / "train", lengths, random)
     _write_names(folder / "train", utterances)
-    _write_stats(folder, num_features=FEATURES)
+    write_stats(folder, SPEECH)
     return folder, int(lengths.sum())
 
 
@@ -79,5 +106,5 @@ def _write_names(split: Path, num: int) -> None:
             names.append(text_row(str(number)))
 
 
-def _write_stats(folder: Path, **stats: object) -> None:
-    (folder / "stats.json").write_text(json.dumps(stats))
+def write_stats(folder: Path, stats: Stats) -> None:
+    stats.write(folder, vars(stats))

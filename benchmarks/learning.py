@@ -66,12 +66,12 @@ def learn(run: Run, compute: device.Compute, seed: int, lr: float, batches_of: t
 
     batches_of: another class of batches for sequences.
     """
-    task, features, stats = part(run.kind, "training"), paths.features(run.task), paths.read_stats(run.task)
+    task, features = part(run.kind, "training"), paths.features(run.task)
     batches: Any = task.train_batches(features, run, compute, seed)
     if batches_of is not None:
         batches.__class__ = batches_of  # with the same features and masks
     device.seed_torch(seed)
-    model = compute.to_device(task.build_model(run, stats))
+    model = compute.to_device(task.build_model(run, part(run.kind, "statistics").Stats.read(features)))
     dev = task.eval_batches(features, "dev", run, compute)
     state = Trainer(task, run, lr, batches, dev, compute, seed, Silence(), Resume(None)).train(model)
     assert state.best is not None

@@ -18,7 +18,8 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from benchmarks.fake_gpu import CUDA, STATS, fake_gpu, fake_network
+from benchmarks.fake_gpu import CUDA, fake_gpu, fake_network
+from benchmarks.features import STATS
 from benchmarks.gpu.sizes import full_params
 from stages.compute.device import Compute
 from stages.config.schema import Run
@@ -62,14 +63,14 @@ def _lstm(lstm: nn.LSTM, x: Tensor) -> tuple[Tensor, None]:
     return LikeCudnn.apply(x.half() if torch.is_autocast_enabled("cuda") else x, lstm.hidden_size), None
 
 
-def fake_batch(run: Run, stats: dict[str, Any]) -> Any:
+def fake_batch(run: Run, stats: Any) -> Any:
     """Return the largest batch of an epoch, in which all utterances are as long as the longest."""
     num = run.batch_size
     if run.inputs == "sequences":
         lengths = torch.empty(num, dtype=torch.int64, device=CUDA)
-        inputs = torch.empty(num, FRAMES, stats["num_features"], device=CUDA)
+        inputs = torch.empty(num, FRAMES, stats.num_features, device=CUDA)
         return SequenceBatch(inputs, lengths, lengths.unsqueeze(1), lengths, lengths)
-    inputs = torch.empty(num, 3, stats["side"], stats["side"], device=CUDA, memory_format=torch.channels_last)
+    inputs = torch.empty(num, 3, stats.side, stats.side, device=CUDA, memory_format=torch.channels_last)
     targets = torch.empty(num, dtype=torch.int64, device=CUDA)
     return ImageBatch(inputs, targets, targets)
 

@@ -19,7 +19,9 @@ def main(name: str) -> None:
     file = paths.weights(name, run.evaluate.weights)
     saved = checkpoint.load_trained(file)
     compute = device.choose(params.device, params.precision, params.deterministic)
-    model = compute.to_device(checkpoint.restore(lambda: task.build_model(run, saved["stats"]), file, saved))
+    kind = part(run.kind, "statistics").Stats
+    model, _ = checkpoint.restore(lambda stats: task.build_model(run, stats), kind, file, saved)
+    model = compute.to_device(model)
     with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()
         predictions_to.mkdir()
@@ -34,13 +36,13 @@ def main(name: str) -> None:
             plots_to=plots_to,
             predictions_to=predictions_to,
         )
-        plots.curves(plots_to / "curves.png", name, saved["history"], task.SCORE.name)
+        plots.curves(plots_to / "curves.png", name, saved.history, task.SCORE.name)
         checksums.write(predictions_to)
     report = {
         "dev": metrics,
-        "epoch": saved["epoch"],
+        "epoch": saved.epoch,
         "num_parameters": sum(weight.numel() for weight in model.parameters()),
-        "weights_sha256": checkpoint.weights_hash(saved["weights"]),
+        "weights_sha256": checkpoint.weights_hash(saved.weights),
     }
     with paths.output(paths.evaluation(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
@@ -51,7 +53,7 @@ def main(name: str) -> None:
         print(f"{name}: no dev {task.SCORE.name}, as `train.final` also trains on dev; the test split is predicted")
         return
     score = metrics[task.SCORE.name]
-    print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights of epoch {saved['epoch']}")
+    print(f"{name}: dev {task.SCORE.name} {score:.4f} with the {run.evaluate.weights} weights of epoch {saved.epoch}")
 
 
 if __name__ == "__main__":

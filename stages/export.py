@@ -29,12 +29,12 @@ def main(name: str) -> None:
     source = paths.weights(name, run.evaluate.weights)
     saved = checkpoint.load_trained(source)
     _check_parameters(name, run, saved)
-    digest = checkpoint.weights_hash(saved["weights"])
+    digest = checkpoint.weights_hash(saved.weights)
     metrics = _metrics(name, digest)
-    build_model = part(run.kind, "training").build_model
-    model = checkpoint.restore(lambda: build_model(run, saved["stats"]), source, saved).eval()
+    build_model, kind = part(run.kind, "training").build_model, part(run.kind, "statistics").Stats
+    model, stats = checkpoint.restore(lambda stats: build_model(run, stats), kind, source, saved)
     export = part(run.kind, "export")
-    graph = export.graph(model, saved["stats"])
+    graph = export.graph(model.eval(), stats)
     if hasattr(export, "as_evaluated"):
         graph = export.as_evaluated(graph, run, metrics, digest, paths.predictions(name))
     with paths.replacing(paths.export(name)) as out:
@@ -63,10 +63,10 @@ def main(name: str) -> None:
     print(f"{paths.export(name)}: {summary.num_parameters(model):,} parameters, at most {worst:.1e} away from PyTorch")
 
 
-def _check_parameters(name: str, run: Run, saved: dict[str, Any]) -> None:
+def _check_parameters(name: str, run: Run, saved: checkpoint.Checkpoint) -> None:
     """Raises InputError if params.yaml has changed since the run was trained, as the card would then be wrong."""
     now = json.loads(json.dumps(dataclasses.asdict(run)))  # lists for tuples, as in the checkpoint
-    changed = [f"runs.{name}.{key}" for key, value in saved["run"].items() if now.get(key) != value]
+    changed = [f"runs.{name}.{key}" for key, value in saved.run.items() if now.get(key) != value]
     if changed:
         keys = ", ".join(changed)
         raise InputError(

@@ -25,7 +25,7 @@ def main(name: str) -> None:
     else:
         from stages.tuning.search import search  # imports torch, which is slow
 
-        lr, source = search(name, run, params, part(run.kind, "training"))
+        lr, source = search(name, run, params, part(run.kind, "training"), part(run.kind, "statistics").Stats)
     with paths.output(paths.lr(name)) as partial:
         partial.write_text(json.dumps({"lr": lr, "source": source}, indent=2) + "\n")
     print(f"learning rate {lr:.3g}, from {source}")

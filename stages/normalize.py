@@ -14,10 +14,10 @@ def main(task: str) -> None:
         out.mkdir()
         stats = part(settings.kind, "raw").pack(archives, out, settings, params.data_seed)
         checksums.write(out)
-    for line in understood.lines(stats):
+    for line in understood.lines(stats.understood):
         print(line)
-    for rejected in stats["rejected"]:
-        print(f"left out: {rejected['item']}: {rejected['reason']}")
+    for rejected in stats.rejected:
+        print(f"left out: {rejected.item}: {rejected.reason}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TextIO
 
-from torch import nn
+from torch import Tensor, nn
 from torch.backends import cudnn
 
 from stages.compute import device
@@ -27,6 +27,7 @@ from stages.config.schema import Run
 from stages.core import paths
 from stages.core.errors import InputError, run_command
 from stages.data import checkpoint
+from stages.data.statistics import Stats
 from stages.data.tables import row
 from stages.tasks import load_params, part
 
@@ -67,8 +68,8 @@ class Trained(NamedTuple):
 
     name: str
     run: Run
-    stats: dict[str, Any]
-    weights: dict[str, Any]
+    stats: Stats
+    weights: dict[str, Tensor]
     made_up: bool
     model: nn.Module
     compute: Compute
@@ -81,18 +82,17 @@ def load(name: str) -> Trained:
     current = params.run(name)
     file = weights_file(name, current)
     saved = checkpoint.load_trained(file)
-    trained = saved["run"]
     types = typing.get_type_hints(part(current.kind, "settings").Run, include_extras=True)
     run = dataclasses.replace(
-        current, **{key: build(types[key], trained.get(key), f"{file}: {key}") for key in ("model", "loss")}
+        current, **{key: build(types[key], saved.run.get(key), f"{file}: {key}") for key in ("model", "loss")}
     )
     # `deterministic=True` would import what torch.compile needs, 1 s. In a forward pass it affects only cuDNN.
     compute = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic
-    build_model = part(run.kind, "training").build_model
-    model = compute.to_device(checkpoint.restore(lambda: build_model(run, saved["stats"]), file, saved))
+    build_model, kind = part(run.kind, "training").build_model, part(run.kind, "statistics").Stats
+    model, stats = checkpoint.restore(lambda stats: build_model(run, stats), kind, file, saved)
     room = part(run.kind, "prediction")
-    return Trained(name, run, saved["stats"], saved["weights"], saved["made_up"], model, compute, room)
+    return Trained(name, run, stats, saved.weights, saved.made_up, compute.to_device(model), compute, room)
 
 
 def weights_file(name: str, run: Run) -> Path:

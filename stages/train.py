@@ -3,10 +3,10 @@
 With `launcher: torchrun …` every process runs this.
 """
 
-import dataclasses
 import json
 import os
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from stages.core import checksums, dependencies, paths
 from stages.core.errors import InputError, run_stage
 from stages.core.hashes import file_hash
 from stages.data import checkpoint
+from stages.data.checkpoint import Checkpoint, Origin
+from stages.data.statistics import Stats
 from stages.results import summary
 from stages.tasks import load_params, part
 from stages.training.finished import Finished
@@ -34,25 +36,25 @@ def main(name: str) -> None:
     run = params.run(name)
     data = checksums.check(paths.features(run.task))
     compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
-    lr, stats = float(json.loads(paths.lr(name).read_text())["lr"]), paths.read_stats(run.task)
+    stats = part(run.kind, "statistics").Stats.read(paths.features(run.task))
     # Checkpoints record how they were trained, not how they are evaluated.
-    trained = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    made_up = params.task(run.task).source == "sample"
-    settings = {"run": trained, "lr": lr, "seed": params.seed_of(name), "stats": stats, "data": data, "made_up": made_up}
+    trained = {key: value for key, value in asdict(run).items() if key != "evaluate"}
+    lr, made_up = float(json.loads(paths.lr(name).read_text())["lr"]), params.task(run.task).source == "sample"
+    origin = Origin(run=trained, lr=lr, seed=params.seed_of(name), stats=asdict(stats), data=data, made_up=made_up)
     machine = f"{compute.name}, {compute.precision}, PyTorch {torch.__version__}"
     with distributed.processes(compute.device):
         if distributed.rank() == 0:
-            basis = _basis(name, params, settings)
+            basis = _basis(name, params, origin)
             folder = f"{checkpoint.fingerprint([basis, run.epochs], Path(), [])}-{distributed.size()}"
             finished = Finished(paths.resume(name) / "finished", run, basis, machine)
             with resuming(paths.resume(name) / folder, params.checkpoint_minutes, machine) as resume:
                 resume.fallback = finished.load
                 params.tell_hidden(name)
-                finished.keep(_train(name, run, params, compute, settings, resume, snapshot))
+                finished.keep(_train(name, run, params, compute, origin, stats, resume, snapshot))
                 resume.discard()
         else:  # computes its part of each batch and writes nothing
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-                _train(name, run, params, compute, settings, None, snapshot)
+                _train(name, run, params, compute, origin, stats, None, snapshot)
 
 
 def _train(
@@ -60,11 +62,12 @@ def _train(
     run: Run,
     params: Params,
     compute: device.Compute,
-    settings: dict[str, Any],
+    origin: Origin,
+    stats: Stats,
     resume: Resume | None,
     snapshot: dependencies.Snapshot,
 ) -> TrainState:
-    task, stats, lr, seed = part(run.kind, "training"), settings["stats"], settings["lr"], settings["seed"]
+    task, lr, seed = part(run.kind, "training"), origin.lr, origin.seed
     batches = task.train_batches(paths.features(run.task), run, compute, seed)
     dev = None if run.train.final else task.eval_batches(paths.features(run.task), "dev", run, compute)
     device.seed_torch(seed)
@@ -80,11 +83,11 @@ def _train(
             state = trainer.train(model)
     except Diverged as diverged:
         if resume:
-            _save(name, diverged.state, settings)
+            _save(name, diverged.state, origin)
         distributed.any_process(lambda: True)()  # wait for the save, because torchrun ends all processes when one ends
         raise
     if resume:
-        _save(name, state, settings)
+        _save(name, state, origin)
         (paths.model(name) / "summary.txt").write_text(summary.summarize(model, task.example(stats), name))
         for weights in (state.weights, *state.averages.values(), *([state.best.weights] if state.best else [])):
             file = paths.timing(checkpoint.weights_hash(weights))
@@ -97,23 +100,23 @@ def _train(
     return state
 
 
-def _save(name: str, state: TrainState, settings: dict[str, Any]) -> None:
+def _save(name: str, state: TrainState, origin: Origin) -> None:
     """Write the last weights, those of each average, and the best ones, if there are any."""
-    settings = settings | {"history": state.history}
+    about = vars(origin) | {"history": state.history}
     for kind, weights in {"last": state.weights, **state.averages}.items():
-        checkpoint.save(paths.weights(name, kind), settings | {"epoch": len(state.history), "weights": weights})
+        Checkpoint(**about, epoch=len(state.history), weights=weights).save(paths.weights(name, kind))
     if state.best is not None:
-        checkpoint.save(paths.weights(name, "best"), settings | vars(state.best))
+        Checkpoint(**about, **vars(state.best)).save(paths.weights(name, "best"))
 
 
-def _basis(name: str, params: Params, settings: dict[str, Any]) -> dict[str, Any]:
+def _basis(name: str, params: Params, origin: Origin) -> dict[str, Any]:
     """Return everything that decides the result on one kind of machine except the number of epochs, by its user's name."""
-    run = settings["run"]
     # The run contains the values of its sample block already.
-    basis = {f"runs.{name}.{key}": value for key, value in run.items() if key not in ("epochs", "sample")}
+    basis = {f"runs.{name}.{key}": value for key, value in origin.run.items() if key not in ("epochs", "sample")}
     basis |= {key: getattr(params, key) for key in ("device", "precision", "deterministic", "compile")}
-    basis |= {"seed": settings["seed"], "launcher": distributed.size(), str(paths.lr(name)): settings["lr"]}
-    basis |= {str(paths.features(run["task"])): settings["data"], f"tasks.{run['task']}.source": settings["made_up"]}
+    basis |= {"seed": origin.seed, "launcher": distributed.size(), str(paths.lr(name)): origin.lr}
+    task = origin.run["task"]
+    basis |= {str(paths.features(task)): origin.data, f"tasks.{task}.source": origin.made_up}
     code = dependencies.listed("train", name).code
     return basis | {file.as_posix(): file_hash(dependencies.ROOT / file) for file in code}
 

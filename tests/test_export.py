@@ -1,11 +1,11 @@
 """Every network as an ONNX file that computes the same, a card that tells the truth, and artifacts that exist."""
 
 import copy
-import dataclasses
 import hashlib
 import importlib.util
 import json
 import re
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from dvc.repo import Repo
 from gto.constants import assert_name_is_valid
 from torch import Tensor, nn
 
+from benchmarks.features import FACES, PICTURES, SPEECH
 from stages import evaluate, export, predict
 from stages.compute.device import seed_torch
 from stages.core import checksums, paths
@@ -27,7 +28,6 @@ from stages.exporting.onnx_graph import Graph, Port
 from stages.tasks import load_params, part
 from stages.tasks.faces.evaluation import whitening
 from stages.tasks.faces.training.cosine_head import CosineHead
-from stages.tasks.speech import SYMBOLS
 from stages.tasks.speech.export import portable
 from tests.conftest import ROOT, Project
 from tests.tasks.test_contract import KINDS
@@ -44,10 +44,11 @@ TINY: dict[str, dict[str, Any]] = {
     "convnext1d": {"width": 4},
 }
 DEPTHS = {"resnet50": (2, 1, 1, 1), "convnext": (1, 3, 3, 3)}  # layers left of each stage; ConvNeXt's begin with two others
-STATS: dict[str, dict[str, Any]] = {
-    "cifar10": {"classes": ["cat", "dog", "a|b"], "mean": [120.0, 110.0, 100.0], "std": [60.0, 61.0, 62.0], "side": 32},
-    "faces": {"classes": [f"n{n}" for n in range(70)], "mean": [9.0, 99.0, 199.0], "std": [60.0, 30.0, 90.0], "side": 32},
-    "speech": {"symbols": list(SYMBOLS), "num_features": 14},
+PEOPLE = [f"n{n}" for n in range(70)]
+STATS: dict[str, Any] = {
+    "cifar10": replace(PICTURES, classes=["cat", "dog", "a|b"], mean=[120.0, 110.0, 100.0], std=[60.0, 61.0, 62.0]),
+    "faces": replace(FACES, classes=PEOPLE, mean=[9.0, 99.0, 199.0], std=[60.0, 30.0, 90.0], side=32),
+    "speech": replace(SPEECH, num_features=14),
 }
 
 
@@ -55,7 +56,8 @@ def tiny(name: str) -> Any:
     """The network of a run's model file, narrow, without repetitions, its batch norms' statistics not the first ones."""
     task = RUNS[name].task
     stats = STATS[task]
-    classes, speech = len(stats.get("classes", SYMBOLS)), task == "speech"
+    speech = task == "speech"
+    classes = len(stats.symbols if speech else stats.classes)
     module = import_module(f"stages.{RUNS[name].inputs}.models.{RUNS[name].model.name}")
     seed_torch(0)
     model = module.Model(*((14, classes) if speech else (classes,)), **TINY[name])
@@ -118,7 +120,7 @@ def test_every_network_computes_the_same_as_onnx(name: str, tmp_path: Path) -> N
                 assert found_lengths.tolist() == out_lengths.tolist()
             else:
                 images = random.integers(0, 256, (num, 32, 32, 3), np.uint8)
-                x = (images.astype(np.float64) - stats["mean"]) / stats["std"]
+                x = (images.astype(np.float64) - stats.mean) / stats.std
                 x = torch.from_numpy(x.transpose(0, 3, 1, 2).astype(np.float32))
                 logits = model(x)
                 log_probs, *embedding = run_onnx(file, images=images)
@@ -147,7 +149,7 @@ def doubling(**changes: Any) -> Graph:
     """The smallest graph: twice its input."""
     ports = {"inputs": [Port("x", "float32", ("batch", 2), "")], "outputs": [Port("y", "float32", ("batch", 2), "")]}
     graph = Graph(Double(), Double(), **ports, example=(torch.ones(3, 2),), trials=[(torch.ones(4, 2),)], labels=["é", ""])
-    return dataclasses.replace(graph, **changes)
+    return replace(graph, **changes)
 
 
 def test_a_file_knows_its_labels_and_nothing_of_this_machine(tmp_path: Path) -> None:
@@ -195,11 +197,11 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     """Files as after `dvc repro evaluate@NAME`, of a network that was never trained; the weights' hash."""
     params = load_params()
     run = params.run(name)
-    stats = STATS[run.task] | {"num": {"train": 1234, "dev": 5, "test": 0}}
+    stats = replace(STATS[run.task], num={"train": 1234, "dev": 5, "test": 0})
     seed_torch(1)
     model = part(run.kind, "training").build_model(run, stats)
-    settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "evaluate"}
-    origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": stats, "data": "aa", "made_up": True}
+    settings = {key: value for key, value in asdict(run).items() if key != "evaluate"}
+    origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": asdict(stats), "data": "aa", "made_up": True}
     result = {"history": [{}, {}, {}], "epoch": 2, "weights": model.state_dict()}
     file = paths.weights(name, run.evaluate.weights)
     checkpoint.save(file, origin | result | changes)
@@ -254,7 +256,7 @@ def test_exported_faces_have_the_whitened_embeddings_that_were_evaluated(project
     model = part("faces", "training").build_model(load_params().run("resnet50"), STATS["faces"]).eval()
     model.load_state_dict(checkpoint.load(paths.model("resnet50") / "best.safetensors")["weights"])
     images = random.integers(0, 256, (12, 32, 32, 3), np.uint8)
-    x = (images - np.array(STATS["faces"]["mean"])) / STATS["faces"]["std"]
+    x = (images - np.array(STATS["faces"].mean)) / STATS["faces"].std
     with torch.no_grad():
         embeddings = model.embed(torch.from_numpy(x.transpose(0, 3, 1, 2).astype(np.float32)))
     batches = [(embeddings, torch.arange(12) % 3)]

@@ -83,7 +83,7 @@ def test_from_nothing_to_a_submission(project: Project, run: str) -> None:
     assert submission[0] == ["id", "label"] and [row[0] for row in submission[1:]] == [str(i) for i in range(1, 21)]
 
     saved = checkpoint.load_trained(paths.weights(run, "last"))
-    assert saved["run"]["model"]["name"] == run and saved["stats"]["mean"] and len(saved["history"]) > 1
+    assert saved.run["model"]["name"] == run and saved.stats["mean"] and len(saved.history) > 1
     assert "Total params" in Path(f"models/{run}/summary.txt").read_text()
     assert not list(Path().rglob("*.partial"))
     assert not list(Path(".resume").rglob("*.pt")), "a finished run leaves no state"

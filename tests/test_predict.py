@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import soundfile
 import torch
 
+from benchmarks.features import SPEECH
 from stages import predict
 from stages.compute.device import Compute
 from stages.core import paths
@@ -132,7 +134,9 @@ def test_a_phoneme_is_timed_where_it_is_heard_and_not_where_it_was_first_thought
     frames = np.zeros((203, 3), np.float32)
     frames[[43, 47, 83, 91, 159]] = np.array([5, 5, 7, 7, 5])[:, None]
     run = load_params(ROOT / "params.yaml").run("pblstm")
-    [answer] = prediction.predict(Peaks(), [frames], run, {"num_features": 3}, Compute(torch.device("cpu"), "fp32"))
+    [answer] = prediction.predict(
+        Peaks(), [frames], run, replace(SPEECH, num_features=3), Compute(torch.device("cpu"), "fp32")
+    )
     assert answer.predicted == "".join(CHARACTERS[place] for place in (5, 7, 7, 5))
     assert [phoneme.time for phoneme in answer.phonemes] == [0.4, 0.8, 0.88, 1.56]
 

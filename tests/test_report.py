@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from stages import report, scores
 from stages.core import paths
 from stages.core.errors import InputError
+from stages.data.statistics import Stats, Understood
 from stages.data.tables import write_table
-from stages.data.understood import Understood
 from stages.reporting import ablations, charts, collect, page, vega
 from stages.tasks import load_params
 from tests.browser import Opened
@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Project(path).set(reached_before__bilstm="less than <b>1 %</b>", tasks__speech__source="public")
         paths.features("cifar10").mkdir(parents=True)
         found = Understood("Kaggle's competition", "10: airplane, …", {"train": 1800}, {"submission": ["id", "label"]})
-        (paths.features("cifar10") / "stats.json").write_text(json.dumps({"understood": found.stats()}))
+        Stats.write(paths.features("cifar10"), {"num": {}, "understood": found, "rejected": []})
         write_run("custom_resnet", "accuracy")
         spread = {"mean": 0.75, "sd": 0.0125, "min": 0.7375, "max": 0.7625}
         folds = {"of": 3, "source": "kaggle", "commit": "0123456789", "dev": {"accuracy": spread}}

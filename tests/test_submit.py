@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from benchmarks.features import FACES, write_stats
 from stages.core import checksums, paths
+from stages.tasks.faces.statistics import Submission
 from tests.conftest import Project
 from tests.kaggle_server import Fault, KaggleServer
 
@@ -101,12 +104,12 @@ def test_a_submission_and_the_same_again(server: KaggleServer, tmp_path: Path) -
 
 @pytest.mark.parametrize("kinds", [["classification", "verification"], ["verification"]])
 def test_each_file_goes_to_its_own_competition(kinds: list[str], server: KaggleServer) -> None:
-    ids = {"classification": ("name", "index"), "verification": ("row", "identity")}
-    submissions = {
-        kind: dict(zip(("header", "ids", "labels"), (["id", "label"], *ids[kind]), strict=True)) for kind in kinds
-    }
-    stats = {"classes": ["a", "b"], "known": ["c"], "submissions": submissions}
-    write(paths.features("faces") / "stats.json", json.dumps(stats))
+    header = ["id", "label"]
+    files = {"classification": Submission(header, "name", "index"), "verification": Submission(header, "row", "identity")}
+    stats = replace(FACES, classes=["a", "b"], known=["c"], submissions={kind: files[kind] for kind in kinds})
+    paths.features("faces").mkdir(parents=True)
+    write_stats(paths.features("faces"), stats)
+    checksums.write(paths.features("faces"))
     tables = {"classification": "test.csv", "verification": "verification_test.csv"}
     people = {"classification": "b", "verification": "c"}
     run = next(run for run, block in load_runs().items() if block["task"] == "faces")

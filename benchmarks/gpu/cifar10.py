@@ -20,6 +20,7 @@ from benchmarks.gpu.sizes import Sizes, at_size
 from stages.compute import device
 from stages.config.schema import Params
 from stages.core import paths
+from stages.images.statistics import ImageStats
 from stages.images.training import classifier
 from stages.tasks.cifar10 import training
 from stages.training.loop import Trainer
@@ -87,9 +88,9 @@ def _data(folder: Path, sizes: Sizes) -> tuple[bool, Path]:
     """Return whether the real CIFAR-10 is used, and the features."""
     real = paths.features("cifar10")
     if (real / "stats.json").is_file():
-        stats = paths.read_stats("cifar10")
-        is_near = all(abs(mine - expected) < 1 for mine, expected in zip(stats["mean"], MEAN, strict=True))
-        if is_near and stats["num"]["train"] == TRAIN and sizes.cifar_images == TRAIN:
+        stats = ImageStats.read(paths.features("cifar10"))
+        is_near = all(abs(mine - expected) < 1 for mine, expected in zip(stats.mean, MEAN, strict=True))
+        if is_near and stats.num["train"] == TRAIN and sizes.cifar_images == TRAIN:
             return True, real
     return False, features.cifar10(folder / "cifar10", sizes.cifar_images, sizes.cifar_dev)
 
@@ -98,7 +99,7 @@ def _rate(params: Params, compute: device.Compute, data: Path) -> tuple[float, s
     run = params.run(RUN)
     batches = training.train_batches(data, run, compute, params.seed)
     device.seed_torch(params.seed)
-    model = compute.to_device(training.build_model(run, {"classes": range(10), "side": 32}))
+    model = compute.to_device(training.build_model(run, features.PICTURES))
     rates, losses = range_test.range_test(
         model, params.range_test, task=training, run=run, batches=batches, compute=compute, seed=params.seed
     )
@@ -111,7 +112,7 @@ def _rate(params: Params, compute: device.Compute, data: Path) -> tuple[float, s
 
 def _flops(params: Params) -> float:
     """Return the operations of one image's step: the forward pass, counted by PyTorch, and twice that backward."""
-    model = training.build_model(params.run(RUN), {"classes": range(10), "side": 32}).eval()
+    model = training.build_model(params.run(RUN), features.PICTURES).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, 32, 32))
     return 3.0 * counter.get_total_flops()
@@ -121,7 +122,7 @@ def _train(params: Params, compute: device.Compute, data: Path, lr: float) -> di
     run = params.run(RUN)
     batches, dev = training.train_batches(data, run, compute, params.seed), training.eval_batches(data, "dev", run, compute)
     device.seed_torch(params.seed)
-    model = compute.to_device(training.build_model(run, {"classes": range(10), "side": 32}))
+    model = compute.to_device(training.build_model(run, features.PICTURES))
     began = time.perf_counter()
     trainer = Trainer(training, run, lr, batches, dev, compute, params.seed, Silence(), Resume(None))
     state = trainer.train(model)

@@ -1,7 +1,6 @@
 """Timed training steps of the project, on any batches."""
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,7 +45,7 @@ class Trainer:
         self.task = part(self.run.kind, "training")
         self.batches = self.task.train_batches(features, self.run, compute, params.seed)
         seed_torch(params.seed)
-        model = self.task.build_model(self.run, _stats(features))
+        model = self.task.build_model(self.run, part(self.run.kind, "statistics").Stats.read(features))
         change(model)
         model = compute.to_device(model).train()
         self.network, self.compile_seconds = compiling.compiled(model, self.task, self.run, self.batches, compute)
@@ -89,11 +88,6 @@ class Trainer:
                 on_cpu = event.self_cpu_time_total if not is_cuda or "ctc" in event.key else 0.0
                 found[event.key] = ((event.self_device_time_total if is_cuda else 0.0) or on_cpu) / 1000 / num
         return found
-
-
-def _stats(features: Path) -> dict[str, Any]:
-    stats: dict[str, Any] = json.loads((features / "stats.json").read_text())
-    return stats
 
 
 def matmul_peak(compute: Compute, side: int, rounds: int = 10) -> float:

@@ -1,13 +1,11 @@
 """All paths of the project, relative to the folder in which DVC runs a stage."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
-from typing import Any
 
 import stages
 from stages.core.errors import InputError, Interrupted, naming
@@ -23,16 +21,6 @@ def raw(task: str) -> Path:
 def features(task: str) -> Path:
     """Packed arrays and stats.json."""
     return Path("data/features") / task
-
-
-def read_stats(task: str) -> dict[str, Any]:
-    """Read the statistics that `normalize` wrote. Raises InputError if there are none."""
-    file = features(task) / "stats.json"
-    try:
-        found: dict[str, Any] = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{file}: is missing; `dvc repro normalize@{task}` makes it") from None
-    return found
 
 
 def predictions(run: str) -> Path:

@@ -8,7 +8,9 @@ whole content, since safetensors does not detect flipped bits.
 import hashlib
 import json
 import os
+import typing
 from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,34 @@ from torch import nn
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.core.hashes import file_hash
+from stages.data.statistics import Stats
 
 KEY = "checkpoint"  # the only key in the metadata: safetensors writes several in no fixed order
-# The keys that `train` writes, and their types.
-TRAINED = {"run": dict, "lr": float, "seed": int, "stats": dict, "data": str} | {
-    "history": list,
-    "epoch": int,
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a training began with."""
+
+    run: dict[str, Any]  # its block of params.yaml, without `evaluate`
+    lr: float  # as `find_lr` chose it
+    seed: int
+    stats: dict[str, Any]  # stats.json of the data
+    data: str  # the SHA-256 of the data's list of checksums
+    made_up: bool  # the task's source was `sample`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Origin):
+    """A file of `train`."""
+
+    history: list[dict[str, float]]  # of the whole training, a row per epoch
+    epoch: int  # of the weights, from 1
+    weights: dict[str, torch.Tensor]
+    score: float | None = None  # on dev, of the best weights
+
+    def save(self, path: Path) -> None:
+        save(path, {name: value for name, value in vars(self).items() if value is not None})
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -62,28 +85,30 @@ def _digest(about: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
     return hashlib.sha256(json.dumps([about, dtypes, weights_hash(weights)], sort_keys=True).encode()).hexdigest()
 
 
-def load_trained(path: Path) -> dict[str, Any]:
+def load_trained(path: Path) -> Checkpoint:
     """Read a checkpoint of `train`. Raises InputError like `load`, and if it is not one or its weights are not finite."""
     saved = load(path)
     again = f"`dvc repro -f train@{path.parent.name}` makes it again"
-    for key, kind in TRAINED.items():
-        if not isinstance(saved.get(key), kind):
-            raise InputError(f"{path}: is not a checkpoint of this project: {key!r} is missing or wrong; {again}")
+    for field in fields(Checkpoint):
+        kind: Any = typing.get_origin(field.type) or field.type
+        if field.default is MISSING and not isinstance(saved.get(field.name), kind):
+            raise InputError(f"{path}: is not a checkpoint of this project: {field.name!r} is missing or wrong; {again}")
     for name, tensor in saved["weights"].items():
         if not tensor.isfinite().all():
             raise InputError(f"{path}: the weight {name!r} is not finite; {again}")
-    return saved
+    return Checkpoint(**{field.name: saved[field.name] for field in fields(Checkpoint) if field.name in saved})
 
 
-def restore(build: Callable[[], nn.Module], path: Path, saved: dict[str, Any]) -> nn.Module:
-    """Build the network and load the weights of `load_trained`. Raises InputError if they do not fit."""
+def restore(build: Callable[[Any], nn.Module], kind: type[Stats], path: Path, saved: Checkpoint) -> tuple[nn.Module, Any]:
+    """Build the network from its statistics and load the weights; return both. Raises InputError if they do not fit."""
     try:
-        model = build()
-        model.load_state_dict(saved["weights"])
+        stats = kind.of(saved.stats, f"{path}: stats")
+        model = build(stats)
+        model.load_state_dict(saved.weights)
     except (RuntimeError, TypeError, KeyError):
         again = f"`dvc repro train@{path.parent.name}` trains it again"
         raise InputError(f"{path}: does not fit the network's current code; {again}") from None
-    return model
+    return model, stats
 
 
 def weights_hash(weights: dict[str, torch.Tensor]) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from stages.core.errors import InputError
+from stages.data.statistics import LeftOut
 
 
 @dataclass
@@ -10,7 +11,7 @@ class Rejected:
     """The items that were left out, and why. may_skip: `on_bad: skip`."""
 
     may_skip: bool
-    items: list[dict[str, str]] = field(default_factory=list)
+    items: list[LeftOut] = field(default_factory=list)
 
     def check(self, where: str, reason: str) -> None:
         """Raises InputError if bad items stop the stage."""
@@ -20,4 +21,4 @@ class Rejected:
     def add(self, where: str, reason: str) -> None:
         """Record a bad item. Raises InputError if bad items stop the stage."""
         self.check(where, reason)
-        self.items.append({"item": where, "reason": reason})
+        self.items.append(LeftOut(where, reason))

@@ -1,35 +1,15 @@
-"""A summary of a source as `normalize` understood it, and the refusal of labels from which nothing can be learned."""
+"""The lines about a source as `normalize` understood it, and the refusal of labels from which nothing can be learned."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from stages.core.errors import InputError
+from stages.data.statistics import Understood
 
 
-@dataclass(frozen=True)
-class Understood:
-    """layout: its name. classes: what they are and how many. items: the number of items per split.
-
-    submissions: the header of each submission file. verification: the data for face verification, if any.
-    """
-
-    layout: str
-    classes: str
-    items: Mapping[str, int]
-    submissions: Mapping[str, Sequence[str]]
-    verification: str = ""
-
-    def stats(self) -> dict[str, Any]:
-        """Return the value of `understood` in stats.json."""
-        return asdict(self)
-
-
-def lines(stats: Mapping[str, Any]) -> list[str]:
-    """Format `understood` of the statistics, a line for each fact."""
-    found = Understood(**stats["understood"])
+def lines(found: Understood) -> list[str]:
+    """Return a line for each fact."""
     items = ", ".join(f"{count:,} {split}" for split, count in found.items.items() if count)
     files = ", ".join(f"{name}.csv ({','.join(header)})" for name, header in found.submissions.items())
     facts = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import checksums, paths
+from stages.data.checkpoint import Checkpoint
 from stages.exporting.onnx_graph import Graph, Trial
 
 MAX_LABELS = 60  # listed in the card; all labels are in the ONNX file
@@ -24,7 +25,7 @@ class About:
 
 @dataclass(frozen=True)
 class Card:
-    """The contents of a card. saved: the checkpoint; evaluate: the evaluation's settings; metrics, timing: optional."""
+    """The contents of a card. evaluate: the evaluation's settings; metrics, timing: optional."""
 
     run: str
     about: About
@@ -32,7 +33,7 @@ class Card:
     num_parameters: int
     task: str
     source: str | Sequence[str]  # as in params.yaml
-    saved: Mapping[str, Any]
+    saved: Checkpoint
     evaluate: Mapping[str, Any]
     metrics: Mapping[str, Any] | None
     timing: Mapping[str, Any] | None
@@ -110,23 +111,21 @@ def _result(card: Card) -> Iterator[str]:
 
 
 def _data(card: Card) -> Iterator[str]:
-    sources, stats = [card.source] if isinstance(card.source, str) else card.source, card.saved["stats"]
+    sources, stats = [card.source] if isinstance(card.source, str) else card.source, card.saved.stats
     names = ", ".join(f"`{Path(source).name}`" for source in sources)
     yield f"Task `{card.task}`, source {names}."
     yield _table(("split", "items"), [(split, f"{num:,}") for split, num in stats["num"].items() if num])
-    yield f"SHA-256 of `{paths.features(card.task) / checksums.LIST}`, the list of all checksums: `{card.saved['data']}`"
+    yield f"SHA-256 of `{paths.features(card.task) / checksums.LIST}`, the list of all checksums: `{card.saved.data}`"
 
 
 def _training(card: Card) -> Iterator[str]:
     saved = card.saved
     kind = card.evaluate["weights"]
     which = f"their average `{kind}` after" if kind in ("ema", "mean") else "those of"
-    yield f"The weights are {which} epoch {saved['epoch']} of {len(saved['history'])}."
+    yield f"The weights are {which} epoch {saved.epoch} of {len(saved.history)}."
     if card.timing is not None:
         yield _table(("environment", ""), [(name, _text(value)) for name, value in card.timing.items()])
-    settings = {"lr": saved["lr"], "seed": saved["seed"]} | {
-        key: saved["run"][key] for key in saved["run"] if key != "sample"
-    }
+    settings = {"lr": saved.lr, "seed": saved.seed} | {key: value for key, value in saved.run.items() if key != "sample"}
     rows = [(f"`{name}`", f"`{json.dumps(value)}`") for name, value in _flat(settings) if value is not None]
     yield _table(("hyperparameter", ""), rows)
 

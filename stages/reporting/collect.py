@@ -18,6 +18,7 @@ from stages.config.schema import Ensemble, Params, Run
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.data import understood
+from stages.data.statistics import Stats
 from stages.reporting import ablations
 
 Curve = list[tuple[int, float | None]]  # epoch, and the value if it is finite
@@ -64,6 +65,7 @@ def collect(params: Params) -> list[Results]:
 
 def _results(name: str, params: Params) -> Results:
     task = params.system(name).task
+    data = paths.features(task)
     evaluation = _read_json(paths.evaluation(name))
     by_metric = curves(paths.history(name))
     aligned = paths.predictions(name) / "aligned.txt"
@@ -74,9 +76,7 @@ def _results(name: str, params: Params) -> Results:
         name=name,
         run=params.system(name),
         source=source if isinstance(source := params.task(task).source, str) else ", ".join(source),
-        data=understood.lines(stats)
-        if "understood" in (stats := _read_json(paths.features(task) / "stats.json") or {})
-        else [],
+        data=understood.lines(Stats.read(data).understood) if (data / "stats.json").is_file() else [],
         before=params.reached_before.get(name, ""),
         hidden=[str(item) for item in params.hidden.get(name, ())],
         lr=_read_json(paths.lr(name)),

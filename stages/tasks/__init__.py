@@ -4,6 +4,7 @@ Each task of params.yaml names its `kind`; a kind may have several tasks, each w
 
     <kind>/__init__.py      facts about the data that several stages need; torch-free
     <kind>/settings.py      Settings and Run, with a class for each block: the task's own keys of params.yaml; torch-free
+    <kind>/statistics.py    Stats: what `normalize` writes to stats.json; torch-free
     <kind>/public.py        PUBLIC: what the source `public` can download                              (stage download)
     <kind>/sample/          make(out, settings, seed): an archive in the competition's own layout      (stage download)
     <kind>/raw/             pack(archives, out, settings, seed): archives -> packed arrays, statistics (stage normalize)

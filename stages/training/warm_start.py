@@ -1,7 +1,5 @@
 """`train.start_from`: training starts from the weights of another training instead of random ones."""
 
-from typing import Any
-
 from torch import nn
 
 from stages.config.schema import Run
@@ -9,9 +7,10 @@ from stages.core import paths
 from stages.core.errors import InputError
 from stages.core.hashes import file_hash
 from stages.data import checkpoint
+from stages.data.statistics import Stats
 
 
-def warm_start(model: nn.Module, name: str, run: Run, stats: dict[str, Any]) -> None:
+def warm_start(model: nn.Module, name: str, run: Run, stats: Stats) -> None:
     """Load the weights of run.train.start_from, if set, into `model`. stats: of the data that it will be trained on.
 
     The last layer, the head, keeps its random weights, and a line says so, if its classes or its tensors differ; ArcFace's
@@ -29,9 +28,9 @@ def warm_start(model: nn.Module, name: str, run: Run, stats: dict[str, Any]) -> 
     if (digest := file_hash(file)) != start.sha256:
         raise InputError(f"{key}.sha256: the SHA-256 of {start.file} is {digest}; write that, if this content is meant")
     saved = checkpoint.load_trained(file)
-    if (network := saved["run"]["model"]["name"]) != run.model.name:
+    if (network := saved.run["model"]["name"]) != run.model.name:
         raise InputError(f"{key}.file: {start.file} has the weights of {network}, and the run trains {run.model.name}")
-    own, given = model.state_dict(), saved["weights"]
+    own, given = model.state_dict(), saved.weights
     differ = {}
     for tensor in own | given:
         here, there = (tuple(weights[tensor].shape) if tensor in weights else None for weights in (own, given))
@@ -43,8 +42,8 @@ def warm_start(model: nn.Module, name: str, run: Run, stats: dict[str, Any]) -> 
     if wrong := [f"{tensor} ({why})" for tensor, why in differ.items() if tensor.rpartition(".")[0] != head]:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise InputError(f"{key}.file: {start.file} does not fit runs.{name}.model: {', '.join(wrong[:5])}{more}")
-    print(f"starting from {start.file}, of epoch {saved['epoch']}", flush=True)
-    if differ or saved["stats"].get("classes") != stats.get("classes"):
+    print(f"starting from {start.file}, of epoch {saved.epoch}", flush=True)
+    if differ or saved.stats.get("classes") != vars(stats).get("classes"):
         given = {tensor: weights for tensor, weights in given.items() if tensor.rpartition(".")[0] != head}
         why = ", ".join(f"{tensor}: {what}" for tensor, what in differ.items()) or "as many classes of other names"
         print(f"{head} is drawn anew ({why})", flush=True)

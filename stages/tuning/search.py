@@ -6,13 +6,15 @@ from stages.compute import device
 from stages.config.schema import Params, Run
 from stages.core import checksums, paths
 from stages.core.errors import InputError
+from stages.data.statistics import Stats
 from stages.results import plots
 from stages.training.warm_start import warm_start
 from stages.tuning import range_test
 
 
-def search(name: str, run: Run, params: Params, task: ModuleType) -> tuple[float, str]:
-    """Return the suggested rate and its source, and plot the range test. task: the task's `training` module.
+def search(name: str, run: Run, params: Params, task: ModuleType, kind: type[Stats]) -> tuple[float, str]:
+    """Return the suggested rate and its source, and plot the range test. task: the task's `training` module. kind: of
+    its statistics.
 
     Raises InputError if the test suggests nothing.
     """
@@ -20,7 +22,7 @@ def search(name: str, run: Run, params: Params, task: ModuleType) -> tuple[float
     compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
     batches = task.train_batches(paths.features(run.task), run, compute, params.seed_of(name))
     device.seed_torch(params.seed_of(name))
-    stats = paths.read_stats(run.task)
+    stats = kind.read(paths.features(run.task))
     model = compute.to_device(task.build_model(run, stats))
     warm_start(model, name, run, stats)
     rates, losses = range_test.range_test(

@@ -120,11 +120,3 @@ def test_a_stage_whose_dvc_was_killed_replaces_nothing(tmp_path: Path, is_killed
     assert final.exists() != is_killed and ("replaced" in told) != is_killed
     assert ("interrupted: DVC, which started this process, is gone; `dvc repro` starts it again" in told) == is_killed
     assert not list(tmp_path.glob(".*"))
-
-
-def test_statistics_that_are_not_there_yet_are_named_with_what_makes_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"^data/features/speech/stats\.json: is missing; `dvc repro normalize@speech`"):
-        paths.read_stats("speech")

@@ -9,13 +9,14 @@ import pytest
 
 from stages.core.errors import InputError
 from stages.data.archive import Archive
-from stages.data.understood import Understood, check_labels, lines
+from stages.data.statistics import Understood
+from stages.data.understood import check_labels, lines
 from stages.data.unread import check_all_read
 
 
 def test_the_lines_say_layout_classes_items_and_submissions() -> None:
     found = Understood("a layout", "2: a, b", {"train": 1200, "dev": 3, "test": 0}, {"submission": ["id", "label"]})
-    assert lines({"understood": found.stats()}) == [
+    assert lines(found) == [
         "layout: a layout",
         "classes: 2: a, b",
         "items: 1,200 train, 3 dev",

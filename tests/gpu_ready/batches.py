@@ -15,7 +15,7 @@ FEATURES, PHONEMES = 27, 4
 FRAMES = 40  # of the longest utterance: without cuDNN an LSTM takes a dozen operations a frame
 
 
-def first_batch(run: Run, stats: dict[str, Any], folder: Path, device: torch.device, augment: Any) -> Any:
+def first_batch(run: Run, stats: Any, folder: Path, device: torch.device, augment: Any) -> Any:
     """Random pixels (with `loading: device`), or utterances of 20 to 40 frames."""
     random, num = np.random.default_rng(0), run.batch_size
     names = [str(item) for item in range(num)]
@@ -28,7 +28,7 @@ def first_batch(run: Run, stats: dict[str, Any], folder: Path, device: torch.dev
                 targets.append(random.integers(1, 41, PHONEMES).astype(np.uint8))
         utterances, transcripts = map(RaggedArray, stems)
         return next(SequenceBatches(utterances, transcripts, names, **settings).epoch(0))
-    side, classes = stats["side"], len(stats["classes"])
+    side, classes = stats.side, len(stats.classes)
     pixels = random.integers(0, 256, (num, side, side, 3), np.uint8)
     settings |= dict(mean=[127.5] * 3, std=[73.9] * 3)
     return next(DeviceBatches(pixels, random.integers(0, classes, num), names, **settings).epoch(0))

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
-from benchmarks.fake_gpu import CUDA, STATS, fake_gpu, fake_network
+from benchmarks.fake_gpu import CUDA, fake_gpu, fake_network
+from benchmarks.features import STATS
 from benchmarks.gpu.sizes import full_params
 from stages.compute.device import DTYPES, Compute
 from stages.config.schema import CutMix, MixUp

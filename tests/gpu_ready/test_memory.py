@@ -1,7 +1,6 @@
 """What benchmarks.memory counts, against the memory that PyTorch's allocator really gave to a network on the CPU."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -9,13 +8,14 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import memory
 from benchmarks.fake_gpu import CUDA, fake_gpu, fake_network
+from benchmarks.features import PICTURES
 from benchmarks.gpu.sizes import full_params
 from stages.compute.device import Compute, seed_torch
 from stages.images.training.batches import ImageBatch
 from stages.tasks import part
 from tests.conftest import Project
 
-STATS: dict[str, Any] = {"classes": range(7), "side": 64}
+STATS = replace(PICTURES, classes=list("abcdefg"), side=64)
 
 
 @pytest.mark.parametrize(("name", "width"), [("resnet50", 8), ("convnext", 16)])
@@ -30,7 +30,7 @@ def test_activations_are_what_stays_allocated_after_a_forward_pass(project: Proj
     seed_torch(0)
     place = Compute(torch.device("cpu"), "fp32")
     real = place.to_device(task.build_model(run, STATS)).train()
-    inputs = torch.zeros(16, 3, STATS["side"], STATS["side"]).contiguous(memory_format=torch.channels_last)
+    inputs = torch.zeros(16, 3, STATS.side, STATS.side).contiguous(memory_format=torch.channels_last)
     batch = ImageBatch(inputs, torch.zeros(16, dtype=torch.int64), torch.arange(16))
     task.forward(real, batch)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:

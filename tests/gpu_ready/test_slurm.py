@@ -65,5 +65,5 @@ def test_the_job_of_the_document_trains_on_two_nodes_and_its_successor_has_nothi
         assert result.returncode == 0, told
         assert ("2 processes" in told) == (attempt == 0), told
     assert "Data and pipelines are up to date." in told
-    assert len(checkpoint.load_trained(project.folder / "models/resnet50/last.safetensors")["history"]) == 2
+    assert len(checkpoint.load_trained(project.folder / "models/resnet50/last.safetensors").history) == 2
     assert list((states / "resnet50").glob("*-2.lock")) and not list(states.rglob("*-2/state.pt"))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.features import STATS
 from stages.compute.device import Compute, seed_torch
 from stages.config.schema import Run, Training
 from stages.tasks import load_params, part
@@ -17,7 +18,7 @@ from stages.training.running_means import RunningMeans
 from stages.training.state import TrainState
 from stages.training.step import take_step
 from tests.conftest import ROOT
-from tests.gpu_ready.batches import FEATURES, first_batch
+from tests.gpu_ready.batches import first_batch
 
 PARAMS = load_params(ROOT / "params.yaml")
 SMALL: dict[str, dict[str, Any]] = {
@@ -30,7 +31,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "conv_bilstm": {"hidden": 8},
     "convnext1d": {"width": 4},
 }
-STATS: dict[str, Any] = {"classes": range(10), "side": 32, "num_features": FEATURES}
 FP16 = Compute(torch.device("cpu"), "fp16")
 
 
@@ -41,7 +41,7 @@ def small(name: str, **changes: Any) -> Run:
 
 def start(run: Run) -> TrainState:
     seed_torch(0)
-    model = FP16.to_device(part(run.task, "training").build_model(run, STATS))
+    model = FP16.to_device(part(run.task, "training").build_model(run, STATS[run.task]))
     return TrainState.start(model, run, 1e-3, FP16)
 
 
@@ -69,9 +69,9 @@ def test_there_is_a_small_one_of_every_run() -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_fifty_steps_through_float16_learn_and_stay_finite(name: str, tmp_path: Path, fused: None) -> None:
     run = small(name, train=Training(clip_norm=5.0))
-    stats = STATS
+    stats: Any = STATS[run.task]
     if name == "dilated_net":  # which comes in one size; the others' layers want 32 pixels
-        run, stats = replace(run, batch_size=4), STATS | {"side": 16}
+        run, stats = replace(run, batch_size=4), replace(stats, side=16)
     state, batch = start(run), first_batch(run, stats, tmp_path, FP16.device, run.augment)
     state.model.train()
     losses = [step(state, run, batch) for _ in range(50)]
@@ -102,7 +102,7 @@ class Operations(TorchDispatchMode):
 def test_the_host_waits_for_nothing_in_a_step(name: str, tmp_path: Path, fused: None) -> None:
     """Forward, loss, backward, clipping, loss scaling, optimizer, running means."""
     run = small(name, train=Training(clip_norm=5.0))
-    state, batch = start(run), first_batch(run, STATS, tmp_path, FP16.device, run.augment)
+    state, batch = start(run), first_batch(run, STATS[run.task], tmp_path, FP16.device, run.augment)
     state.model.train()
     with Operations() as operations:
         step(state, run, batch)
@@ -111,7 +111,7 @@ def test_the_host_waits_for_nothing_in_a_step(name: str, tmp_path: Path, fused: 
 
 def test_without_a_fused_optimizer_the_host_would_wait(tmp_path: Path) -> None:
     run = small("bilstm")
-    state, batch = start(run), first_batch(run, STATS, tmp_path, FP16.device, run.augment)
+    state, batch = start(run), first_batch(run, STATS[run.task], tmp_path, FP16.device, run.augment)
     with Operations() as operations:
         step(state, run, batch)
     assert set(operations.waits) == {"_local_scalar_dense"}
@@ -162,7 +162,7 @@ def test_no_operation_without_an_order_is_used(name: str, tmp_path: Path, fused:
     state = start(run)
     state.model.train()
     with Operations() as operations:
-        step(state, run, first_batch(run, STATS, tmp_path, FP16.device, run.augment))
+        step(state, run, first_batch(run, STATS[run.task], tmp_path, FP16.device, run.augment))
     found = operations.used & set(WITHOUT_ORDER.values())
     assert found == ({"_ctc_loss_backward"} if run.task == "speech" else set())
 
@@ -173,7 +173,7 @@ def test_a_state_moves_between_fused_optimizers_and_others(
     name: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = small(name, train=Training(ema=0.9))
-    batch = first_batch(run, STATS, tmp_path, FP16.device, run.augment)
+    batch = first_batch(run, STATS[run.task], tmp_path, FP16.device, run.augment)
     kind = type(run.optimizer).__name__
     plain, as_on_gpu = getattr(torch.optim, kind), partial(getattr(torch.optim, kind), fused=True)
     states = []

@@ -1,6 +1,7 @@
 """The networks: counted, equal to torchvision's where those are the same, and able to learn."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -9,6 +10,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.features import PICTURES
 from stages.compute.device import seed_torch
 from stages.core.errors import InputError
 from stages.images.models import convnext, custom_resnet, dilated_net, resnet50
@@ -166,7 +168,7 @@ def test_images_too_small_for_a_network_are_refused() -> None:
     with pytest.raises(
         InputError, match="convnext: needs images of at least 32 pixels a side, but those of the task faces have 31"
     ):
-        classifier.build_model(run, {"classes": ["a", "b"], "side": 31})
+        classifier.build_model(run, replace(PICTURES, side=31))
 
 
 @each_network

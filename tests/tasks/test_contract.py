@@ -8,8 +8,10 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 
+from benchmarks.features import PICTURES, SPEECH
 from stages.compute.device import Compute
 from stages.config.schema import Run, TaskSettings
+from stages.data.statistics import Stats
 from stages.tasks import load_params, part
 from stages.training.protocol import Score
 from tests.conftest import ROOT
@@ -60,6 +62,7 @@ def test_a_kind_has_every_function(kind: str) -> None:
     assert all(url.startswith("https://") and ":" in checksum for url, checksum in part(kind, "public").PUBLIC.values())
     assert issubclass(settings.Run, Run)
     assert isinstance(part(kind, "training").SCORE, Score)
+    assert issubclass(part(kind, "statistics").Stats, Stats)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,7 +88,9 @@ def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(inputs: str) -
 def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
     task = part(run.kind, "training")
-    stats = {"classes": ["a", "b"], "num_features": 27, "side": getattr(part(run.kind), "SIDE", 64)}
+    stats: Any = SPEECH
+    if run.inputs == "images":
+        stats = dataclasses.replace(PICTURES, side=getattr(part(run.kind), "SIDE", 64))
     model: Any = Compute(torch.device("cpu"), "fp32").to_device(task.build_model(run, stats)).eval()
     output = model(*task.example(stats))
     if run.inputs == "images":

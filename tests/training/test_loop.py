@@ -19,6 +19,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 import stages
+from benchmarks.features import PICTURES
 from stages.compute.device import Compute, choose, seed_torch
 from stages.config.schema import SGD, Adam, Constant, Cutout, EarlyStopping, Flip, Plateau, RangeTest, Run, Training
 from stages.core.errors import InputError, Interrupted
@@ -40,7 +41,6 @@ from stages.training.step import micro_batches, take_step
 from stages.tuning import range_test
 
 AUGMENT = Augment(flip=Flip(0.5), cutout=Cutout(4))
-STATS = {"classes": range(10), "side": 32}
 CPU = Compute(torch.device("cpu"), "fp32")
 RUN = Run(
     task="cifar10",
@@ -86,7 +86,7 @@ def train(
     **settings: Any,
 ) -> TrainState:
     seed_torch(3)
-    model = model or compute.to_device(training.build_model(run, STATS))
+    model = model or compute.to_device(training.build_model(run, PICTURES))
     with (
         resuming(folder / "resume", minutes) as resume,
         Recorder(folder / "live", "test", "accuracy", run.epochs, 4) as recorder,
@@ -120,7 +120,7 @@ def test_it_learns_forty_images_by_heart(tmp_path: Path) -> None:
 
 def test_one_step_is_that_of_a_plain_loop() -> None:
     seed_torch(0)
-    first, second = training.build_model(RUN, STATS), training.build_model(RUN, STATS)
+    first, second = training.build_model(RUN, PICTURES), training.build_model(RUN, PICTURES)
     second.load_state_dict(first.state_dict())
     batch = next(Data().epoch(0))
     run = replace(RUN, optimizer=SGD("sgd", lr=1.0), train=Training(clip_norm=0.5), loss=Loss(label_smoothing=0.1))
@@ -195,7 +195,7 @@ def test_one_item_where_batch_norm_needs_two_values_is_a_sentence() -> None:
 
 def test_the_mean_loss_is_over_items_not_batches() -> None:
     seed_torch(0)
-    model, data = training.build_model(RUN, STATS), Data(augment=None)
+    model, data = training.build_model(RUN, PICTURES), Data(augment=None)
     data.batch_size = 16  # 16 + 16 + 8
     loss, score = loop.evaluate(model, data, training, RUN, CPU)
     data.batch_size = 40
@@ -315,7 +315,7 @@ def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_p
     ) as caught:
         train(tmp_path, lr=3.0)
     seed_torch(3)
-    untrained = CPU.to_device(training.build_model(RUN, STATS)).state_dict()
+    untrained = CPU.to_device(training.build_model(RUN, PICTURES)).state_dict()
     assert checkpoint.weights_hash(caught.value.state.weights) == checkpoint.weights_hash(untrained)
     assert caught.value.state.history == []
 
@@ -341,7 +341,7 @@ def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> Non
     seen: list[torch.Tensor] = []
     run = replace(RUN, epochs=2, train=Training(ema=0.5))
     seed_torch(3)
-    model = CPU.to_device(training.build_model(run, STATS))
+    model = CPU.to_device(training.build_model(run, PICTURES))
     head = dict(model.named_parameters())["head.weight"]
     data = Data(before_step=lambda *_: seen.append(head.detach().clone()))
     state = train(tmp_path, run, model=model, batches=data)
@@ -357,7 +357,7 @@ def test_the_average_of_the_weights_is_an_exponential_one(tmp_path: Path) -> Non
 def test_an_average_of_the_weights_is_what_the_dev_score_and_the_best_epoch_are_of(tmp_path: Path) -> None:
     run = replace(RUN, epochs=3, train=Training(ema=0.9))
     state = train(tmp_path, run)
-    model = CPU.to_device(training.build_model(run, STATS))
+    model = CPU.to_device(training.build_model(run, PICTURES))
     model.load_state_dict(state.averages["ema"])
     loss, score = loop.evaluate(model, Data(augment=None), training, run, CPU)
     assert (loss, score) == (state.history[-1]["dev/loss"], state.history[-1]["dev/accuracy"])
@@ -375,7 +375,7 @@ def test_the_mean_of_the_last_epochs_has_statistics_of_its_own(tmp_path: Path, m
     state = train(tmp_path / "mean", run)
     assert checkpoint.weights_hash(state.weights) == checkpoint.weights_hash(plain.weights), "it changes nothing else"
     found = state.averages["mean"]
-    model = CPU.to_device(training.build_model(run, STATS))
+    model = CPU.to_device(training.build_model(run, PICTURES))
     for name, _ in model.named_parameters():
         torch.testing.assert_close(found[name], sum(end[name] for end in ends) / len(ends))
     model.load_state_dict(found)
@@ -426,7 +426,7 @@ def test_dvclive_holds_every_epoch(tmp_path: Path) -> None:
 
 def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
     seed_torch(3)
-    model = CPU.to_device(training.build_model(RUN, STATS))
+    model = CPU.to_device(training.build_model(RUN, PICTURES))
     before, random = checkpoint.weights_hash(model.state_dict()), torch.get_rng_state()
     rates, losses = range_test.range_test(model, RANGE, task=training, run=RUN, batches=Data(), compute=CPU, seed=7)
     assert checkpoint.weights_hash(model.state_dict()) == before
@@ -439,7 +439,7 @@ def test_a_range_test_leaves_model_and_random_state_as_they_were() -> None:
 
 def test_a_range_test_stops_when_the_loss_explodes() -> None:
     seed_torch(3)
-    model = training.build_model(RUN, STATS)
+    model = training.build_model(RUN, PICTURES)
     run, test = replace(RUN, optimizer=SGD("sgd", lr="find")), RangeTest(steps=200, start=1e-3, end=1e9)
     rates, losses = range_test.range_test(model, test, task=training, run=run, batches=Data(), compute=CPU, seed=7)
     assert len(rates) < 200 and np.isfinite(losses).all()

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.features import PICTURES, SPEECH
 from stages import download, find_lr, normalize, train
 from stages.config.schema import Run, StartFrom
 from stages.core import paths
@@ -22,15 +23,20 @@ from stages.tasks.faces.settings import ArcFace
 from stages.training.warm_start import warm_start
 from tests.conftest import ROOT, Project
 
-STATS = {"classes": ["a", "b", "c"], "side": 64, "num_features": 13}
-MORE = STATS | {"classes": ["a", "b", "c", "d"]}
 RUNS = load_params(ROOT / "params.yaml").runs
 IMAGES = [name for name, run in RUNS.items() if run.inputs == "images"]
 
 
-def network(name: str, stats: dict[str, Any] = STATS, run: Run | None = None, seed: int = 0) -> nn.Module:
+def of(name: str) -> Any:
+    """Statistics of a run's data, three classes or 13 features."""
+    if RUNS[name].inputs == "sequences":
+        return replace(SPEECH, num_features=13)
+    return replace(PICTURES, classes=["a", "b", "c"], side=64)
+
+
+def network(name: str, stats: Any = None, run: Run | None = None, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    model: nn.Module = part(RUNS[name].kind, "training").build_model(run or RUNS[name], stats)
+    model: nn.Module = part(RUNS[name].kind, "training").build_model(run or RUNS[name], stats or of(name))
     return model
 
 
@@ -38,18 +44,19 @@ def digest(file: str) -> str:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
-def saved(model: nn.Module, name: str, stats: dict[str, Any] = STATS) -> StartFrom:
+def saved(model: nn.Module, name: str, stats: Any = None) -> StartFrom:
     """The weights in a file as `train` writes it."""
-    about = {"run": {"model": {"name": RUNS[name].model.name}}, "lr": 0.1, "seed": 1, "data": "", "history": [], "epoch": 7}
-    checkpoint.save(Path("w.safetensors"), about | {"stats": stats, "weights": model.state_dict()})
+    about: dict[str, Any] = {"run": {"model": {"name": RUNS[name].model.name}}, "lr": 0.1, "seed": 1, "data": ""}
+    about |= {"made_up": True, "history": [], "epoch": 7, "stats": asdict(stats or of(name))}
+    checkpoint.save(Path("w.safetensors"), about | {"weights": model.state_dict()})
     return StartFrom("w.safetensors", digest("w.safetensors"))
 
 
-def started(name: str, start: StartFrom, stats: dict[str, Any] = STATS, run: Run | None = None) -> nn.Module:
+def started(name: str, start: StartFrom, stats: Any = None, run: Run | None = None) -> nn.Module:
     run = run or RUNS[name]
     run = replace(run, train=replace(run.train, start_from=start))
     model = network(name, stats, run, seed=1)
-    warm_start(model, name, run, stats)
+    warm_start(model, name, run, stats or of(name))
     return model
 
 
@@ -61,12 +68,12 @@ def test_every_network_takes_all_of_its_own_weights(name: str, project: Project,
     assert capsys.readouterr().out == "starting from w.safetensors, of epoch 7\n"
 
 
-@pytest.mark.parametrize("names", [MORE["classes"], ["x", "y", "z"]], ids=["more", "others"])
+@pytest.mark.parametrize("names", [["a", "b", "c", "d"], ["x", "y", "z"]], ids=["more", "others"])
 @pytest.mark.parametrize("name", IMAGES)
 def test_a_head_for_other_classes_is_drawn_anew_and_the_rest_is_taken(
     name: str, names: list[str], project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old, stats = network(name), STATS | {"classes": names}
+    old, stats = network(name), replace(of(name), classes=names)
     new, fresh = started(name, saved(old, name), stats).state_dict(), network(name, stats, seed=1).state_dict()
     for tensor, weights in new.items():
         assert torch.equal(weights, (fresh if tensor.startswith("head.") else old.state_dict())[tensor]), tensor
@@ -104,7 +111,7 @@ def test_layers_that_do_not_fit_are_named(name: str, run: Run, message: str, pro
 def test_another_number_of_features_is_named(project: Project) -> None:
     start = saved(network("pblstm"), "pblstm")
     with pytest.raises(InputError, match=r"\(256, 13, \d\) in the file, \(256, 15, \d\) in the network"):
-        started("pblstm", start, STATS | {"num_features": 15})
+        started("pblstm", start, replace(SPEECH, num_features=15))
 
 
 def test_a_file_that_is_gone_changed_or_foreign_is_refused(project: Project) -> None:
@@ -146,7 +153,7 @@ def test_a_training_and_its_range_test_begin_with_the_weights(project: Project, 
     train.main(run)
     assert capsys.readouterr().out.count("starting from kept/last.safetensors, of epoch 2\n") == 2
     second = checkpoint.load_trained(paths.weights(run, "last"))
-    assert second["run"]["train"]["start_from"] == start and len(second["history"]) == 2
-    for name, weights in first["weights"].items():
+    assert second.run["train"]["start_from"] == start and len(second.history) == 2
+    for name, weights in first.weights.items():
         if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
-            torch.testing.assert_close(second["weights"][name], weights, rtol=0, atol=1e-6)
+            torch.testing.assert_close(second.weights[name], weights, rtol=0, atol=1e-6)

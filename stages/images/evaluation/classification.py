@@ -3,7 +3,6 @@
 N images, K classes. Matplotlib is imported only where pictures are drawn, as its import slows `stages.predict` by 0.5 s.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from stages.data.packed import Rows
 from stages.data.tables import write_table
 from stages.images.evaluation.views import apply_views
 from stages.images.settings import View
+from stages.images.statistics import ImageStats
 from stages.images.training import classifier
 from stages.images.training.batches import Batches, ImageBatch
 from stages.results import members
@@ -126,8 +126,7 @@ def measure(dev: Predictions, labels: Tensor) -> dict[str, Any]:
 
 def read_classes(features: Path) -> list[str]:
     """Read the class names, in label order."""
-    classes: list[str] = json.loads((features / "stats.json").read_text())["classes"]
-    return classes
+    return ImageStats.read(features).classes
 
 
 @torch.no_grad()

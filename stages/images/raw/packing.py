@@ -1,13 +1,11 @@
 """Packing of decoded images: images.npy, labels.npy and names for each split, and stats.json."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +15,11 @@ from stages.core.progress import track
 from stages.data.archive import Archive
 from stages.data.packed import Ragged, Rows, text_row
 from stages.data.rejected import Rejected
-from stages.data.understood import Understood, check_labels
+from stages.data.statistics import Understood
+from stages.data.understood import check_labels
 from stages.data.unread import check_all_read
 from stages.images.raw.channel_statistics import Moments, sums
+from stages.images.statistics import PackedStats
 
 MAX_LISTED = 20  # classes that are all listed by name
 
@@ -45,19 +45,17 @@ def pack(
     layout: str,
     classes: Sequence[str],
     side: int,
-    header: Sequence[str],
+    header: list[str],
     ignored: str = "",
-) -> dict[str, Any]:
+) -> PackedStats:
     """Write the splits below `out`, and return and write their statistics, stats.json.
 
-    The statistics are counts, the training images' channel mean and standard deviation (on the scale 0 to 255), what was
-    understood, and which items were rejected and why. layout: its name. header: the submission's columns. ignored: a pattern
-    for the members of `archives` that the task does not need.
+    layout: its name. header: the submission's columns. ignored: a pattern for the members of `archives` that the task does
+    not need.
     Raises InputError for a bad item (unless settings.on_bad is skip), a class without training images, a split whose images
     are all of one class, and archives that were mostly not read.
     """
     source = archives[0].path.parent
-    stats: dict[str, Any] = {"classes": list(classes), "side": side}
     moments, rejected = Moments(), Rejected(settings.on_bad == "skip")
     counts = {split: Counter[int]() for split in ("train", "dev", "test")}
     with ExitStack() as stack:
@@ -79,15 +77,21 @@ def pack(
     if not counts["dev"].total():
         raise InputError(f"{source}: no image for the dev split; a larger part of the training images must be held out")
     check_labels(source, classes, {split: counts[split] for split in ("train", "dev")})
-    stats["num"] = {split: count.total() for split, count in counts.items()}
+    num = {split: count.total() for split, count in counts.items()}
     names = ", ".join(classes) if len(classes) <= MAX_LISTED else f"{classes[0]} to {classes[-1]}"
-    submissions = {"submission": header} if stats["num"]["test"] else {}
-    stats["understood"] = Understood(layout, f"{len(classes):,}: {names}", stats["num"], submissions).stats()
-    stats["rejected"] = rejected.items
-    stats["per_class"] = {name: counts["train"][label] for label, name in enumerate(classes)}
-    stats["mean"], stats["std"] = moments.mean_and_std()
-    (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
-    return stats
+    submissions = {"submission": header} if num["test"] else {}
+    mean, std = moments.mean_and_std()
+    stats = {
+        "classes": list(classes),
+        "side": side,
+        "num": num,
+        "understood": Understood(layout, f"{len(classes):,}: {names}", num, submissions),
+        "rejected": rejected.items,
+        "per_class": {name: counts["train"][label] for label, name in enumerate(classes)},
+        "mean": mean,
+        "std": std,
+    }
+    return PackedStats.write(out, stats)
 
 
 class _Writer:

@@ -4,7 +4,6 @@
 training, a little larger. With several processes, each gets its share of every batch.
 """
 
-import json
 import signal
 import weakref
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.core.machine import memory, num_cores
 from stages.data.packed import read_texts
+from stages.images.statistics import ImageStats
 from stages.images.storage import EncodedImages, JoinedImages
 from stages.images.training import augmentation, mixing
 
@@ -233,7 +233,7 @@ def of_split(
     images: Images, features: Path, splits: Sequence[str], run: Run, compute: Compute, *, seed: int = 0, augment: Any = None
 ) -> Batches:
     """Return batches of the images of `splits`, with the labels and names in features/<split>/."""
-    stats = json.loads((features / "stats.json").read_text())
+    stats = ImageStats.read(features)
     return load(
         images,
         np.concatenate([np.load(features / split / "labels.npy") for split in splits]),
@@ -241,8 +241,8 @@ def of_split(
         loading=run.loading or "auto",
         batch_size=run.batch_size,
         device=compute.device,
-        mean=stats["mean"],
-        std=stats["std"],
+        mean=stats.mean,
+        std=stats.std,
         seed=seed,
         augment=augment,
     )

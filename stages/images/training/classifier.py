@@ -1,14 +1,12 @@
 """Model, batches, loss and score of an image classifier. N C H W, K classes.
 
 A task's training/ exports or wraps these functions. Its features have, per split, images.npy (N, side, side, 3) uint8 or the
-bytes of encoded images, with labels.npy and names; its stats.json has classes, side, mean and std.
+bytes of encoded images, with labels.npy and names; its stats.json has ImageStats.
 """
 
-import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from stages.compute.device import Compute
 from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images.settings import Loss
+from stages.images.statistics import ImageStats
 from stages.images.storage import EncodedImages, JoinedImages
 from stages.images.training import batches
 from stages.images.training.batches import Batches, ImageBatch
@@ -28,22 +27,22 @@ SCORE = Score("accuracy", higher_is_better=True)
 TRAIN_METRIC = "accuracy"
 
 
-def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
+def build_model(run: Run, stats: ImageStats) -> nn.Module:
     """Build the run's network with random weights. Raises InputError if the images are too small for it."""
-    name, smallest, side = run.model.name, run.model.smallest, stats["side"]
+    name, smallest, side = run.model.name, run.model.smallest, stats.side
     if side < smallest:
         raise InputError(
             f"{name}: needs images of at least {smallest} pixels a side, but those of the task {run.task} have {side}; "
             "use another network or larger images"
         )
     module = import_module(f"stages.images.models.{name}")
-    model: nn.Module = module.Model(len(stats["classes"]), **run.model.arguments)
+    model: nn.Module = module.Model(len(stats.classes), **run.model.arguments)
     return model
 
 
-def example(stats: dict[str, Any]) -> tuple[Tensor, ...]:
+def example(stats: ImageStats) -> tuple[Tensor, ...]:
     """Return an example input of the model."""
-    return (torch.zeros(1, 3, stats["side"], stats["side"]),)
+    return (torch.zeros(1, 3, stats.side, stats.side),)
 
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> Batches:
@@ -64,7 +63,7 @@ def read_images(features: Path, split: str) -> np.ndarray | EncodedImages:
     images: np.ndarray = np.load(features / split / "images.npy", mmap_mode="r")
     if images.ndim == 4:
         return images
-    return EncodedImages(features / split / "images", json.loads((features / "stats.json").read_text())["side"])
+    return EncodedImages(features / split / "images", ImageStats.read(features).side)
 
 
 def forward(model: nn.Module, batch: ImageBatch) -> Tensor:

@@ -4,7 +4,6 @@ The members' embeddings, normalised to length 1 and scaled by the square root of
 cosine similarity of two such vectors is the weighted mean of the members' similarities. N images, D features.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from stages.images import ensemble as images
 from stages.results.members import Member
 from stages.tasks.faces.evaluation import VERIFICATIONS
 from stages.tasks.faces.evaluation.embeddings import save
+from stages.tasks.faces.statistics import Stats
 
 
 def combine(
@@ -35,10 +35,10 @@ def combine(
 
     Fitted weights apply to class probabilities only. Similarities have no likelihood to fit and keep equal weights.
     """
-    stats = json.loads((features / "stats.json").read_text())
+    stats = Stats.read(features)
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
     metrics, _, _ = images.classify(name, members, features, ensemble, **folders)
-    kind = stats["verification"]["kind"]
+    kind = stats.verification["kind"]
     if kind is not None:
 
         def embed(split: str) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from stages.config.schema import Run
 from stages.exporting.card import About
 from stages.exporting.onnx_graph import Graph, Pixels, Port, random_images
+from stages.images.statistics import ImageStats
 from stages.tasks.faces.evaluation import whitening
 
 ABOUT = About(
@@ -34,9 +35,9 @@ ABOUT = About(
 class Recogniser(nn.Module):
     """(N, H, W, 3) uint8 -> log-probabilities (N, K), embedding (N, D)."""
 
-    def __init__(self, model: nn.Module, stats: dict[str, Any]) -> None:
+    def __init__(self, model: nn.Module, stats: ImageStats) -> None:
         super().__init__()
-        self.pixels, self.model = Pixels(stats["mean"], stats["std"]), model
+        self.pixels, self.model = Pixels(stats.mean, stats.std), model
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         model: Any = self.model
@@ -44,9 +45,9 @@ class Recogniser(nn.Module):
         return model.head(embedding).log_softmax(1), embedding
 
 
-def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
+def graph(model: nn.Module, stats: ImageStats) -> Graph:
     """Return the export of a trained network."""
-    network, side, features = Recogniser(model, stats).eval(), stats["side"], model.num_features
+    network, side, features = Recogniser(model, stats).eval(), stats.side, model.num_features
     assert isinstance(features, int)
     pixels = "RGB pixels, 0 to 255, of a cropped face: the middle square, scaled; the graph normalises them itself"
     return Graph(
@@ -54,12 +55,12 @@ def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
         network,
         inputs=[Port("images", "uint8", ("batch", side, side, 3), pixels)],
         outputs=[
-            Port("log_probs", "float32", ("batch", len(stats["classes"])), "natural logarithms of the probabilities"),
+            Port("log_probs", "float32", ("batch", len(stats.classes)), "natural logarithms of the probabilities"),
             Port("embedding", "float32", ("batch", features), "the cosine of two embeddings is the faces' similarity"),
         ],
         example=(random_images(3, side),),
         trials=[(random_images(num, side),) for num in (1, 2, 7)],
-        labels=stats["classes"],
+        labels=stats.classes,
     )
 
 

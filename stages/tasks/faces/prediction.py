@@ -13,6 +13,7 @@ from stages.config.schema import Run
 from stages.core.errors import InputError
 from stages.images import prediction
 from stages.images.prediction import SUFFIXES, Classes, predict, read
+from stages.images.statistics import ImageStats
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def compare(
     model: nn.Module,
     images: Sequence[np.ndarray],
     run: Run,
-    stats: dict[str, Any],
+    stats: ImageStats,
     compute: Compute,
     report: dict[str, Any],
     predictions: Path,

@@ -4,16 +4,16 @@ An id is an image's name, the row's number, or both names of a pair; a label is 
 similarity of a pair.
 """
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stages.core.errors import InputError
 from stages.data.tables import read_table, write_table
 from stages.results.submission_file import read_predictions, read_sample, sample_ids, validate
 from stages.tasks.faces import UNKNOWN
+from stages.tasks.faces.statistics import Stats
 
 SOURCES = {"classification": "test.csv", "verification": "verification_test.csv"}  # among the predictions
 
@@ -24,10 +24,10 @@ def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     A sample submission decides order and header. Raises InputError if there is nothing to submit, for an unknown identity
     in the predictions, and for a sample whose ids are not those of the test images.
     """
-    stats = _stats(features)
-    if not stats["submissions"]:
+    stats = Stats.read(features)
+    if not stats.submissions:
         raise InputError(f"{features}: the source has no test images of a competition, so there is nothing to submit")
-    expected = {out / f"{kind}.csv": _expect(kind, predictions, features, stats) for kind in stats["submissions"]}
+    expected = {out / f"{kind}.csv": _expect(kind, predictions, features, stats) for kind in stats.submissions}
     for path, content in expected.items():
         write_table(path, content.header, content.rows)
     return list(expected)
@@ -35,10 +35,10 @@ def write(predictions: Path, features: Path, out: Path) -> list[Path]:
 
 def check(file: Path, features: Path, predictions: Path) -> int:
     """Return the number of rows of a submission file. Raises InputError, naming the first wrong line."""
-    stats = _stats(features)
+    stats = Stats.read(features)
     if file.suffix != ".csv" or file.stem not in SOURCES:
         raise InputError(f"{file}: must be called {' or '.join(f'{kind}.csv' for kind in SOURCES)}")
-    if file.stem not in stats["submissions"]:
+    if file.stem not in stats.submissions:
         raise InputError(f"{file}: the source has no test images for the {file.stem}")
     expected = _expect(file.stem, predictions, features, stats)
     return validate(file, expected.header, [name for name, _ in expected.rows], expected.is_label, expected.domain)
@@ -53,19 +53,14 @@ class _Expected(NamedTuple):
     domain: str
 
 
-def _stats(features: Path) -> dict[str, Any]:
-    stats: dict[str, Any] = json.loads((features / "stats.json").read_text())
-    return stats
-
-
-def _expect(kind: str, predictions: Path, features: Path, stats: dict[str, Any]) -> _Expected:
-    submission, path = stats["submissions"][kind], predictions / SOURCES[kind]
+def _expect(kind: str, predictions: Path, features: Path, stats: Stats) -> _Expected:
+    submission, path = stats.submissions[kind], predictions / SOURCES[kind]
     is_label: Callable[[str], bool]
-    if submission["labels"] == "score":
+    if submission.labels == "score":
         found, is_label, domain = _scores(path), _is_score, "a number from -1 to 1"
     else:
-        identities = stats["classes"] if kind == "classification" else [*stats["known"], UNKNOWN]
-        if submission["labels"] == "index":
+        identities = stats.classes if kind == "classification" else [*stats.known, UNKNOWN]
+        if submission.labels == "index":
             submitted = {identity: str(index) for index, identity in enumerate(identities)}
             domain = f"a class index from 0 to {len(submitted) - 1}"
         else:
@@ -73,7 +68,7 @@ def _expect(kind: str, predictions: Path, features: Path, stats: dict[str, Any])
             domain = "one of the identities" if kind == "classification" else f"one of the known identities or {UNKNOWN}"
         labels = read_predictions(path, "images", submitted.get, "an identity of stats.json")
         found, is_label = list(labels.items()), frozenset(submitted.values()).__contains__
-    if submission["ids"] == "row":
+    if submission.ids == "row":
         found = [(str(row), label) for row, (_, label) in enumerate(found)]
     sample_file = features / f"{kind}_sample_submission.csv"
     if sample_file.is_file():
@@ -81,7 +76,7 @@ def _expect(kind: str, predictions: Path, features: Path, stats: dict[str, Any])
         return _Expected(
             sample.header, [(name, by_id[name]) for name in sample_ids(sample, by_id, "images")], is_label, domain
         )
-    return _Expected(submission["header"], found, is_label, domain)
+    return _Expected(submission.header, found, is_label, domain)
 
 
 def _scores(path: Path) -> list[tuple[str, str]]:

@@ -1,10 +1,10 @@
 """The submission file for a folder of images: id,label, where the id is the file's name below test/."""
 
-import json
 from pathlib import Path
 
 from stages.results.submission_file import ClassFile
 from stages.tasks.image_folder import HEADER
+from stages.tasks.image_folder.statistics import Stats
 
 
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
@@ -21,4 +21,4 @@ def check(file: Path, features: Path, predictions: Path) -> int:
 
 
 def _file(features: Path) -> ClassFile:
-    return ClassFile(HEADER, json.loads((features / "stats.json").read_text())["classes"], "one of the classes")
+    return ClassFile(HEADER, Stats.read(features).classes, "one of the classes")

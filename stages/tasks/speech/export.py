@@ -16,6 +16,7 @@ from stages.exporting.card import About
 from stages.exporting.onnx_graph import Graph, Port
 from stages.sequences.training.layers import BidirectionalLSTM, LockedDropout
 from stages.tasks.speech import MEL_BANDS
+from stages.tasks.speech.statistics import Stats
 
 ABOUT = About(
     title="which phonemes are said",
@@ -93,9 +94,9 @@ def portable(model: nn.Module) -> nn.Module:
     return model
 
 
-def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
+def graph(model: nn.Module, stats: Stats) -> Graph:
     """Return the export of a trained network."""
-    width = stats["num_features"]
+    width = stats.num_features
     features = "mel bands" if width == MEL_BANDS else "mel-frequency cepstral coefficients"
     coefficients = (
         f"{width} {features} a frame, 100 frames a second; in each utterance, subtract each feature's mean and divide by "
@@ -112,14 +113,14 @@ def graph(model: nn.Module, stats: dict[str, Any]) -> Graph:
             Port(
                 "log_probs",
                 "float32",
-                ("batch", "output_time", len(stats["symbols"])),
+                ("batch", "output_time", len(stats.symbols)),
                 "natural logarithms of the symbols' probabilities, for CTC decoding; symbol 0 is the blank",
             ),
             Port("output_lengths", "int64", ("batch",), "the frames of each utterance in `log_probs`"),
         ],
         example=_utterances(3, 53, width),
         trials=[_utterances(num, frames, width) for num, frames in ((1, 1), (2, 7), (5, 64), (3, 501))],
-        labels=stats["symbols"],
+        labels=stats.symbols,
     )
 
 

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from stages.sequences.training.batches import SequenceBatch
 from stages.tasks.speech import BLANK, CHARACTERS, MEL_BANDS, SYMBOLS, raw, training
 from stages.tasks.speech.raw.audio import HOP, RATE
 from stages.tasks.speech.raw.item import Problem
+from stages.tasks.speech.statistics import Stats
 from stages.tasks.speech.training import decode
 
 SUFFIXES = (".wav", ".flac", ".npy")
@@ -41,7 +41,7 @@ class Phonemes:
     phonemes: list[Phoneme]
 
 
-def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
+def read(content: bytes, stats: Stats) -> np.ndarray:
     """Read normalised features (T, F) float32 from a wav or flac file at any rate, or a competition's .npy file.
 
     Audio becomes MFCCs as in the stage normalize, which may differ from those of a competition. If there are more
@@ -52,7 +52,7 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
         frames = raw.features(content)
     except Problem as problem:
         raise InputError(str(problem)) from None
-    found, wanted = frames.shape[1], stats["num_features"]
+    found, wanted = frames.shape[1], stats.num_features
     if found < wanted or (found == MEL_BANDS and found != wanted):
         if raw.is_array(content):
             raise InputError(f"has {found} coefficients, but the run was trained on {wanted}")
@@ -62,9 +62,7 @@ def read(content: bytes, stats: dict[str, Any]) -> np.ndarray:
 
 
 @torch.no_grad()
-def predict(
-    model: nn.Module, inputs: Sequence[np.ndarray], run: Run, stats: dict[str, Any], compute: Compute
-) -> list[Phonemes]:
+def predict(model: nn.Module, inputs: Sequence[np.ndarray], run: Run, stats: Stats, compute: Compute) -> list[Phonemes]:
     """Recognise utterances (T, F) float32, decoded by beam search like the test split."""
     model.eval()
     found = [_log_probs(model, torch.from_numpy(utterance), compute) for utterance in inputs]

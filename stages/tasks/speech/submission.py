@@ -4,7 +4,6 @@ That is the order of test.csv in the predictions: `normalize` sorts the test spl
 Utterances that it left out have empty strings, so that the others keep their rows.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from stages.core.errors import InputError
 from stages.data.tables import write_table
 from stages.results.submission_file import read_predictions, read_sample, validate
 from stages.tasks.speech import ALPHABETS, BLANK, CHARACTERS, SYMBOLS
+from stages.tasks.speech.statistics import Stats
 
 
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
@@ -42,18 +42,18 @@ class _Expected(NamedTuple):
 
 
 def _expect(predictions: Path, features: Path) -> _Expected:
-    found = json.loads((features / "stats.json").read_text())["submission"]
-    letters, year = _letters(found["characters"]), found["characters"]
+    found = Stats.read(features).submission
+    letters, year = _letters(found.characters), found.characters
 
     def translate(text: str) -> str | None:
         return "".join(letters[character] for character in text) if letters.keys() >= set(text) else None
 
     ours = f"the pipeline's phoneme characters, {''.join(letters)}"
     texts = list(read_predictions(predictions / "test.csv", "utterances", translate, ours).values())
-    for row in found["left_out"]:  # ascending, so that each gets its row
+    for row in found.left_out:  # ascending, so that each gets its row
         texts.insert(row, "")
     path = features / "sample_submission.csv"
-    header, ids = found["header"], [str(index) for index in range(len(texts))]
+    header, ids = found.header, [str(index) for index in range(len(texts))]
     if path.is_file():
         sample = read_sample(path)
         header, ids = sample.header, [row.cells[0] for row in sample.rows]

@@ -22,6 +22,7 @@ from stages.data.archive import Archive, pack_folder
 from stages.data.packed import read_texts
 from stages.data.understood import lines
 from stages.images.settings import Sample
+from stages.images.statistics import PackedStats
 from stages.tasks.cifar10 import CLASSES, raw
 from tests.conftest import ROOT, cifar_batch, task_settings
 
@@ -37,7 +38,7 @@ def pack(
     dev_fraction: float = 0.2,
     seed: int = 0,
     fold: Fold | None = None,
-) -> dict[str, Any]:
+) -> PackedStats:
     settings = task_settings(
         "cifar10", source="anywhere", on_bad=on_bad, dev_fraction=dev_fraction, fold=fold, sample=Sample(10, 10)
     )
@@ -94,9 +95,9 @@ def test_python_batches_arrive_pixel_for_pixel(write_zip: WriteZip, tmp_path: Pa
     images, labels, names = read(tmp_path / "out", "test")
     np.testing.assert_array_equal(images, test[0])
     assert (labels, names) == ([-1] * 11, [str(number) for number in range(1, 12)])
-    assert stats["num"] == {"train": 33, "dev": 11, "test": 11}
-    assert stats["rejected"] == []
-    assert stats["per_class"] == {name: 4 if label < 3 else 3 for label, name in enumerate(CLASSES)}
+    assert stats.num == {"train": 33, "dev": 11, "test": 11}
+    assert stats.rejected == []
+    assert stats.per_class == {name: 4 if label < 3 else 3 for label, name in enumerate(CLASSES)}
 
 
 def test_python_batches_read_the_same_from_every_kind_of_archive(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -259,12 +260,10 @@ def test_a_bad_label_is_left_out_and_listed_when_so_asked(write_zip: WriteZip, t
     content = cifar_batch(20, seed=1, labels=[*range(10), 3, 99, *range(8)])
     path = write_zip("a.zip", BATCHES | {f"{TOP}/data_batch_1": content})
     stats = pack(path, tmp_path / "out", on_bad="skip")
-    [rejected] = stats["rejected"]
-    assert rejected == {
-        "item": f"{path}: {TOP}/data_batch_1: image 11 (image_1_11.png)",
-        "reason": "the label 99 is not one of 0 to 9",
-    }
-    assert stats["num"] == {"train": 32, "dev": 11, "test": 11}
+    [rejected] = stats.rejected
+    assert rejected.item == f"{path}: {TOP}/data_batch_1: image 11 (image_1_11.png)"
+    assert rejected.reason == "the label 99 is not one of 0 to 9"
+    assert stats.num == {"train": 32, "dev": 11, "test": 11}
     names = read(tmp_path / "out", "train")[2]
     assert len(names) == 32
     assert "image_1_11.png" not in names
@@ -336,13 +335,13 @@ def test_kaggles_images_arrive_pixel_for_pixel(write_zip: WriteZip, tmp_path: Pa
     images, labels, names = read(tmp_path / "out", "test")
     np.testing.assert_array_equal(images, TEST)
     assert (labels, names) == ([-1] * 7, [str(number) for number in range(1, 8)])
-    assert stats["num"] == {"train": 50, "dev": 10, "test": 7}
+    assert stats.num == {"train": 50, "dev": 10, "test": 7}
     assert (tmp_path / "out" / "sample_submission.csv").read_bytes() == KAGGLE["sampleSubmission.csv"]
 
 
 def test_the_test_images_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> None:
     stats = pack(write_zip("a.zip", {name: KAGGLE[name] for name in KAGGLE if "test" not in name}), tmp_path / "out")
-    assert stats["num"]["test"] == 0
+    assert stats.num["test"] == 0
     assert read(tmp_path / "out", "test")[0].shape == (0, 32, 32, 3)
 
 
@@ -369,16 +368,16 @@ def test_the_statistics_are_those_of_the_training_images_alone(
 ) -> None:
     stats = pack(write_zip("a.zip", members), tmp_path / "out")
     pixels = read(tmp_path / "out", "train")[0].astype(np.float64)
-    np.testing.assert_allclose(stats["mean"], pixels.mean((0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(stats["std"], pixels.std((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(stats.mean, pixels.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(stats.std, pixels.std((0, 1, 2)), rtol=1e-12)
 
 
 def test_a_channel_that_never_varies_can_still_be_divided_by(write_zip: WriteZip, tmp_path: Path) -> None:
     data = np.zeros((20, 3072), np.uint8)
     members = {"data_batch_1": cifar_batch(20, data=data), "test_batch": cifar_batch(3)}
     stats = pack(write_zip("a.zip", members), tmp_path / "out")
-    assert stats["mean"] == [0, 0, 0]
-    assert min(stats["std"]) > 0
+    assert stats.mean == [0, 0, 0]
+    assert min(stats.std) > 0
 
 
 def test_the_dev_split_is_a_share_of_every_class_drawn_by_the_seed(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -405,8 +404,8 @@ def test_each_of_kaggles_training_images_is_in_one_fold(write_zip: WriteZip, tmp
     for number in range(4):
         stats = pack(path, tmp_path / str(number), fold=Fold(4, number))
         _, labels, names = read(tmp_path / str(number), "dev")
-        assert stats["num"] == {"train": 45, "dev": 15, "test": 7}
-        assert lines(stats)[0] == f"layout: Kaggle's competition cifar-10; fold {number} of 4 held out as dev"
+        assert stats.num == {"train": 45, "dev": 15, "test": 7}
+        assert lines(stats.understood)[0] == f"layout: Kaggle's competition cifar-10; fold {number} of 4 held out as dev"
         assert all(labels.count(label) in (1, 2) for label in range(10)), "of six a class"
         dev += names
     assert sorted(dev, key=int) == [name for name, _ in LABELS]
@@ -446,8 +445,8 @@ def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, 
     path = write_zip("a.zip", KAGGLE | {member: BAD_IMAGES[kind]})
     assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: is not a readable 32x32 colour PNG")
     stats = pack(path, tmp_path / "out", on_bad="skip")
-    assert [rejected["item"] for rejected in stats["rejected"]] == [f"{path}: {member}"]
-    assert sum(stats["num"].values()) == 66
+    assert [rejected.item for rejected in stats.rejected] == [f"{path}: {member}"]
+    assert sum(stats.num.values()) == 66
     splits = ["test"] if member.startswith("test") else ["train", "dev"]
     assert Path(member).stem not in [name for split in splits for name in read(tmp_path / "out", split)[2]]
 
@@ -469,17 +468,17 @@ def test_images_and_labels_that_do_not_match_are_named_or_left_out_when_so_asked
     message = problem(path, tmp_path / "out")
     assert message.startswith(str(tmp_path / "raw"))
     assert f": {member}: {words}" in message
-    [rejected] = pack(path, tmp_path / "out", on_bad="skip")["rejected"]
-    assert rejected["item"].endswith(f": {member}")
-    assert rejected["reason"] == words
+    [rejected] = pack(path, tmp_path / "out", on_bad="skip").rejected
+    assert rejected.item.endswith(f": {member}")
+    assert rejected.reason == words
 
 
 def test_rejected_items_are_listed_in_the_same_order_every_time(write_zip: WriteZip, tmp_path: Path) -> None:
     # stats.json is an output that DVC compares by its bytes. These ids have one order as text, as numbers and in the table.
     gone = [f"train/{number}.png" for number in range(10, 30)]
     path = write_zip("a.zip", {name: content for name, content in KAGGLE.items() if name not in gone})
-    rejected = pack(path, tmp_path / "out", on_bad="skip")["rejected"]
-    assert [entry["item"].split(": ")[-1] for entry in rejected] == gone
+    rejected = pack(path, tmp_path / "out", on_bad="skip").rejected
+    assert [entry.item.split(": ")[-1] for entry in rejected] == gone
 
 
 @pytest.mark.parametrize(
@@ -515,7 +514,7 @@ def test_names_that_are_not_unicode_pack_or_are_an_input_error(write_zip: WriteZ
     batch = {f"{TOP}/data_batch_1": cifar_batch(20, filenames=["\ud800"] * 20)}
     for path in (tmp_path / "a.tar", write_zip("a.zip", BATCHES | batch)):
         try:
-            assert pack(path, tmp_path / "out")["rejected"] == []
+            assert pack(path, tmp_path / "out").rejected == []
         except InputError as error:
             assert str(path) in str(error)
 
@@ -532,8 +531,8 @@ def test_the_binary_version_holds_what_the_python_batches_hold(write_zip: WriteZ
     batches = {f"{name}.bin": record(BATCHES[f"{TOP}/{name}"]) for name in ("data_batch_1", "data_batch_2", "test_batch")}
     stats = pack(write_zip("binary.zip", {**batches, "batches.meta.txt": b"", "readme.html": b""}), tmp_path / "binary")
     other = pack(write_zip("python.zip", BATCHES), tmp_path / "python")
-    assert stats["understood"]["layout"] == "CIFAR-10, binary version"
-    assert (stats["num"], stats["mean"], stats["std"]) == (other["num"], other["mean"], other["std"])
+    assert stats.understood.layout == "CIFAR-10, binary version"
+    assert (stats.num, stats.mean, stats.std) == (other.num, other.mean, other.std)
     for split in ("train", "dev", "test"):
         (images, labels, _), (expected, expected_labels, _) = (read(tmp_path / kind, split) for kind in ("binary", "python"))
         assert np.array_equal(images, expected) and labels == expected_labels
@@ -554,7 +553,7 @@ def test_a_folder_for_each_class_gives_train_dev_and_test(write_zip: WriteZip, t
     stats = pack(
         write_zip("a.zip", {**members, "cifar10/labels.txt": b"\n".join(map(str.encode, CLASSES))}), tmp_path / "out"
     )
-    assert stats["num"] == {"train": 30, "dev": 20, "test": 20}
+    assert stats.num == {"train": 30, "dev": 20, "test": 20}
     for split, folder in (("train", "train"), ("dev", "test")):
         for image, label, name in zip(*read(tmp_path / "out", split), strict=True):
             assert name.partition("/")[0] == CLASSES[label]

@@ -52,11 +52,11 @@ def test_every_class_has_its_share_of_the_training_images_in_no_order(tmp_path: 
 
 def test_the_archive_packs_without_rejects_and_no_image_comes_twice(tmp_path: Path) -> None:
     stats = raw.pack([Archive(make(tmp_path / "raw"))], tmp_path / "out", SETTINGS, 1)
-    assert stats["num"] == {"train": 40, "dev": 10, "test": 12}
-    assert stats["rejected"] == []
+    assert stats.num == {"train": 40, "dev": 10, "test": 12}
+    assert stats.rejected == []
     images = np.concatenate([np.load(tmp_path / "out" / split / "images.npy") for split in ("train", "dev", "test")])
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == 62
-    assert min(stats["std"]) > 20
+    assert min(stats.std) > 20
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from stages.data import understood
 from stages.data.packed import read_texts
 from stages.tasks.faces import submission
 from stages.tasks.faces.raw.layouts import LAYOUTS
+from stages.tasks.faces.statistics import Stats
 from tests.conftest import ROOT
 from tests.tasks.faces.test_raw import face, pack, problem, read
 
@@ -142,17 +142,17 @@ def pairs(out: Path, split: str) -> list[tuple[str, str, list[int]]]:
     return [(names[left], names[right], same) for left, right, *same in found.tolist()]
 
 
-def submitted(out: Path, stats: dict[str, Any], folder: Path) -> dict[str, list[str]]:
+def submitted(out: Path, stats: Stats, folder: Path) -> dict[str, list[str]]:
     """The lines of the submissions of predictions that are all the last class, the last known one, and 0.5."""
     folder.mkdir()
     if (out / "test").exists():
-        rows = [f"{name},{stats['classes'][-1]},0.9" for name in read_texts(out / "test" / "names")]
+        rows = [f"{name},{stats.classes[-1]},0.9" for name in read_texts(out / "test" / "names")]
         (folder / "test.csv").write_bytes(lines("name,predicted,probability", *rows))
     if (out / "pairs_test.npy").exists():
         rows = [f"{name},{other},0.500000" for name, other, _ in pairs(out, "test")]
         (folder / "verification_test.csv").write_bytes(lines("name,other,score", *rows))
     elif (out / "unknown_test").exists():
-        rows = [f"{name},x,0.5,{stats['known'][-1]}" for name in read_texts(out / "unknown_test" / "names")]
+        rows = [f"{name},x,0.5,{stats.known[-1]}" for name in read_texts(out / "unknown_test" / "names")]
         (folder / "verification_test.csv").write_bytes(lines("name,best,score,predicted", *rows))
     files = submission.write(folder, out, folder)
     return {file.stem: file.read_text().splitlines() for file in files}
@@ -220,7 +220,7 @@ def test_images_have_the_labels_and_the_order_of_their_layout(
         of_part[index % parts][name] = content
     out = tmp_path / "out"
     stats = pack([write_zip(f"{index}.zip", part) for index, part in enumerate(of_part)], out)
-    assert stats["classes"] == classes
+    assert stats.classes == classes
     for split, expected in (("train", train), ("dev", dev)):
         assert list(labels(out, split).items()) == list(expected.items())
         for name, _, content in read(out, split):
@@ -273,7 +273,7 @@ def test_pairs_are_those_of_their_table_and_submissions_have_its_order(
 ) -> None:
     out = tmp_path / "out"
     stats = pack(write_zip("a.zip", files), out)
-    assert stats["verification"] == {"kind": "pairs", "dev": len(dev), "test": len(test)}
+    assert stats.verification == {"kind": "pairs", "dev": len(dev), "test": len(test)}
     assert pairs(out, "dev") == dev and pairs(out, "test") == test
     for name, _, content in read(out, "verification"):
         assert [content] == [file for path, file in files.items() if re.search(rf"(^|ver.*/){name}$", path)]
@@ -284,7 +284,7 @@ def test_pairs_are_those_of_their_table_and_submissions_have_its_order(
 def test_a_sample_submission_gives_header_and_order(name: str, write_zip: WriteZip, tmp_path: Path) -> None:
     out = tmp_path / "out"
     stats = pack(write_zip("a.zip", FALL_2024 | {name: lines("Id,Category", "1,0", "0,0")}), out)
-    assert understood.lines(stats)[-1] == "submission: verification.csv (Id,Category)"
+    assert understood.lines(stats.understood)[-1] == "submission: verification.csv (Id,Category)"
     found = submitted(out, stats, tmp_path / "predictions")
     assert found == {"verification": ["Id,Category", "1,0.500000", "0,0.500000"]}
     message = problem(write_zip("b.zip", FALL_2024 | {name: lines("Id,Category", "1,0")}), tmp_path / "b")
@@ -293,9 +293,9 @@ def test_a_sample_submission_gives_header_and_order(name: str, write_zip: WriteZ
 
 def test_in_fall_2022_everybody_is_known(write_zip: WriteZip, tmp_path: Path) -> None:
     stats = pack(write_zip("a.zip", FALL_2022), tmp_path / "out")
-    assert stats["known"] == ["n000500", "n000501"]
+    assert stats.known == ["n000500", "n000501"]
     assert list(labels(tmp_path / "out", "unknown_dev").values()) == [1, 0, 1]
-    assert stats["understood"]["verification"] == "2 known identities"
+    assert stats.understood.verification == "2 known identities"
     found = submitted(tmp_path / "out", stats, tmp_path / "predictions")
     assert found["verification"] == ["id,label", *(f"{row},n000501" for row in range(3))]
     assert found["classification"][1] == "000000.jpg,1"
@@ -304,7 +304,7 @@ def test_in_fall_2022_everybody_is_known(write_zip: WriteZip, tmp_path: Path) ->
 def test_a_test_without_labels_is_in_the_order_of_its_names(write_zip: WriteZip, tmp_path: Path) -> None:
     stats = pack(write_zip("a.zip", SPRING_2025), tmp_path / "out")
     assert labels(tmp_path / "out", "test") == {"x10.jpg": -1, "x2.jpg": -1}
-    assert stats["submissions"].keys() == {"verification"}
+    assert stats.submissions.keys() == {"verification"}
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_test_without_labels_is_in_the_order_of_its_names(write_zip: WriteZip,
 )
 def test_what_was_understood_is_told(kind: str, layout: str, rest: list[str], write_zip: WriteZip, tmp_path: Path) -> None:
     stats = pack(write_zip("a.zip", EVERY[kind]), tmp_path / "out")
-    assert understood.lines(stats) == [f"layout: {layout}", *rest]
+    assert understood.lines(stats.understood) == [f"layout: {layout}", *rest]
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -397,7 +397,7 @@ def test_each_image_of_a_person_is_in_one_fold_and_a_single_one_in_none(write_zi
     path, dev = write_zip("a.zip", PERSONS), list[str]()
     for number in range(2):
         stats = pack(path, tmp_path / str(number), fold=Fold(2, number))
-        assert stats["understood"]["layout"] == f"a folder for each person; fold {number} of 2 held out as dev"
+        assert stats.understood.layout == f"a folder for each person; fold {number} of 2 held out as dev"
         dev += labels(tmp_path / str(number), "dev")
     every = {name.removeprefix("mine/") for name in PERSONS}
     assert sorted(dev) == sorted(every - {"Bo/0.jpg"})
@@ -525,8 +525,8 @@ def test_an_item_without_its_counterpart_is_named_or_left_out_when_so_asked(
 ) -> None:
     path = write_zip("a.zip", files)
     assert problem(path, tmp_path / "out").endswith("`on_bad: skip` leaves such items out")
-    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip")["rejected"]
-    assert item in rejected["item"] and reason in rejected["reason"]
+    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip").rejected
+    assert item in rejected.item and reason in rejected.reason
 
 
 def test_a_bad_image_of_dev_pairs_takes_its_pairs_along_and_one_of_a_test_cannot_be_left_out(
@@ -534,7 +534,7 @@ def test_a_bad_image_of_dev_pairs_takes_its_pairs_along_and_one_of_a_test_cannot
 ) -> None:
     only_dev = FALL_2024 | {"top/ver_data/dev.jpg": b"bad", "top/val_pairs.txt": VAL_PAIRS + lines("dev.jpg zQ.jpg 0")}
     stats = pack(write_zip("a.zip", only_dev), tmp_path / "out", on_bad="skip")
-    assert stats["verification"] == {"kind": "pairs", "dev": 3, "test": 2}
+    assert stats.verification == {"kind": "pairs", "dev": 3, "test": 2}
     assert [name for name, *_ in pairs(tmp_path / "out", "dev")] == ["zQ.jpg", "7x.jpg", "B0.jpg"]
     message = problem(write_zip("b.zip", changed(FALL_2024, "ver_data/B0.jpg", b"bad")), tmp_path / "b", on_bad="skip")
     assert message.endswith("B0.jpg: is not a readable image; a submission has a row for it, so it cannot be left out")

@@ -24,6 +24,7 @@ from stages.tasks import load_params
 from stages.tasks.faces import evaluation, prediction, raw, submission
 from stages.tasks.faces import training as task
 from stages.tasks.faces.evaluation import whitening
+from stages.tasks.faces.statistics import Stats
 from tests.conftest import ROOT, task_settings
 from tests.tasks.faces.test_raw import face
 from tests.tasks.faces.test_whitening import EPS, PLACE, naive
@@ -34,7 +35,7 @@ TEST = [(0, 5), (9, 3), (2, 2), (7, 12)]
 
 class Evaluated(NamedTuple):
     features: Path
-    stats: dict[str, Any]
+    stats: Stats
     run: Run
     model: Any
     metrics: dict[str, Any]
@@ -79,7 +80,7 @@ def evaluated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def embeddings(found: Evaluated, split: str) -> Tensor:
     """One by one, without the machinery of batches."""
     images = task.read_images(found.features, split)
-    mean, std = (np.array(found.stats[key], np.float32) for key in ("mean", "std"))
+    mean, std = (np.array(values, np.float32) for values in (found.stats.mean, found.stats.std))
     pixels = torch.from_numpy((images[: len(images)] - mean) / std).permute(0, 3, 1, 2)
     with torch.no_grad():
         parts: Tensor = torch.cat([found.model.eval().embed(image[None]) for image in pixels])

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from stages.images.raw.threads import AHEAD, GROUP
 from stages.tasks.faces import raw
 from stages.tasks.faces.raw import examining, layouts
 from stages.tasks.faces.settings import Sample, Settings
+from stages.tasks.faces.statistics import Stats
 from tests.conftest import task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]
@@ -40,7 +42,7 @@ def pack(
     on_bad: Literal["error", "skip"] = "error",
     side: int | None = None,
     fold: Fold | None = None,
-) -> dict[str, Any]:
+) -> Stats:
     out.mkdir(exist_ok=True)
     paths = [archives] if isinstance(archives, Path) else archives
     return raw.pack([Archive(path) for path in paths], out, settings(on_bad=on_bad, side=side, fold=fold), 0)
@@ -130,8 +132,8 @@ def test_the_competitions_images_arrive_byte_for_byte_in_the_order_of_their_name
 ) -> None:
     out = tmp_path / "out"
     stats = pack(archives, out)
-    assert stats["classes"] == ["n000009", "n000040", "n000540"]
-    assert stats["known"] == ["n000070", "n000200", "n000300"]
+    assert stats.classes == ["n000009", "n000040", "n000540"]
+    assert stats.known == ["n000070", "n000200", "n000300"]
     everything = CLASSES | PAIRS
     for split, top, names in (
         ("train", CLASSIFICATION, TRAIN),
@@ -144,20 +146,20 @@ def test_the_competitions_images_arrive_byte_for_byte_in_the_order_of_their_name
         found = read(out, split)
         assert [name for name, _, _ in found] == sorted(names)
         assert all(content == everything[f"{top}/{split}/{name}"] for name, _, content in found)
-        assert stats["num"][split] == len(names)
-    for split, identities in (("train", stats["classes"]), ("dev", stats["classes"]), ("known", stats["known"])):
+        assert stats.num[split] == len(names)
+    for split, identities in (("train", stats.classes), ("dev", stats.classes), ("known", stats.known)):
         assert all(identities[label] == name.split("/")[0] for name, label, _ in read(out, split))
     assert [label for _, label, _ in read(out, "unknown_dev")] == [0, -1, 2, 0]
     for split in ("test", "unknown_test"):
         assert {label for _, label, _ in read(out, split)} == {-1}
-    assert (stats["side"], stats["rejected"], stats["converted"]) == (12, [], {})
-    assert json.loads((out / "stats.json").read_text()) == stats
+    assert (stats.side, stats.rejected, stats.converted) == (12, [], {})
+    assert json.loads((out / "stats.json").read_text()) == asdict(stats)
     for name in ("classification_sample_submission.csv", "verification_sample_submission.csv"):
         [content] = [content for member, content in everything.items() if member.endswith(name)]
         assert (out / name).read_bytes() == content
     assert {path.name for path in out.iterdir()} == {
         *("stats.json", "classification_sample_submission.csv", "verification_sample_submission.csv"),
-        *[split for split, num in stats["num"].items() if num],
+        *[split for split, num in stats.num.items() if num],
     }
 
 
@@ -191,8 +193,8 @@ def test_every_kind_and_order_of_archives_gives_the_same(archives: list[Path], w
 def test_a_folder_for_each_identity_is_enough(write_zip: WriteZip, tmp_path: Path) -> None:
     out = tmp_path / "out"
     stats = pack(write_zip("a.zip", FOLDERS), out)
-    assert (stats["classes"], stats["known"]) == (["Zoë", "ann lee"], [])
-    assert stats["num"] == {
+    assert (stats.classes, stats.known) == (["Zoë", "ann lee"], [])
+    assert stats.num == {
         "train": 4,
         "dev": 2,
         "test": 2,
@@ -211,7 +213,7 @@ def test_a_folder_for_each_identity_is_enough(write_zip: WriteZip, tmp_path: Pat
 
 def test_the_test_images_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> None:
     members = {name: content for name, content in FOLDERS.items() if not name.startswith("test")}
-    assert pack(write_zip("a.zip", members), tmp_path / "out")["num"]["test"] == 0
+    assert pack(write_zip("a.zip", members), tmp_path / "out").num["test"] == 0
     assert not (tmp_path / "out" / "test").exists()
 
 
@@ -219,7 +221,7 @@ def test_a_known_identity_may_have_several_images(write_zip: WriteZip, tmp_path:
     more = {f"{VERIFICATION}/known/n000200/0000_01.jpg": face(1)}
     stats = pack(write_zip("a.zip", CLASSES | PAIRS | more), tmp_path / "out")
     assert [label for _, label, _ in read(tmp_path / "out", "known")] == [0, 1, 1, 2]
-    assert len(stats["known"]) == 3
+    assert len(stats.known) == 3
 
 
 def test_files_beside_the_images_are_not_looked_at(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -246,9 +248,9 @@ def test_the_statistics_are_those_of_what_networks_see_of_the_training_images(wr
     members = train | {"dev/a/1.jpg": face(9, 30, 30)}
     stats = pack(write_zip("a.zip", members), tmp_path / "out")
     pixels = np.stack([cropped(content, 8) for content in train.values()])
-    assert stats["side"] == 8
-    np.testing.assert_allclose(stats["mean"], pixels.mean((0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(stats["std"], pixels.std((0, 1, 2)), rtol=1e-12)
+    assert stats.side == 8
+    np.testing.assert_allclose(stats.mean, pixels.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(stats.std, pixels.std((0, 1, 2)), rtol=1e-12)
 
 
 def test_a_bad_first_training_image_is_named(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -259,15 +261,15 @@ def test_a_bad_first_training_image_is_named(write_zip: WriteZip, tmp_path: Path
 def test_images_are_scaled_to_the_side_that_was_asked_for(write_zip: WriteZip, tmp_path: Path) -> None:
     flat = {name: cv2.imencode(".png", np.full((6, 9, 3), (30, 20, 10), np.uint8))[1].tobytes() for name in FOLDERS}
     stats = pack(write_zip("a.zip", flat), tmp_path / "out", side=4)
-    assert (stats["side"], stats["mean"], stats["std"]) == (4, [10, 20, 30], [1e-3] * 3)
+    assert (stats.side, stats.mean, stats.std) == (4, [10, 20, 30], [1e-3] * 3)
 
 
 def test_the_side_is_that_of_the_first_good_training_image_by_name(write_zip: WriteZip, tmp_path: Path) -> None:
     path = write_zip("a.zip", dict(reversed(FOLDERS.items())) | {"train/Zoë/0.png": face(0, 17, 13, ".png")})
-    assert pack(path, tmp_path / "out")["side"] == 13
+    assert pack(path, tmp_path / "out").side == 13
     changes = {"train/Zoë/0.png": b"", "train/ann lee/1.png": face(0, 15, 15, ".png")}
     path = write_zip("a.zip", FOLDERS | changes)
-    assert pack(path, tmp_path / "out", on_bad="skip")["side"] == 11
+    assert pack(path, tmp_path / "out", on_bad="skip").side == 11
 
 
 # Bad images.
@@ -319,10 +321,10 @@ def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, 
     assert message.startswith(f"{path}: {member}: {words}")
     assert message.endswith("`on_bad: skip` leaves such items out")
     stats = pack(path, tmp_path / "skipped", on_bad="skip")
-    [rejected] = stats["rejected"]
-    assert rejected["item"] == f"{path}: {member}"
-    assert rejected["reason"].startswith(words)
-    assert sum(stats["num"].values()) == sum(map(len, (TRAIN, DEV, TEST, KNOWN, UNKNOWN_DEV, UNKNOWN_TEST))) - 1
+    [rejected] = stats.rejected
+    assert rejected.item == f"{path}: {member}"
+    assert rejected.reason.startswith(words)
+    assert sum(stats.num.values()) == sum(map(len, (TRAIN, DEV, TEST, KNOWN, UNKNOWN_DEV, UNKNOWN_TEST))) - 1
     if "unknown_dev" in member:  # the others keep their rows of the table
         names = ["00000.jpg", "00001.jpg", "00003.jpg"]
         found = [row[:2] for row in read(tmp_path / "skipped", "unknown_dev")]
@@ -331,7 +333,7 @@ def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, 
 
 def test_bytes_after_the_end_do_no_harm(write_zip: WriteZip, tmp_path: Path) -> None:
     changes = {"test/1.jpg": BIG + bytes(100), "test/x/y/2.jpg": BIG[:2] + THUMBNAIL + BIG[2:] + b"appended"}
-    assert pack(write_zip("a.zip", FOLDERS | changes), tmp_path / "out")["num"]["test"] == 2
+    assert pack(write_zip("a.zip", FOLDERS | changes), tmp_path / "out").num["test"] == 2
 
 
 SMOOTH = face(2, 112, 112)
@@ -448,8 +450,8 @@ def test_what_has_to_be_converted_is_counted(write_zip: WriteZip, tmp_path: Path
         "train/Zoë/gray.png": cv2.imencode(".png", four[..., 1])[1].tobytes(),
     }
     stats = pack(write_zip("a.zip", FOLDERS | changes), tmp_path / "out")
-    assert stats["converted"] == {"16 bit": 1, "alpha": 1, "cmyk": 1, "grayscale": 3}
-    assert stats["rejected"] == []
+    assert stats.converted == {"16 bit": 1, "alpha": 1, "cmyk": 1, "grayscale": 3}
+    assert stats.rejected == []
 
 
 def test_a_png_with_a_palette_is_converted() -> None:
@@ -474,7 +476,7 @@ def test_rejected_images_are_listed_in_the_same_order_every_time(write_zip: Writ
     members = CLASSES | {f"{CLASSIFICATION}/test/{name}": b"" for name in TEST} | {f"{CLASSIFICATION}/train/1.jpg": b""}
     first = pack(write_zip("a.zip", members), tmp_path / "first", on_bad="skip")
     second = pack(write_zip("a.zip", dict(reversed(members.items()))), tmp_path / "second", on_bad="skip")
-    assert len(first["rejected"]) == 6
+    assert len(first.rejected) == 6
     assert first == second
     assert not (tmp_path / "first" / "test").exists()
 
@@ -496,9 +498,9 @@ def test_an_image_without_a_place_is_named_or_left_out_when_so_asked(
 ) -> None:
     path = write_zip("a.zip", FOLDERS | {member: face(0)})
     assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: {words}")
-    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip")["rejected"]
-    assert rejected["item"] == f"{path}: {member}"
-    assert rejected["reason"].startswith(words)
+    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip").rejected
+    assert rejected.item == f"{path}: {member}"
+    assert rejected.reason.startswith(words)
 
 
 @pytest.mark.parametrize(

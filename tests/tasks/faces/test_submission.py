@@ -1,20 +1,23 @@
 """Two submissions, of class indices and of identities, each only where it was predicted and in the sample's order."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.features import FACES, write_stats
 from stages.core.errors import InputError
 from stages.tasks.faces import UNKNOWN, submission
+from stages.tasks.faces.statistics import Submission
 
 CLASSES, KNOWN = ["n000040", "n000002", "n000100"], ["n000007", "n000009"]
 CLASSIFIED = {"00000.jpg": "n000040", "00001.jpg": "n000002", "00002.jpg": "n000040", "00010.jpg": "n000100"}
 VERIFIED = {"a.jpg": "n000009", "b.jpg": "n000007", "c.jpg": UNKNOWN}
 KINDS = ["classification", "verification"]
 SUBMISSIONS = {
-    "classification": {"header": ["id", "label"], "ids": "name", "labels": "index"},
-    "verification": {"header": ["id", "label"], "ids": "row", "labels": "identity"},
+    "classification": Submission(["id", "label"], ids="name", labels="index"),
+    "verification": Submission(["id", "label"], ids="row", labels="identity"),
 }
 
 
@@ -29,8 +32,7 @@ def write(
         path.mkdir(exist_ok=True)
     kinds = {"classification": classified, "verification": verified}
     submissions = {kind: SUBMISSIONS[kind] for kind, predictions_of in kinds.items() if predictions_of is not None}
-    stats = {"classes": CLASSES, "known": KNOWN, "submissions": submissions}
-    (features / "stats.json").write_text(json.dumps(stats))
+    write_stats(features, replace(FACES, classes=CLASSES, known=KNOWN, submissions=submissions))
     for kind, content in (samples or {}).items():
         (features / f"{kind}_sample_submission.csv").write_bytes(content)
     if classified is not None:
@@ -96,12 +98,11 @@ def test_predictions_that_are_missing_are_named(kind: str, table: str, tmp_path:
 SCORED = b"name,other,score\nv/a.jpg,v/b.jpg,0.250000\nv/c.jpg,v/a.jpg,-1.000000\nv/a.jpg,v/b.jpg,0.250000\n"
 
 
-def write_scores(folder: Path, ids: str, content: bytes = SCORED, sample: bytes | None = None) -> Path:
-    submission_of = {"header": ["ID", "Label"], "ids": ids, "labels": "score"}
-    stats = {"classes": CLASSES, "known": [], "submissions": {"verification": submission_of}}
+def write_scores(folder: Path, ids: Any, content: bytes = SCORED, sample: bytes | None = None) -> Path:
+    submission_of = Submission(["ID", "Label"], ids=ids, labels="score")
     for name in ("predictions", "features"):
         (folder / name).mkdir(exist_ok=True)
-    (folder / "features" / "stats.json").write_text(json.dumps(stats))
+    write_stats(folder / "features", replace(FACES, classes=CLASSES, submissions={"verification": submission_of}))
     (folder / "predictions" / "verification_test.csv").write_bytes(content)
     (folder / "predictions" / "test.csv").write_text("name,predicted,probability\n0.jpg,n000040,0.5\n")
     if sample is not None:
@@ -140,10 +141,8 @@ def test_what_is_no_score_is_named(score: str, tmp_path: Path) -> None:
 def test_identities_are_submitted_by_their_folders_names(tmp_path: Path) -> None:
     """Folder 2 of 0, 1, 2, 10, 11 is 2, whatever its place in the alphabet."""
     file = write_scores(tmp_path, "row")
-    stats = json.loads((tmp_path / "features" / "stats.json").read_text())
-    by_name = {"classification": {"header": ["id", "label"], "ids": "name", "labels": "identity"}}
-    stats |= {"classes": ["0", "1", "2", "10", "11"], "submissions": by_name}
-    (tmp_path / "features" / "stats.json").write_text(json.dumps(stats))
+    by_name = {"classification": Submission(["id", "label"], ids="name", labels="identity")}
+    write_stats(tmp_path / "features", replace(FACES, classes=["0", "1", "2", "10", "11"], submissions=by_name))
     (tmp_path / "predictions" / "test.csv").write_text("name,predicted,probability\n1.jpg,2,0.5\n0.jpg,11,0.5\n")
     [file] = submission.write(tmp_path / "predictions", tmp_path / "features", tmp_path / "out")
     assert file.read_text() == "id,label\n1.jpg,2\n0.jpg,11\n"

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import functools
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from stages.tasks.faces import evaluation, export, prediction, raw, sample
 from stages.tasks.faces import training as task
 from stages.tasks.faces.evaluation import verification, whitening
 from stages.tasks.faces.settings import Sample
+from stages.tasks.faces.statistics import Stats
 from tests.conftest import ROOT, task_settings
 
 COUNTS = [5, 1, 9, 2, 0, 7]  # images of each class
@@ -177,7 +177,7 @@ EPS = 0.1
 
 class Faces(NamedTuple):
     features: Path
-    stats: dict[str, Any]
+    stats: Stats
     run: Run
     model: Any
 
@@ -231,7 +231,7 @@ def images(faces: Faces, split: str) -> np.ndarray:
 
 def embeddings(faces: Faces, split: str) -> Tensor:
     """One by one, without the machinery of batches."""
-    mean, std = (np.array(faces.stats[key], np.float32) for key in ("mean", "std"))
+    mean, std = (np.array(values, np.float32) for values in (faces.stats.mean, faces.stats.std))
     pixels = torch.from_numpy((images(faces, split) - mean) / std).permute(0, 3, 1, 2)
     with torch.no_grad():
         found: Tensor = torch.cat([faces.model.eval().embed(image[None]) for image in pixels])
@@ -272,7 +272,7 @@ def test_whitening_changes_verification_and_nothing_else(evaluated: Any) -> None
 def test_two_images_get_the_score_of_evaluation(faces: Faces, evaluated: Any, flip: bool) -> None:
     run, metrics, out = evaluated(EPS, flip)
     report = {"dev": metrics, "weights_sha256": checkpoint.weights_hash(faces.model.state_dict())}
-    queries, known, identities = images(faces, "unknown_dev"), images(faces, "known"), faces.stats["known"]
+    queries, known, identities = images(faces, "unknown_dev"), images(faces, "known"), faces.stats.known
     labels = np.load(faces.features / "known/labels.npy").tolist()
     for query, row in zip(queries, table(out, "dev"), strict=True):
         items = [query, known[labels.index(identities.index(row["best"]))]]
@@ -312,8 +312,8 @@ def test_people_with_an_image_each_are_told_by_the_key(faces: Faces, tmp_path: P
     text = stats.read_text()
     try:
         np.save(labels, np.arange(len(np.load(labels))))
-        many = json.loads(text) | {"classes": [str(place) for place in range(len(np.load(labels)))]}
-        stats.write_text(json.dumps(many))
+        many = dataclasses.replace(faces.stats, classes=[str(place) for place in range(len(np.load(labels)))])
+        many.write(faces.features, vars(many))
         with pytest.raises(InputError, match=r"^runs\.resnet50\.evaluate\.whiten: needs people with two"):
             evaluate(Faces(faces.features, many, faces.run, Wide(faces.model)), EPS, False, tmp_path)
     finally:

@@ -5,6 +5,7 @@ import json
 import shutil
 import tarfile
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stages.core.errors import InputError
 from stages.data.archive import open_all
 from stages.data.packed import read_texts
 from stages.data.understood import lines
+from stages.images.statistics import PackedStats
 from stages.sources import path as sources
 from stages.tasks.image_folder import raw
 from stages.tasks.image_folder.settings import Settings
@@ -58,7 +60,7 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def pack(tmp_path: Path, *given: Path, **changes: Any) -> dict[str, Any]:
+def pack(tmp_path: Path, *given: Path, **changes: Any) -> PackedStats:
     """The statistics of sources, through the stages download and normalize; the arrays are in tmp_path/features."""
     shutil.rmtree(tmp_path / "archives", ignore_errors=True)
     shutil.rmtree(tmp_path / "features", ignore_errors=True)
@@ -83,8 +85,8 @@ def test_a_share_of_each_class_is_held_out(tmp_path: Path) -> None:
     assert train.keys() | dev.keys() == files.keys() and not train.keys() & dev.keys()
     assert Counter(name[0] for name in dev) == {"a": 4, "b": 1, "c": 1}
     assert all(label == "abc".index(name[0]) for name, (_, label) in (train | dev).items())
-    assert stats["classes"] == ["a", "b", "c"] and stats["num"] == {"train": 21, "dev": 6, "test": 0}
-    assert lines(stats) == [
+    assert stats.classes == ["a", "b", "c"] and stats.num == {"train": 21, "dev": 6, "test": 0}
+    assert lines(stats.understood) == [
         "layout: a folder for each class; 0.2 of each class's images, at least one, held out as dev",
         "classes: 3: a, b, c",
         "items: 21 train, 6 dev",
@@ -96,7 +98,7 @@ def test_each_image_is_in_one_fold(tmp_path: Path) -> None:
     pets, dev = write(tmp_path / "pets", PLAIN), list[str]()
     for number in range(3):
         stats = pack(tmp_path, pets, fold={"of": 3, "number": number})
-        assert lines(stats)[0] == f"layout: a folder for each class; fold {number} of 3 held out as dev"
+        assert lines(stats.understood)[0] == f"layout: a folder for each class; fold {number} of 3 held out as dev"
         dev += split(tmp_path, "dev")
     assert sorted(dev) == sorted(PLAIN)
     with pytest.raises(InputError, match=r"archives: has a dev split of its own, .*; leave `fold` empty$"):
@@ -115,9 +117,9 @@ def test_an_image_is_its_middle_square_scaled(tmp_path: Path) -> None:
 def test_the_statistics_are_those_of_the_training_pixels(tmp_path: Path) -> None:
     stats = pack(tmp_path, write(tmp_path / "pets", PLAIN))
     pixels = np.stack([image for image, _ in split(tmp_path, "train").values()]).reshape(-1, 3) / 1.0
-    np.testing.assert_allclose(stats["mean"], pixels.mean(0))
-    np.testing.assert_allclose(stats["std"], pixels.std(0))
-    assert json.loads((tmp_path / "features/stats.json").read_text()) == stats
+    np.testing.assert_allclose(stats.mean, pixels.mean(0))
+    np.testing.assert_allclose(stats.std, pixels.std(0))
+    assert json.loads((tmp_path / "features/stats.json").read_text()) == asdict(stats)
 
 
 @pytest.mark.parametrize("name", ["dev", "val", "valid", "validation"])
@@ -126,25 +128,25 @@ def test_folders_by_split(tmp_path: Path, above: str, name: str) -> None:
     files = {f"{above}{file.replace('dev', name)}": content for file, content in SPLIT.items()}
     files |= pictures(f"{above}test/2.png", f"{above}test/10.JPEG", f"{above}test/more/1.png")
     stats = pack(tmp_path, write(tmp_path / "pets", files | {f"{above}readme.txt": b"of pets"}))
-    assert stats["num"] == {"train": 6, "dev": 6, "test": 3}
+    assert stats.num == {"train": 6, "dev": 6, "test": 3}
     assert split(tmp_path, "dev").keys() == {f"{label}/{n}.jpg" for label in "ab" for n in range(3)}
     assert {name: label for name, (_, label) in split(tmp_path, "test").items()} == dict.fromkeys(
         ["2.png", "10.JPEG", "more/1.png"], -1
     )
-    assert stats["understood"]["layout"] == "a folder for each class, by split"
-    assert "submission: submission.csv (id,label)" in lines(stats)
+    assert stats.understood.layout == "a folder for each class, by split"
+    assert "submission: submission.csv (id,label)" in lines(stats.understood)
 
 
 def test_dev_is_held_out_of_train_where_there_is_no_dev_folder(tmp_path: Path) -> None:
     stats = pack(tmp_path, write(tmp_path / "pets", {f"train/{name}": content for name, content in PLAIN.items()}))
-    assert stats["num"] == {"train": 18, "dev": 2, "test": 0}
-    assert "by split; 0.1 of each class's images" in stats["understood"]["layout"]
+    assert stats.num == {"train": 18, "dev": 2, "test": 0}
+    assert "by split; 0.1 of each class's images" in stats.understood.layout
 
 
 def test_the_folders_of_test_are_no_labels_and_it_says_so(tmp_path: Path) -> None:
     stats = pack(tmp_path, write(tmp_path / "pets", SPLIT | pictures("test/a/1.png", "test/b/2.png")))
     assert {label for _, label in split(tmp_path, "test").values()} == {-1}
-    assert "the folders in test/ are not read as labels" in lines(stats)[0]
+    assert "the folders in test/ are not read as labels" in lines(stats.understood)[0]
 
 
 def test_a_folder_a_zip_and_a_tar_give_the_same(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_a_folder_a_zip_and_a_tar_give_the_same(tmp_path: Path) -> None:
 
 def test_the_parts_of_a_folder_may_be_several_archives(tmp_path: Path) -> None:
     cats, dogs = ({name: PLAIN[name] for name in PLAIN if name.startswith(label)} for label in ("cat", "dog"))
-    assert pack(tmp_path, write(tmp_path / "one", cats), write(tmp_path / "two", dogs))["num"]["train"] == 18
+    assert pack(tmp_path, write(tmp_path / "one", cats), write(tmp_path / "two", dogs)).num["train"] == 18
 
 
 GOOD = picture(0)
@@ -210,9 +212,9 @@ def test_what_is_not_understood_is_refused_in_a_sentence(tmp_path: Path, files: 
 def test_bad_images_are_left_out_and_listed_where_that_is_wanted(tmp_path: Path) -> None:
     bad = {"train/a/x.jpg": b"nothing", "train/a/y.webp": b"", "train/z.jpg": GOOD, "dev/c/1.png": GOOD}
     stats = pack(tmp_path, write(tmp_path / "pets", SPLIT | bad), on_bad="skip")
-    assert stats["classes"] == ["a", "b"] and stats["num"] == {"train": 6, "dev": 6, "test": 0}
+    assert stats.classes == ["a", "b"] and stats.num == {"train": 6, "dev": 6, "test": 0}
     archive = tmp_path / "archives/pets.zip"
-    assert sorted((entry["item"], entry["reason"]) for entry in stats["rejected"]) == [
+    assert sorted((entry.item, entry.reason) for entry in stats.rejected) == [
         (f"{archive}: dev/c/1.png", "train has no images of c"),
         (f"{archive}: train/a/x.jpg", "is not a readable image"),
         (f"{archive}: train/a/y.webp", "is not an image (.jpg, .jpeg, .png)"),
@@ -228,7 +230,7 @@ def test_a_class_whose_images_were_all_left_out_is_refused(tmp_path: Path) -> No
 
 def test_many_classes_are_named_by_the_first_and_the_last(tmp_path: Path) -> None:
     files = pictures(*[f"{label:03}/{number}.png" for label in range(1, 31) for number in range(2)])
-    assert lines(pack(tmp_path, write(tmp_path / "pets", files)))[1] == "classes: 30: 001 to 030"
+    assert lines(pack(tmp_path, write(tmp_path / "pets", files)).understood)[1] == "classes: 30: 001 to 030"
 
 
 def test_there_is_no_sample(tmp_path: Path) -> None:

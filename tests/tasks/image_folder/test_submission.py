@@ -1,17 +1,18 @@
 """A row for each image of test/; no file where there is none."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.features import PICTURES, write_stats
 from stages.core.errors import InputError
 from stages.data.tables import write_table
 from stages.tasks.image_folder import submission
 
 
 def features(tmp_path: Path) -> Path:
-    (tmp_path / "stats.json").write_text(json.dumps({"classes": ["a, b", "c"]}))
+    write_stats(tmp_path, replace(PICTURES, classes=["a, b", "c"]))
     return tmp_path
 
 

@@ -16,6 +16,7 @@ from stages.data.archive import Archive
 from stages.data.packed import read_texts
 from stages.tasks.speech import SYMBOLS, raw, sample
 from stages.tasks.speech.settings import Sample
+from stages.tasks.speech.statistics import Submission
 from tests.conftest import ROOT, task_settings
 
 SETTINGS = task_settings("speech", source="sample", on_bad="error", sample=Sample(train=30, dev=6, test=5))
@@ -52,10 +53,10 @@ def test_another_process_says_the_same_bytes_without_torch(archive: Path, tmp_pa
 
 def test_the_archive_packs_without_rejects(archive: Path, tmp_path: Path) -> None:
     stats = raw.pack([Archive(archive)], tmp_path, SETTINGS, 1)
-    assert stats["num"] == {"train": 30, "dev": 6, "test": 5}
-    assert stats["submission"] == {"header": ["id", "label"], "characters": "2023", "left_out": []}
-    assert (stats["num_features"], stats["rejected"]) == (27, [])
-    assert stats["frames"]["train"]["longest"] < 400
+    assert stats.num == {"train": 30, "dev": 6, "test": 5}
+    assert stats.submission == Submission(["id", "label"], characters="2023", left_out=[])
+    assert (stats.num_features, stats.rejected) == (27, [])
+    assert stats.frames["train"]["longest"] < 400
     names = read_texts(tmp_path / "test" / "names")
     assert names == sorted(names)
     assert (tmp_path / "sample_submission.csv").read_text().startswith("id,label\n0,")

@@ -1,19 +1,21 @@
 """The submission has the term's format, characters and order, or is refused."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.features import SPEECH, write_stats
 from stages.core.errors import InputError
 from stages.tasks.speech import CHARACTERS, SYMBOLS, SYMBOLS_2022, submission
+from stages.tasks.speech.statistics import Stats, Submission
 
 PREDICTED = {"b": "-hU-", "a": "", "c": "G@"}
 
 
-def statistics(characters: str = "2023", header: str = "id,label", left_out: list[int] | None = None) -> str:
-    return json.dumps({"submission": {"header": header.split(","), "characters": characters, "left_out": left_out or []}})
+def statistics(characters: str = "2023", header: str = "id,label", left_out: list[int] | None = None) -> Stats:
+    return replace(SPEECH, submission=Submission(header.split(","), characters, left_out or []))
 
 
 def write(
@@ -24,7 +26,7 @@ def write(
         path.mkdir(exist_ok=True)
     lines = ["name,predicted", *(f"{name},{text}" for name, text in predicted.items())]
     (predictions / "test.csv").write_text("".join(f"{line}\n" for line in lines))
-    (features / "stats.json").write_text(statistics(characters, **changes))
+    write_stats(features, statistics(characters, **changes))
     if sample is not None:
         (features / "sample_submission.csv").write_bytes(sample)
     return submission.write(predictions, features, folder / "out")
@@ -110,7 +112,7 @@ def test_predictions_without_their_column_are_named(tmp_path: Path) -> None:
 
 
 def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
-    (tmp_path / "stats.json").write_text(statistics())
+    write_stats(tmp_path, statistics())
     with pytest.raises(InputError, match=r"test\.csv: there are no test utterances"):
         submission.write(tmp_path, tmp_path, tmp_path / "out")
 

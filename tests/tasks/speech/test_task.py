@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import CTCLoss
 
+from benchmarks.features import SPEECH
 from stages.compute.device import Compute
 from stages.core.errors import InputError
 from stages.data.packed import text_row
@@ -95,7 +96,7 @@ def trainer(folder: Path, num_phonemes: list[int]) -> Trainer:
 def test_an_epoch_in_which_every_loss_was_zeroed_stops_the_training(tmp_path: Path) -> None:
     for number, num_phonemes in enumerate(([11, 12, 30], [11, 12, 10])):
         found = trainer(tmp_path / str(number), num_phonemes)
-        model = training.build_model(found.run, {"num_features": 5})
+        model = training.build_model(found.run, replace(SPEECH, num_features=5))
         if number == 0:
             with pytest.raises(InputError, match="every transcript has more phonemes than the network has output frames"):
                 found.train(model)
@@ -106,7 +107,7 @@ def test_an_epoch_in_which_every_loss_was_zeroed_stops_the_training(tmp_path: Pa
 def test_mel_bands_are_all_taken_or_refused() -> None:
     run = load_params(ROOT / "params.yaml").run("bilstm")
     assert run.model.features == 13
-    training.build_model(run, {"num_features": 28})
+    training.build_model(run, replace(SPEECH, num_features=28))
     with pytest.raises(InputError, match=r"model\.features: the first 13 of 40 mel bands are only low pitches; give null"):
-        training.build_model(run, {"num_features": 40})
-    training.build_model(replace(run, model=replace(run.model, features=None)), {"num_features": 40})
+        training.build_model(run, replace(SPEECH, num_features=40))
+    training.build_model(replace(run, model=replace(run.model, features=None)), replace(SPEECH, num_features=40))

@@ -13,6 +13,7 @@ from stages.images.raw.packing import Item
 from stages.tasks.cifar10 import CLASSES, HEADER, SIDE
 from stages.tasks.cifar10.raw import batches, binary, folders, kaggle
 from stages.tasks.cifar10.settings import Settings
+from stages.tasks.cifar10.statistics import Stats
 
 LAYOUTS = (batches, binary, kaggle, folders)
 # Unsupported formats and other data sets: a file name's pattern, and what it is.
@@ -26,7 +27,7 @@ FOREIGN = {
 ADVICE = "use cifar-10-python.tar.gz, which `source: public` downloads"
 
 
-def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> Stats:
     """Decode and check every image, write the splits below `out`, and return their statistics (see `packing.pack`).
 
     Raises InputError for an unknown layout, and like `packing.pack`.

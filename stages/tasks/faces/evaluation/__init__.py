@@ -1,6 +1,5 @@
 """Evaluation on faces: classification and verification metrics, predictions as tables, mistakes as pictures."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from stages.config.schema import Run
 from stages.images.evaluation import classification
 from stages.tasks.faces.evaluation import charts, gallery, pairs
 from stages.tasks.faces.evaluation.embeddings import Embedder
+from stages.tasks.faces.statistics import Stats
 
 HEADLINES = ("accuracy", "plain_accuracy", "loss", "verification.eer", "verification.accuracy")
 VERIFICATIONS = {"gallery": gallery, "pairs": pairs}  # by the kind that stats.json names
@@ -32,8 +32,8 @@ def evaluate(
     includes dev, only the verification metrics are left. name: the run's, for titles. seed: the training's, for the plot of
     augmented images.
     """
-    stats = json.loads((features / "stats.json").read_text())
-    classes = stats["classes"]
+    stats = Stats.read(features)
+    classes = stats.classes
     folders = {"plots_to": plots_to, "predictions_to": predictions_to}
     metrics: dict[str, Any] = {}
     if run.train.final:
@@ -43,7 +43,7 @@ def evaluate(
         wrong = Counter(pair for pair in zip(labels.tolist(), dev.predicted.tolist(), strict=True) if pair[0] != pair[1])
         counts = [(classes[true], classes[predicted], count) for (true, predicted), count in wrong.items()]
         charts.confused(plots_to / "confused.png", name, counts)
-    kind = stats["verification"]["kind"]
+    kind = stats.verification["kind"]
     if kind is not None:
         embedder = Embedder(model, name, run, features, compute, len(classes), predictions_to)
         metrics["verification"] = VERIFICATIONS[kind].verify(embedder, name, features, stats, **folders)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,11 +16,12 @@ COLUMNS = 4  # pairs in a row
 SIDE = 1.45  # inches of an image in a pair
 
 
-def of_pairs(folder: Path, run: str, pairs: verification.Pairs, metrics: dict[str, Any], threshold: float) -> None:
-    """Draw scores.png and, if there are pairs of both kinds, roc.png. metrics: those of `pair_metrics`."""
-    if "eer" in metrics:
+def of_pairs(folder: Path, run: str, pairs: verification.Pairs, threshold: float) -> None:
+    """Draw scores.png and, if there are pairs of both kinds, roc.png."""
+    if pairs.genuine.any() and pairs.impostor.any():
         far, tar = verification.roc(pairs)
-        roc(folder / "roc.png", run, far.numpy(), tar.numpy(), metrics["eer"], metrics["auc"])
+        eer, auc = verification.equal_error_rate(far, tar), verification.roc_auc(far, tar)
+        roc(folder / "roc.png", run, far.numpy(), tar.numpy(), eer, auc)
     genuine, impostor = pairs.bins.numpy()
     score_histogram(folder / "scores.png", run, genuine, impostor, threshold)
 

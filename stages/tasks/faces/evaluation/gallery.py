@@ -13,6 +13,7 @@ from stages.data.tables import write_table
 from stages.tasks.faces import UNKNOWN, training
 from stages.tasks.faces.evaluation import charts, verification
 from stages.tasks.faces.evaluation.embeddings import labels_of
+from stages.tasks.faces.statistics import Stats
 
 NUM_PAIRS = 24  # hardest mistakes in a plot
 THUMBNAIL = 32  # side of the images in the pixel match
@@ -22,7 +23,7 @@ def verify(
     embed: Callable[[str], Tensor],
     name: str,
     features: Path,
-    stats: dict[str, Any],
+    stats: Stats,
     *,
     plots_to: Path,
     predictions_to: Path,
@@ -37,21 +38,20 @@ def verify(
     dev = _match(queries, known, identities)
     right, unknown = (dev.identity == labels) & (labels >= 0), labels < 0
     threshold = verification.choose_threshold(dev.score, right, unknown)
-    _write(predictions_to / "verification_dev.csv", features, "unknown_dev", dev, threshold, stats["known"], labels)
+    _write(predictions_to / "verification_dev.csv", features, "unknown_dev", dev, threshold, stats.known, labels)
     if (features / "unknown_test").is_dir():
         test = _match(embed("unknown_test"), known, identities)
-        _write(predictions_to / "verification_test.csv", features, "unknown_test", test, threshold, stats["known"])
+        _write(predictions_to / "verification_test.csv", features, "unknown_test", test, threshold, stats.known)
 
     pairs = verification.count_pairs(queries, known, labels, identities)
-    metrics = verification.pair_metrics(pairs)
-    charts.of_pairs(plots_to, name, pairs, metrics, threshold)
+    charts.of_pairs(plots_to, name, pairs, threshold)
     _draw_hardest(plots_to / "pairs.png", name, features, stats, dev, labels, threshold)
     return {
         "accuracy": verification.accuracy(dev.score, right, unknown, threshold),
         "pixel_match": _pixel_match(features, identities, labels),
         "threshold": threshold,
         "num": len(labels),
-        **metrics,
+        **verification.pair_metrics(pairs),
     }
 
 
@@ -102,9 +102,7 @@ def _write(
     write_table(path, list(columns), zip(*columns.values(), strict=True))
 
 
-def _draw_hardest(
-    path: Path, name: str, features: Path, stats: dict[str, Any], dev: Match, labels: Tensor, threshold: float
-) -> None:
+def _draw_hardest(path: Path, name: str, features: Path, stats: Stats, dev: Match, labels: Tensor, threshold: float) -> None:
     """Draw the wrong answers furthest from the threshold, each query beside its most similar known face."""
     accepted = dev.score >= threshold
     wrong = (torch.where(accepted, dev.identity, -1) != labels).nonzero().flatten()
@@ -112,8 +110,8 @@ def _draw_hardest(
     faces, known = (training.read_images(features, split) for split in ("unknown_dev", "known"))
     pictures, captions = [], []
     for index in wrong.tolist():
-        true = stats["known"][int(labels[index])] if labels[index] >= 0 else "unknown"
-        answer = stats["known"][int(dev.identity[index])] if accepted[index] else "unknown"
+        true = stats.known[int(labels[index])] if labels[index] >= 0 else "unknown"
+        answer = stats.known[int(dev.identity[index])] if accepted[index] else "unknown"
         pictures.append((faces[index : index + 1][0], known[int(dev.row[index]) : int(dev.row[index]) + 1][0]))
         captions.append(f"{true}\n→ {answer}, {dev.score[index]:.2f}")
     title = f"{name}: the hardest wrong answers, each beside its most similar known face (true → answer, score)"

@@ -12,6 +12,7 @@ from stages.data.packed import read_texts
 from stages.data.tables import write_table
 from stages.tasks.faces import training
 from stages.tasks.faces.evaluation import charts, verification
+from stages.tasks.faces.statistics import Stats
 
 NUM_PAIRS = 24  # hardest mistakes in a plot
 LIMITS = ("1e-4", "5e-4", "1e-3", "5e-3", "5e-2")  # false accept rates, which HW2P2 calls false positive rates
@@ -21,7 +22,7 @@ def verify(
     embed: Callable[[str], Tensor],
     name: str,
     features: Path,
-    stats: dict[str, Any],
+    stats: Stats,
     *,
     plots_to: Path,
     predictions_to: Path,
@@ -44,19 +45,18 @@ def verify(
 
     pairs = verification.tally(score, same)
     threshold = verification.choose_threshold(score, same, ~same)
-    metrics = verification.pair_metrics(pairs)
-    charts.of_pairs(plots_to, name, pairs, metrics, threshold)
+    charts.of_pairs(plots_to, name, pairs, threshold)
     _draw_hardest(plots_to / "pairs.png", name, features, dev, score, same, threshold)
     far, tar = verification.roc(pairs)
     return {
-        "eer": metrics["eer"],
-        "auc": metrics["auc"],
+        "eer": verification.equal_error_rate(far, tar),
+        "auc": verification.roc_auc(far, tar),
         "accuracy": verification.accuracy(score, same, ~same, threshold),
         "threshold": threshold,
         **{f"tpr_at_fpr_{limit}": verification.tar_at_far(far, tar, float(limit)) for limit in LIMITS},
         "num": len(score),
-        "num_genuine": metrics["num_genuine"],
-        "num_impostor": metrics["num_impostor"],
+        "num_genuine": int(pairs.genuine.sum()),
+        "num_impostor": int(pairs.impostor.sum()),
     }
 
 

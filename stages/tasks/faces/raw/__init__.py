@@ -5,12 +5,11 @@ pairs, pairs_dev.npy (N, 3) int64 has the rows of both images in the split `veri
 pairs_test.npy (N, 2) has only the rows.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,9 @@ from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.data.packed import Ragged, Rows, text_row
 from stages.data.rejected import Rejected
+from stages.data.statistics import Understood
 from stages.data.tables import read_rows
-from stages.data.understood import Understood, check_labels
+from stages.data.understood import check_labels
 from stages.data.unread import check_all_read
 from stages.images.raw.channel_statistics import Moments
 from stages.images.raw.image import Problem
@@ -27,15 +27,14 @@ from stages.tasks.faces.raw import layouts
 from stages.tasks.faces.raw.examining import examine_all, first_side
 from stages.tasks.faces.raw.layout import Item, Layout, Pair
 from stages.tasks.faces.settings import Settings
+from stages.tasks.faces.statistics import Stats, Submission
 
 SPLITS = ("train", "dev", "test", "known", "unknown_dev", "unknown_test", "verification")
 
 
-def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> Stats:
     """Check every image, write the splits below `out`, and return and write their statistics, stats.json.
 
-    The statistics are counts, identities, the networks' image side, the training images' channel mean and standard deviation
-    at that side (on the scale 0 to 255), which items were rejected and why, and what decoding converts.
     Raises InputError for a bad image (unless settings.on_bad is skip), archives and tables that do not fit together, and an
     identity without a good training image.
     """
@@ -77,18 +76,17 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
         "std": std,
         "verification": {"kind": "pairs", **pairs} if pairs else {"kind": "gallery" if found.known else None},
         "submissions": submissions,
-        "understood": _understood(found, writers, pairs, submissions).stats(),
-        "rejected": sorted(rejected.items, key=lambda entry: entry["item"]),  # independent of the archives' order
+        "understood": _understood(found, writers, pairs, submissions),
+        "rejected": sorted(rejected.items, key=lambda entry: entry.item),  # independent of the archives' order
         "converted": dict(sorted(converted.items())),
     }
-    (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
     for name, content in found.samples.items():
         (out / name).write_bytes(content)
-    return stats
+    return Stats.write(out, stats)
 
 
 def _understood(
-    found: Layout, writers: Mapping[str, "_Writer"], pairs: Mapping[str, int], submissions: Mapping[str, dict[str, Any]]
+    found: Layout, writers: Mapping[str, "_Writer"], pairs: Mapping[str, int], submissions: Mapping[str, Submission]
 ) -> Understood:
     verification = f"{len(found.known):,} known identities" if found.known else ""
     if pairs:
@@ -99,12 +97,12 @@ def _understood(
         found.name,
         f"{len(found.classes):,} identities, {found.classes[0]} to {found.classes[-1]}",
         {split: len(writers[split].items) for split in SPLITS if split in writers},
-        {name: submission["header"] for name, submission in submissions.items()},
+        {name: submission.header for name, submission in submissions.items()},
         verification,
     )
 
 
-def _submissions(found: Layout, writers: Mapping[str, "_Writer"]) -> dict[str, dict[str, Any]]:
+def _submissions(found: Layout, writers: Mapping[str, "_Writer"]) -> dict[str, Submission]:
     """Describe each submission file: its header, from the sample if there is one, and its kinds of ids and labels."""
     submissions = {}
     for kind, submission in found.submissions.items():
@@ -112,7 +110,7 @@ def _submissions(found: Layout, writers: Mapping[str, "_Writer"]) -> dict[str, d
             continue
         name = f"{kind}_sample_submission.csv"
         header = next(read_rows(found.samples[name], name)).cells if name in found.samples else submission.header
-        submissions[kind] = {**submission._asdict(), "header": list(header)}
+        submissions[kind] = replace(submission, header=header)
     return submissions
 
 

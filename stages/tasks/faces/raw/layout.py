@@ -1,11 +1,12 @@
 """What every layout is read into: the images of each split, the pairs to compare, and the submission files."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from stages.images.raw.listing import File
+from stages.tasks.faces.statistics import Submission
 
 NOTHING = re.compile(r"$^")
 
@@ -25,18 +26,6 @@ class Pair(NamedTuple):
     name: str
     other: str
     same: bool | None
-
-
-class Submission(NamedTuple):
-    """A submission file.
-
-    ids: an image's name, the row's number from 0, or a pair's two names, separated by a space.
-    labels: a class's index, an identity's name, or a cosine similarity.
-    """
-
-    header: Sequence[str]
-    ids: Literal["name", "row", "pair"]
-    labels: Literal["index", "identity", "score"]
 
 
 @dataclass(frozen=True)

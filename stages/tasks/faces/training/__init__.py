@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.config.schema import Run
+from stages.images.statistics import ImageStats
 from stages.images.training import classifier
 from stages.images.training.batches import ImageBatch
 from stages.images.training.classifier import (
@@ -24,11 +25,11 @@ from stages.tasks.faces.training.arcface import arcface_logits
 from stages.tasks.faces.training.cosine_head import CosineHead
 
 
-def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
+def build_model(run: Run, stats: ImageStats) -> nn.Module:
     """Build the run's network with random weights; for ArcFace with a cosine head."""
     model: Any = classifier.build_model(run, stats)
     if run.loss.arcface is not None:
-        model.head = CosineHead(model.num_features, len(stats["classes"]), scale=run.loss.arcface.scale)
+        model.head = CosineHead(model.num_features, len(stats.classes), scale=run.loss.arcface.scale)
     assert isinstance(model, nn.Module)
     return model
 

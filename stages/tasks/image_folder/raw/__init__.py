@@ -5,7 +5,6 @@ Each image is decoded and scaled once, as users' images are often a hundred time
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from stages.data.archive import Archive
 from stages.images.raw import packing
@@ -17,9 +16,10 @@ from stages.tasks.image_folder import HEADER
 from stages.tasks.image_folder.raw import layout
 from stages.tasks.image_folder.raw.layout import Layout, Place
 from stages.tasks.image_folder.settings import Settings
+from stages.tasks.image_folder.statistics import Stats
 
 
-def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> Stats:
     """Decode and check every image, write the splits below `out`, and return their statistics (see `packing.pack`).
 
     Raises InputError for an unknown layout, and like `packing.pack`.

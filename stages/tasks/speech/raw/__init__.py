@@ -4,13 +4,11 @@ Each coefficient has mean 0 and deviation 1 in each utterance. The test split ha
 utterances has no folder. If the data are recordings, dev also has audio, the original wav and flac files as ragged bytes.
 """
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +17,8 @@ from stages.core.progress import track
 from stages.data.archive import Archive
 from stages.data.packed import RaggedArray, read_texts, text_row
 from stages.data.rejected import Rejected
+from stages.data.statistics import Understood
 from stages.data.tables import Row, read_rows
-from stages.data.understood import Understood
 from stages.data.unread import check_all_read
 from stages.sequences.raw.normalization import normalize
 from stages.sequences.storage import SequenceWriter
@@ -28,15 +26,14 @@ from stages.tasks.speech import SYMBOLS
 from stages.tasks.speech.raw import audio, layouts, npy, splits
 from stages.tasks.speech.raw.item import Item, Problem
 from stages.tasks.speech.settings import Settings
+from stages.tasks.speech.statistics import Stats, Submission
 
 MIN_UTTERANCES = 20  # fewer, as in a quick try, may all have the same transcript
 
 
-def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> dict[str, Any]:
+def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> Stats:
     """Check and normalise every utterance, write the splits below `out`, and return and write their statistics, stats.json.
 
-    The statistics are counts, frames, which items were rejected and why, what was converted, and for the submission its
-    header, the year of its characters, and the rows of the test utterances that were left out.
     Raises InputError for a bad item (unless settings.on_bad is skip), an unknown layout, and an empty train or dev split.
     """
     layout = layouts.find(archives)
@@ -79,19 +76,18 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> d
     )
     check_all_read(archives, layout.module.IGNORED)
     stats = {
-        "submission": {"header": header, "characters": form.characters, "left_out": left_out},
+        "submission": Submission(header, form.characters, left_out),
         "symbols": list(SYMBOLS),
         "rejected": rejected.items,
         "num": num,
         "num_features": width,
-        "understood": understood.stats(),
+        "understood": understood,
         "frames": {split: {"total": writer.total, "longest": writer.longest} for split, writer in writers.items()},
         "converted": dict(sorted(converted.items())),
     }
     if source.sample is not None:
         (out / "sample_submission.csv").write_bytes(source.sample)
-    (out / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
-    return stats
+    return Stats.write(out, stats)
 
 
 def _check_splits(

@@ -15,6 +15,7 @@ from stages.sequences import storage
 from stages.sequences.training.batches import SequenceBatch, SequenceBatches
 from stages.tasks.speech import BLANK, MEL_BANDS, NUM_CLASSES
 from stages.tasks.speech.settings import Loss
+from stages.tasks.speech.statistics import Stats
 from stages.tasks.speech.training import decode
 from stages.training.protocol import Score
 
@@ -29,19 +30,19 @@ class Output(NamedTuple):
     lengths: Tensor
 
 
-def build_model(run: Run, stats: dict[str, Any]) -> nn.Module:
+def build_model(run: Run, stats: Stats) -> nn.Module:
     """Build the run's network for the data's number of features. Raises InputError for a part of the mel bands of 2021."""
     wanted = run.model.features
-    if stats["num_features"] == MEL_BANDS and wanted not in (None, MEL_BANDS):
+    if stats.num_features == MEL_BANDS and wanted not in (None, MEL_BANDS):
         raise InputError(f"model.features: the first {wanted} of {MEL_BANDS} mel bands are only low pitches; give null")
     module = import_module(f"stages.sequences.models.{run.model.name}")
-    model: nn.Module = module.Model(stats["num_features"], NUM_CLASSES, **run.model.arguments)
+    model: nn.Module = module.Model(stats.num_features, NUM_CLASSES, **run.model.arguments)
     return model
 
 
-def example(stats: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def example(stats: Stats) -> tuple[Tensor, Tensor]:
     """Return an example input of the model, two seconds long."""
-    return torch.zeros(1, 200, stats["num_features"]), torch.tensor([200])
+    return torch.zeros(1, 200, stats.num_features), torch.tensor([200])
 
 
 def train_batches(features: Path, run: Run, compute: Compute, seed: int) -> SequenceBatches:

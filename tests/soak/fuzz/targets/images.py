@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -9,6 +10,7 @@ from random import Random
 import cv2
 import numpy as np
 
+from benchmarks.features import PICTURES
 from stages.images.raw.image import MARKER, PNG
 from stages.tasks.cifar10.raw import png
 from stages.tasks.faces import prediction
@@ -93,4 +95,4 @@ def attempt(content: bytes, folder: Path) -> None:
     pixels, _ = png.decode(content)
     assert pixels is None or pixels.shape == (SIDE, SIDE, 3)
     examining.examine(content, SIDE, add_up=True)  # whether it is whole, too; a problem is told as it is below
-    assert prediction.read(content, {"side": SIDE}).shape == (SIDE, SIDE, 3)
+    assert prediction.read(content, replace(PICTURES, side=SIDE)).shape == (SIDE, SIDE, 3)

@@ -2,11 +2,13 @@
 
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
+from benchmarks.features import SPEECH
 from stages.core.errors import InputError
 from stages.data import pickles
 from stages.data.packed import RaggedArray, read_texts
@@ -86,7 +88,7 @@ def _transcript(content: bytes, folder: Path) -> None:
 
 
 def _features(content: bytes, folder: Path) -> None:
-    frames = prediction.read(content, {"num_features": 13})
+    frames = prediction.read(content, replace(SPEECH, num_features=13))
     assert frames.shape[1] == 13 and np.isfinite(frames).all()
 
 

@@ -1,21 +1,24 @@
 """Every CSV: CIFAR-10's labels, faces' labels and samples, speech's order, predictions, submissions. A byte chooses."""
 
-import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from benchmarks.features import FACES, SPEECH, write_stats
 from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.images.raw.listing import Listing
 from stages.tasks.cifar10 import submission as cifar10
 from stages.tasks.cifar10.raw import kaggle
+from stages.tasks.faces import statistics as faces_statistics
 from stages.tasks.faces import submission as faces
 from stages.tasks.faces.raw import pair_lists
 from stages.tasks.faces.raw import tables as faces_tables
 from stages.tasks.faces.raw.layouts.pairs import parse_labels
 from stages.tasks.faces.raw.layouts.plain import parse_lfw
+from stages.tasks.speech import statistics as speech_statistics
 from stages.tasks.speech import submission as speech
 from stages.tasks.speech.raw.layouts import hw3p2
 
@@ -37,11 +40,7 @@ PIECES = [
 ]
 LABELS = b"id,label\n1,cat\n2,dog\n3,ship\n"
 PEOPLE = b"id,label\n0,n000070\n1,n000000\n"
-FACES = {
-    "classes": ["a", "b"],
-    "known": ["n000070"],
-    "submissions": {"verification": {"header": ["id", "label"], "ids": "row", "labels": "identity"}},
-}
+KNOWN = {"verification": faces_statistics.Submission(["id", "label"], ids="row", labels="identity")}
 
 
 def _archive(folder: Path, name: str, content: bytes) -> list[Archive]:
@@ -103,16 +102,14 @@ def _cifar10_sample(content: bytes, folder: Path) -> None:
 
 
 def _faces_predictions(content: bytes, folder: Path) -> None:
-    (folder / "stats.json").write_text(json.dumps(FACES))
+    write_stats(folder, replace(FACES, classes=["a", "b"], known=["n000070"], submissions=KNOWN))
     (folder / "verification_test.csv").write_bytes(content)
     [made] = faces.write(folder, folder, folder / "out")
     faces.check(made, folder, folder)
 
 
 def _speech_predictions(content: bytes, folder: Path) -> None:
-    (folder / "stats.json").write_text(
-        json.dumps({"submission": {"header": ["id", "label"], "characters": "2023", "left_out": [1]}})
-    )
+    write_stats(folder, replace(SPEECH, submission=speech_statistics.Submission(["id", "label"], "2023", [1])))
     (folder / "test.csv").write_bytes(content)
     [made] = speech.write(folder, folder, folder / "out")
     speech.check(made, folder, folder)

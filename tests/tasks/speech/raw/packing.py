@@ -15,6 +15,7 @@ from stages.data.archive import Archive
 from stages.data.packed import RaggedArray, read_texts
 from stages.tasks.speech import SYMBOLS, raw
 from stages.tasks.speech.settings import Sample
+from stages.tasks.speech.statistics import Stats
 from tests.conftest import task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]
@@ -27,7 +28,7 @@ def pack(
     on_bad: Literal["error", "skip"] = "error",
     seed: int = 0,
     fold: Fold | None = None,
-) -> dict[str, Any]:
+) -> Stats:
     paths = [archives] if isinstance(archives, Path) else archives
     block = task_settings("speech", source="anywhere", on_bad=on_bad, fold=fold, sample=Sample(1, 1, 1))
     return raw.pack([Archive(path) for path in paths], out, block, seed)

@@ -20,7 +20,7 @@ from stages.tasks.faces.settings import Settings
 BY_IDENTITY = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "known": "known"}  # folder -> split
 FLAT = ("unknown_dev", "unknown_test")
 IGNORED = re.compile(r"(.*/)?train_subset/.*")  # copies of images in train
-HEADER = ("id", "label")
+HEADER = ["id", "label"]
 
 
 def read(listing: Listing, settings: Settings, seed: int) -> Layout:

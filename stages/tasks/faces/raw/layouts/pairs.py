@@ -52,7 +52,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
             "test": [Item(file, name) for name, file in splits["test"].items()],
             "verification": [Item(file, name, is_needed=name in needed) for name, file in faces.items()],
         },
-        {"verification": Submission(("ID", "Label"), "row", "score")} if test else {},
+        {"verification": Submission(["ID", "Label"], "row", "score")} if test else {},
         problems,
         pairs={"dev": dev, "test": test} if dev else {},
         samples=tables.sample_submissions(listing, verification=("test pairs", tables.row_ids(len(test)))),

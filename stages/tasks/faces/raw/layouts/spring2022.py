@@ -39,7 +39,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     if "test" in splits:
         submissions["classification"] = Submission(gallery.HEADER, "name", "index")
     if test:
-        submissions["verification"] = Submission(("id", "match"), "row", "score")
+        submissions["verification"] = Submission(["id", "match"], "row", "score")
     return Layout(
         people.classes,
         {

@@ -37,9 +37,9 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     needed = pair_lists.named_in(test_pairs)
     submissions = {}
     if test:
-        submissions["classification"] = Submission(("id", "label"), "name", "identity")
+        submissions["classification"] = Submission(["id", "label"], "name", "identity")
     if test_pairs:
-        submissions["verification"] = Submission(("Id", "Category"), "pair", "score")
+        submissions["verification"] = Submission(["Id", "Category"], "pair", "score")
     return Layout(
         people.classes,
         {

@@ -55,8 +55,8 @@ def test_every_frame_and_phoneme_arrives_in_the_order_of_the_files(dtype: Any, w
         for index, (ours, original) in enumerate(zip(found, frames, strict=True)):
             np.testing.assert_allclose(ours[0], naive_normalize(original), atol=1e-5)
             assert ours[1] == ([] if split == "test" else theirs(split, index))
-    assert stats["converted"] == {"an unknown word (spn) left out of a transcript": 2}
-    assert lines(stats) == [
+    assert stats.converted == {"an unknown word (spn) left out of a transcript": 2}
+    assert lines(stats.understood) == [
         "layout: HW3P2 of 2021, 40 features a frame",
         "classes: 40 phonemes",
         "items: 3 train, 2 dev, 4 test",
@@ -73,7 +73,7 @@ def test_the_submission_has_the_characters_of_2021(symbol: str, character: str) 
 
 
 def test_there_may_be_no_test_utterances(write_zip: WriteZip, tmp_path: Path) -> None:
-    assert pack(write_zip("a.zip", term(test=None)), tmp_path / "out")["num"]["test"] == 0
+    assert pack(write_zip("a.zip", term(test=None)), tmp_path / "out").num["test"] == 0
     message = problem(write_zip("b.zip", term(test=objects([]))), tmp_path / "empty")
     assert message.endswith("HW3P2_Data/test.npy: holds no utterance; remove the file if there is nothing to submit")
 
@@ -134,8 +134,8 @@ def test_a_bad_utterance_is_named_or_left_out_when_so_asked(
 ) -> None:
     path = write_zip("a.zip", term(**changes))
     assert f"{next(iter(changes))}.npy: utterance 1: {words}" in problem(path, tmp_path / "out")
-    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip")["rejected"]
-    assert rejected["reason"].startswith(words)
+    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip").rejected
+    assert rejected.reason.startswith(words)
 
 
 def test_a_fold_in_place_of_its_dev_split_is_refused(write_zip: WriteZip, tmp_path: Path) -> None:

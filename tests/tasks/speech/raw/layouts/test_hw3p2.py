@@ -88,11 +88,11 @@ def test_every_frame_and_phoneme_arrives(
             assert symbols == ([] if split == "test" else SPOKEN[name])
     assert not (tmp_path / "out" / "test" / "transcript.npy").exists()
     assert not list(tmp_path.rglob("audio*"))
-    assert stats["submission"]["characters"] == characters and stats["submission"]["left_out"] == []
-    assert (stats["num_features"], stats["rejected"], stats["converted"]) == (5, [], {})
-    assert stats["num"] == {"train": 3, "dev": 1, "test": 3}
-    assert stats["frames"]["train"] == {"total": 52, "longest": 30}
-    assert stats["frames"]["test"] == {"total": 31, "longest": 14}
+    assert stats.submission.characters == characters and stats.submission.left_out == []
+    assert (stats.num_features, stats.rejected, stats.converted) == (5, [], {})
+    assert stats.num == {"train": 3, "dev": 1, "test": 3}
+    assert stats.frames["train"] == {"total": 52, "longest": 30}
+    assert stats.frames["test"] == {"total": 31, "longest": 14}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "dev",
         "sample_submission.csv",
@@ -168,10 +168,10 @@ def test_bad_frames_are_named_or_left_out_when_so_asked(kind: str, name: str, wr
     assert message.startswith(f"{path}: {name}: {words}")
     assert message.endswith("`on_bad: skip` leaves such items out")
     stats = pack(path, tmp_path / "skipped", on_bad="skip")
-    [rejected] = stats["rejected"]
-    assert rejected["item"] == f"{path}: {name}"
-    assert rejected["reason"].startswith(words)
-    assert sum(stats["num"].values()) == 6
+    [rejected] = stats.rejected
+    assert rejected.item == f"{path}: {name}"
+    assert rejected.reason.startswith(words)
+    assert sum(stats.num.values()) == 6
 
 
 BAD_TRANSCRIPTS = {
@@ -196,7 +196,7 @@ def test_a_bad_transcript_is_named_or_left_out_when_so_asked(kind: str, write_zi
     path = write_zip("a.zip", SPRING_2023 | {name: content})
     assert problem(path, tmp_path / "out").startswith(f"{path}: {name}: {words}")
     stats = pack(path, tmp_path / "skipped", on_bad="skip")
-    assert [rejected["item"] for rejected in stats["rejected"]] == [f"{path}: {name}"]
+    assert [rejected.item for rejected in stats.rejected] == [f"{path}: {name}"]
     assert list(read(tmp_path / "skipped", "train")) == ["a", "c"]
 
 
@@ -253,9 +253,9 @@ def test_files_that_do_not_match_are_named_or_left_out_when_so_asked(
     message = problem(path, tmp_path / "out")
     assert message.startswith(str(tmp_path / "raw"))
     assert f": {named}: {words}" in message
-    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip")["rejected"]
-    assert rejected["item"].endswith(f": {named}")
-    assert rejected["reason"] == words
+    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip").rejected
+    assert rejected.item.endswith(f": {named}")
+    assert rejected.reason == words
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])
@@ -270,7 +270,7 @@ def test_what_a_split_lacks_is_named_without_bad_advice(split: str, kind: str, w
 def test_the_test_split_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> None:
     members = {name: SPRING_2023[name] for name in SPRING_2023 if "test" not in name}
     stats = pack(write_zip("test_of_mine/a.zip", members), tmp_path / "out")
-    assert stats["num"]["test"] == 0 and stats["understood"]["submissions"] == {}
+    assert stats.num["test"] == 0 and stats.understood.submissions == {}
     assert not (tmp_path / "out" / "test").exists()
 
 
@@ -322,9 +322,9 @@ def test_the_term_and_its_header_follow_from_the_data(
     members: dict[str, bytes], layout: str, header: list[str], write_zip: WriteZip, tmp_path: Path
 ) -> None:
     stats = pack(write_zip("a.zip", members), tmp_path / "out")
-    assert lines(stats)[:2] == [f"layout: {layout}", "classes: 40 phonemes"]
-    assert lines(stats)[3] == f"submission: submission.csv ({','.join(header)})"
-    assert stats["submission"]["header"] == header
+    assert lines(stats.understood)[:2] == [f"layout: {layout}", "classes: 40 phonemes"]
+    assert lines(stats.understood)[3] == f"submission: submission.csv ({','.join(header)})"
+    assert stats.submission.header == header
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_the_places_of_test_utterances_that_are_left_out_are_kept(
 ) -> None:
     stats = pack(write_zip("a.zip", members), tmp_path / "out", on_bad="skip")
     assert list(read(tmp_path / "out", "test")) == list(names)
-    assert stats["submission"]["left_out"] == left_out and len(stats["rejected"]) >= 1
+    assert stats.submission.left_out == left_out and len(stats.rejected) >= 1
 
 
 def other_homework(symbols: Callable[[int], list[str]], count: int) -> dict[str, bytes]:
@@ -375,13 +375,13 @@ def test_other_homework_in_the_same_folders_is_told(count: int, write_zip: Write
 def test_hw3p2_itself_is_never_taken_for_other_homework(symbols: list[str], write_zip: WriteZip, tmp_path: Path) -> None:
     """Not for phonemes that are letters, nor for some utterances with as many phonemes as frames."""
     members = other_homework(lambda num: symbols[: 1 + num % len(symbols)], 12)
-    assert pack(write_zip("a.zip", members), tmp_path / "out")["num"]["train"] == 12
+    assert pack(write_zip("a.zip", members), tmp_path / "out").num["train"] == 12
 
 
 def test_transcripts_that_are_all_the_same_are_refused_unless_they_are_a_handful(
     write_zip: WriteZip, tmp_path: Path
 ) -> None:
-    assert pack(write_zip("a.zip", other_homework(lambda num: ["HH", "AY"], 19)), tmp_path / "few")["num"]["train"] == 19
+    assert pack(write_zip("a.zip", other_homework(lambda num: ["HH", "AY"], 19)), tmp_path / "few").num["train"] == 19
     message = problem(write_zip("raw/b.zip", other_homework(lambda num: ["HH", "AY"], 20)), tmp_path / "out")
     assert message.startswith(f"{tmp_path / 'raw'}: all 20 transcripts of the train split are the same")
 

@@ -9,6 +9,7 @@ import pytest
 from stages.config.schema import Fold
 from stages.data.packed import RaggedArray, read_texts
 from stages.tasks.speech import raw
+from stages.tasks.speech.statistics import Submission
 from tests.tasks.speech.raw.packing import WriteZip, contents, pack, problem, read, tone
 
 
@@ -28,10 +29,10 @@ HELLO_WORLD = ["[SIL]", "HH", "AH", "L", "OW", "W", "ER", "L", "D", "[SIL]"]
 def test_words_become_the_phonemes_of_cmudict_and_audio_100_frames_a_second(write_zip: WriteZip, tmp_path: Path) -> None:
     members = libri("train-clean-100", 2) | libri("dev-clean", 1) | libri("test-clean", 1)
     stats = pack(write_zip("a.zip", members), tmp_path / "out")
-    assert stats["understood"]["layout"] == "LibriSpeech (words or phones beside recordings), 27 features a frame"
-    assert stats["submission"] == {"header": ["id", "label"], "characters": "2023", "left_out": []}
-    assert stats["num"] == {"train": 4, "dev": 2, "test": 2}
-    assert stats["frames"]["dev"] == {"total": 102, "longest": 51}
+    assert stats.understood.layout == "LibriSpeech (words or phones beside recordings), 27 features a frame"
+    assert stats.submission == Submission(["id", "label"], characters="2023", left_out=[])
+    assert stats.num == {"train": 4, "dev": 2, "test": 2}
+    assert stats.frames["dev"] == {"total": 102, "longest": 51}
     assert list(read(tmp_path / "out", "train")) == ["1-7-0000", "1-7-0001", "2-7-0000", "2-7-0001"]
     assert read(tmp_path / "out", "dev")["1-7-0001"][1] == HELLO_WORLD
     assert [phone.rstrip("012") for word in ("hello", "world") for phone in cmudict.dict()[word][0]] == HELLO_WORLD[1:-1]
@@ -45,7 +46,7 @@ def test_phones_beside_the_audio_win_over_words(write_zip: WriteZip, tmp_path: P
     found = read(tmp_path / "out", "train")
     assert found["1-7-0000"][1] == ["[SIL]", "HH", "AY", "[SIL]", "D"]
     assert found["1-7-0001"][1] == ["[SIL]", "B"]
-    assert stats["converted"] == {"an unknown word (spn) left out of a transcript": 1}
+    assert stats.converted == {"an unknown word (spn) left out of a transcript": 1}
 
 
 def test_stereo_and_other_rates_are_converted_and_counted(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_stereo_and_other_rates_are_converted_and_counted(write_zip: WriteZip, t
     members["LibriSpeech/dev/1/7/1-7-0000.flac"] = tone(channels=2)
     members["LibriSpeech/dev/1/7/1-7-0001.flac"] = tone(rate=22_050)
     stats = pack(write_zip("a.zip", members), tmp_path / "out")
-    assert stats["converted"] == {"mean of several channels": 1, "resampled from 22050 Hz": 1}
+    assert stats.converted == {"mean of several channels": 1, "resampled from 22050 Hz": 1}
     pack(write_zip("b.zip", libri("train", 2) | libri("dev", 1)), tmp_path / "plain")
     stereo, mono = (read(tmp_path / name, "dev")["1-7-0000"][0] for name in ("out", "plain"))
     np.testing.assert_allclose(stereo, mono, atol=0.05)
@@ -70,7 +71,7 @@ def test_dev_keeps_the_audio_of_each_of_its_utterances(
     backwards = dict(reversed(given.items()))
     stats = pack(write_zip("a.zip", backwards), tmp_path / "out", on_bad="skip")
     names, recordings = read_texts(tmp_path / "out/dev/names"), RaggedArray(tmp_path / "out/dev/audio")
-    assert len(names) == len(recordings) == stats["num"]["dev"] > 1
+    assert len(names) == len(recordings) == stats.num["dev"] > 1
     for name, recording, frames in zip(names, recordings, RaggedArray(tmp_path / "out/dev/mfcc"), strict=True):
         assert [bytes(recording)] == [
             content for member, content in given.items() if member.endswith(f"/{name}.flac") and f"/{folders[1]}/" in member
@@ -88,7 +89,7 @@ def test_splits_are_drawn_by_speaker_and_by_seed(write_zip: WriteZip, tmp_path: 
     backwards = write_zip("b.zip", dict(reversed(libri("some", 6).items())))
     for name, archive, seed in (("first", path, 1), ("same", path, 1), ("backwards", backwards, 1), ("other", path, 3)):
         stats = pack(archive, tmp_path / name, seed=seed)
-        assert stats["num"] == {"train": 8, "dev": 2, "test": 2}
+        assert stats.num == {"train": 8, "dev": 2, "test": 2}
         sets = [speakers(tmp_path / name, split) for split in ("train", "dev", "test")]
         assert [len(found) for found in sets] == [4, 1, 1]
         assert len(set.union(*sets)) == 6
@@ -102,14 +103,14 @@ def test_a_fold_is_of_the_speakers_and_test_the_same(write_zip: WriteZip, tmp_pa
     pack(path, tmp_path / "without")
     for number in range(5):
         stats = pack(path, tmp_path / str(number), fold=Fold(5, number))
-        assert stats["understood"]["layout"].endswith(f" features a frame; fold {number} of 5 held out as dev")
+        assert stats.understood.layout.endswith(f" features a frame; fold {number} of 5 held out as dev")
         assert contents(tmp_path / str(number) / "test") == contents(tmp_path / "without" / "test")
         dev += speakers(tmp_path / str(number), "dev")
     assert len(dev) == len(set(dev)) == 5
 
 
 def test_two_speakers_are_split_by_utterance(write_zip: WriteZip, tmp_path: Path) -> None:
-    assert pack(write_zip("a.zip", libri("some", 2, each=10)), tmp_path / "out")["num"] == {"train": 16, "dev": 2, "test": 2}
+    assert pack(write_zip("a.zip", libri("some", 2, each=10)), tmp_path / "out").num == {"train": 16, "dev": 2, "test": 2}
 
 
 def test_all_words_that_cmudict_lacks_are_named_at_once_or_left_out(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -118,8 +119,8 @@ def test_all_words_that_cmudict_lacks_are_named_at_once_or_left_out(write_zip: W
     path = write_zip("raw/a.zip", members)
     assert problem(path, tmp_path / "out").startswith(f"{tmp_path / 'raw'}: 2 words are not in CMUdict: PLUGH, XYZZY; ")
     stats = pack(path, tmp_path / "skipped", on_bad="skip")
-    assert stats["num"]["train"] == 2
-    assert [rejected["reason"] for rejected in stats["rejected"]] == [
+    assert stats.num["train"] == 2
+    assert [rejected.reason for rejected in stats.rejected] == [
         "has words that are not in CMUdict: XYZZY",
         "has words that are not in CMUdict: PLUGH, XYZZY",
     ]
@@ -168,9 +169,9 @@ def test_bad_audio_is_named_or_left_out_when_so_asked(
 ) -> None:
     path = write_zip("a.zip", libri("train", 2) | libri("dev", 1) | changes)
     assert problem(path, tmp_path / "out").startswith(f"{path}: {named}: {words}")
-    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip")["rejected"]
-    assert rejected["item"] == f"{path}: {named}"
-    assert rejected["reason"].startswith(words)
+    [rejected] = pack(path, tmp_path / "skipped", on_bad="skip").rejected
+    assert rejected.item == f"{path}: {named}"
+    assert rejected.reason.startswith(words)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def timit(*suffixes: str, kinds: dict[str, str] | None = None) -> dict[str, byte
 )
 def test_every_recording_is_one_utterance(suffixes: tuple[str, ...], write_zip: WriteZip, tmp_path: Path) -> None:
     stats = pack(write_zip("a.zip", timit(*suffixes)), tmp_path / "out")
-    assert stats["num"] == {"train": 4, "dev": 2, "test": 4} and stats["rejected"] == []
-    assert stats["understood"]["layout"] == "TIMIT, 27 features a frame"
+    assert stats.num == {"train": 4, "dev": 2, "test": 4} and stats.rejected == []
+    assert stats.understood.layout == "TIMIT, 27 features a frame"
     found = read(tmp_path / "out", "train") | read(tmp_path / "out", "dev")
     assert {name.split("_")[0] for name in found} == {"FAKS0", "MJSW0", "MARC0"}
     assert all(symbols == OURS for _, symbols in found.values())
@@ -63,4 +63,4 @@ def test_a_bad_utterance_is_named(
     stem = "TIMIT/TRAIN/DR1/FAKS0/SX9"
     path = write_zip("a.zip", timit(".WAV") | {stem + suffix: content for suffix, content in changes.items()})
     assert problem(path, tmp_path / "out").startswith(f"{path}: {stem}{named}: {words}")
-    assert len(pack(path, tmp_path / "skipped", on_bad="skip")["rejected"]) == 1
+    assert len(pack(path, tmp_path / "skipped", on_bad="skip").rejected) == 1
