@@ -18,6 +18,7 @@ from stages import download, find_lr, normalize, predict, train
 from stages.compute import distributed
 from stages.compute.batch_norm import SharedBatchNorm2d
 from stages.core import paths
+from stages.core.errors import InputError
 from stages.data import checkpoint
 from stages.tasks import load_params
 from tests.conftest import ROOT, Project
@@ -155,18 +156,6 @@ def test_all_processes_stop_at_the_step_at_which_one_is_interrupted(project: Pro
     assert len(torch.load(state, weights_only=True)["state"]["history"]) >= 2
 
 
-@pytest.mark.slow
-def test_what_cannot_be_shared_out_is_refused(project: Project) -> None:
-    project.set(**SETTINGS | {"runs__bilstm__batch_size": 1, "runs__bilstm__sample": {"epochs": 1}})
-    download.main("speech")
-    normalize.main("speech")
-    find_lr.main("bilstm")
-    _, errors = (process := torchrun("-m", "stages.train", "bilstm")).communicate(timeout=300)
-    assert process.returncode != 0
-    assert "error: batch_size: the smallest batch has 1 item(s) for 2 processes; give a larger batch_size" in errors
-    assert not Path("models/bilstm").exists()
-
-
 def test_a_share_is_every_item_of_a_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
     places, shares = torch.arange(11), []
     monkeypatch.setattr(distributed, "size", lambda: 4)
@@ -175,6 +164,8 @@ def test_a_share_is_every_item_of_a_batch_once(monkeypatch: pytest.MonkeyPatch) 
         shares.append(distributed.shard(places))
     assert sorted(torch.cat(shares).tolist()) == places.tolist()
     assert {len(share) for share in shares} == {2, 3}
+    with pytest.raises(InputError, match=r"^batch_size: the smallest batch has 3 item\(s\) for 4 processes; give a larger"):
+        distributed.require(3)
 
 
 def test_the_gradient_of_shared_batch_norm_is_that_of_the_whole_batch() -> None:

@@ -178,10 +178,13 @@ def test_a_worker_without_shared_memory_for_its_batch_leaves_nobody_waiting(monk
         raise RuntimeError(f"unable to mmap {storage.nbytes()} bytes from file </torch_1>: Cannot allocate memory (12)")
 
     monkeypatch.setattr(torch.UntypedStorage, "_share_fd_cpu_", no_room)
-    signal.alarm(60)  # it would wait for ever
-    with pytest.raises(RuntimeError) as caught:
-        next(two_workers().epoch(0))
-    signal.alarm(0)
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("the trainer waits for ever"))
+    signal.alarm(60)
+    try:
+        with pytest.raises(RuntimeError) as caught:
+            next(two_workers().epoch(0))
+    finally:
+        signal.alarm(0)
     words = "not enough memory for a data loading process (RuntimeError: unable to mmap 307200 bytes"
     assert str(describe(caught.value)).startswith(words)
 

@@ -41,12 +41,8 @@ TINY = {
 
 def stage(name: str, argument: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m stages.<name> <argument>` in the current folder."""
-    command = [sys.executable, "-m", f"stages.{name}", argument]
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT), "NO_ALBUMENTATIONS_UPDATE": "1"}
+    command, environment = [sys.executable, "-m", f"stages.{name}", argument], os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def succeed(name: str, argument: str) -> str:
