@@ -74,16 +74,15 @@ def test_every_room_has_its_row() -> None:
 
 
 TASKS = [file.parent.name for file in FILES if file.parent.parent.name == "tasks" and file.name == "__init__.py"]
+SLOW = ("torch", "dvc", "matplotlib", "albumentations")
 ABSENT = {  # those without torch are imported first, the others on top of it
-    "stages": ("torch",),
-    "stages.download": ("torch", "dvc", "matplotlib", "albumentations", "kaggle", "py7zr", "requests"),
-    "stages.submit": ("torch", "dvc", "matplotlib", "albumentations", "cv2", "kaggle"),
-    "stages.normalize": ("torch", "dvc", "matplotlib", "albumentations"),
-    "stages.report": ("torch", "dvc", "matplotlib", "albumentations"),
+    "stages": SLOW,
+    "stages.download": (*SLOW, "kaggle", "py7zr", "requests"),
+    "stages.submit": (*SLOW, "cv2", "kaggle"),
+    "stages.normalize": SLOW,
+    "stages.report": SLOW,
     "stages.find_lr": ("torch", "dvc", "albumentations"),
-    **{f"stages.tasks.{task}": ("torch", "dvc", "matplotlib", "albumentations") for task in TASKS},
-    **{f"stages.tasks.{task}.sample": ("torch", "dvc", "matplotlib", "albumentations") for task in TASKS},
-    **{f"stages.tasks.{task}.submission": ("torch", "dvc", "matplotlib", "albumentations") for task in TASKS},
+    **{f"stages.tasks.{task}{part}": SLOW for task in TASKS for part in ("", ".sample", ".submission")},
     "stages.train": ("albumentations", "matplotlib", "torch._dynamo"),
     "stages.evaluate": ("albumentations", "dvc"),
 }
