@@ -193,7 +193,7 @@ def test_a_row_is_what_the_experiments_commit_says_whatever_lies_in_the_workspac
     first = commit_results("pblstm", 1.75)
     commit_results("pblstm", 9.0)
     found = ablate.result(VALUE, first, "distance", ["a.zip", "b.zip"])
-    made = {"weights": "ab" * 6, "experiment": "pblstm-beam-1"}
+    made: dict[str, Any] = {"weights": "ab" * 6, "experiment": "pblstm-beam-1"}
     command = "dvc exp run -S runs.pblstm.evaluate.dev_beam=1 evaluate@pblstm"
     assert found == dataclasses.replace(ROW, source="a.zip; b.zip", command=command, **made)
     failed = ablate.result(VALUE, None, "distance", "sample")
