@@ -106,4 +106,4 @@ def test_a_part_that_fails_is_told_and_the_others_are_written(
 def test_without_a_gpu_it_says_so_in_a_sentence(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["gpu", *arguments])
     with pytest.raises(SystemExit, match=r"^error: there is no CUDA device here; `--device cpu --small` tries"):
-        runpy.run_module("benchmarks.gpu", run_name="__main__")
+        runpy.run_path(bench.__file__, run_name="__main__")

@@ -61,9 +61,9 @@ def test_damaged_data_are_named_and_never_used(checkout: Checkout) -> None:
     for path in (features, predictions):
         flip(cached(checkout, (checkout.folder / path).read_bytes()))
     checkout.run("rm -rf data && dvc checkout")
-    for path, stage in ((features, "train"), (features, "evaluate"), (predictions, "submit")):
+    for path, stage in ((predictions, "submit"), (features, "train"), (features, "evaluate")):
         assert f"error: {path}: is damaged" in checkout.run(f"! dvc repro -f -s {stage}@digit_resnet 2>&1"), stage
-    checkout.run("rm -r data/features/digits data/predictions/digit_resnet; python -m stages.verify; dvc repro")
+    checkout.run("rm -rf data/features/digits data/predictions/digit_resnet; python -m stages.verify; dvc repro")
     assert outputs(checkout) == before
 
 
