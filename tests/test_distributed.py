@@ -18,6 +18,7 @@ from stages import download, find_lr, normalize, predict, train
 from stages.compute import distributed
 from stages.compute.batch_norm import SharedBatchNorm2d
 from stages.core import paths
+from stages.core.errors import InputError
 from stages.data import checkpoint
 from stages.tasks import load_params
 from tests.conftest import ROOT, Project
@@ -53,8 +54,8 @@ SETTINGS: dict[str, Any] = {
 RUNS = {"custom_resnet": "cifar10", "resnet50": "faces", "bilstm": "speech"}
 
 
-def torchrun(*arguments: str, processes: int = 2) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *arguments]
+def torchrun(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -126,13 +127,13 @@ with distributed.processes(torch.device("cpu")):
 
 @pytest.mark.slow
 def test_processes_that_torchrun_starts_again_do_not_look_for_the_dead(tmp_path: Path) -> None:
-    """One that is a little late finds the others waiting, not gone to the address that its predecessor had."""
+    """One that is a little late finds the other waiting, not gone to the address that its predecessor had."""
     script = tmp_path / "restarted.py"
     script.write_text(RESTARTED)
-    process = torchrun("--max-restarts=1", str(script), processes=4)
+    process = torchrun("--max-restarts=1", str(script))
     told, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert sorted(told.splitlines()) == [f"process {rank} of 4" for rank in range(4)]
+    assert sorted(told.splitlines()) == ["process 0 of 2", "process 1 of 2"]
 
 
 @pytest.mark.slow
@@ -155,18 +156,6 @@ def test_all_processes_stop_at_the_step_at_which_one_is_interrupted(project: Pro
     assert len(torch.load(state, weights_only=True)["state"]["history"]) >= 2
 
 
-@pytest.mark.slow
-def test_what_cannot_be_shared_out_is_refused(project: Project) -> None:
-    project.set(**SETTINGS | {"runs__bilstm__batch_size": 1, "runs__bilstm__sample": {"epochs": 1}})
-    download.main("speech")
-    normalize.main("speech")
-    find_lr.main("bilstm")
-    _, errors = (process := torchrun("-m", "stages.train", "bilstm")).communicate(timeout=300)
-    assert process.returncode != 0
-    assert "error: batch_size: the smallest batch has 1 item(s) for 2 processes; give a larger batch_size" in errors
-    assert not Path("models/bilstm").exists()
-
-
 def test_a_share_is_every_item_of_a_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
     places, shares = torch.arange(11), []
     monkeypatch.setattr(distributed, "size", lambda: 4)
@@ -175,6 +164,8 @@ def test_a_share_is_every_item_of_a_batch_once(monkeypatch: pytest.MonkeyPatch) 
         shares.append(distributed.shard(places))
     assert sorted(torch.cat(shares).tolist()) == places.tolist()
     assert {len(share) for share in shares} == {2, 3}
+    with pytest.raises(InputError, match=r"^batch_size: the smallest batch has 3 item\(s\) for 4 processes; give a larger"):
+        distributed.require(3)
 
 
 def test_the_gradient_of_shared_batch_norm_is_that_of_the_whole_batch() -> None:

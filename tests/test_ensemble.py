@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from ruamel.yaml import YAML
 
-from stages import ensemble, evaluate, normalize, submit, train
+from stages import download, ensemble, evaluate, normalize, submit, train
 from stages.config.schema import Ensemble
 from stages.core import checksums, paths
 from stages.core.errors import InputError
@@ -115,21 +117,29 @@ def test_probabilities_that_were_too_many_to_keep_are_told_of(tmp_path: Path) ->
         members.read([Member("a", tmp_path, 1.0)], "dev.npy")
 
 
-@pytest.fixture
-def trained_pair(project: Project) -> Project:
-    """Both networks for CIFAR-10, hardly trained, evaluated."""
-    from stages import download
-
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with both networks for CIFAR-10, hardly trained, evaluated: only to be copied."""
+    folder, deterministic = tmp_path_factory.mktemp("pair"), torch.are_deterministic_algorithms_enabled()
+    project = Project(folder)
     small = {key: value for key, value in SMALL.items() if "cifar10" in key or "custom" in key or "__" not in key}
     project.set(**small, runs__dilated_net__sample={"model": {"width": 2}, "epochs": 1, "batch_size": 30})
     project.set(ensembles={"both": PAIR})
-    download.main("cifar10")
-    normalize.main("cifar10")
-    for run in PAIR["members"]:
-        paths.lr(run).parent.mkdir(parents=True)
-        paths.lr(run).write_text(json.dumps({"lr": 0.01, "source": "x"}))
-        train.main(run)
-        evaluate.main(run)
+    with contextlib.chdir(folder):
+        download.main("cifar10")
+        normalize.main("cifar10")
+        for run in PAIR["members"]:
+            paths.lr(run).parent.mkdir(parents=True)
+            paths.lr(run).write_text(json.dumps({"lr": 0.01, "source": "x"}))
+            train.main(run)
+            evaluate.main(run)
+    yield folder
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture
+def trained_pair(project: Project, trained_once: Path) -> Project:
+    shutil.copytree(trained_once, project.folder, dirs_exist_ok=True)
     return project
 
 

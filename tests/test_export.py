@@ -165,22 +165,15 @@ def test_a_file_knows_its_labels_and_nothing_of_this_machine(tmp_path: Path) -> 
     assert content == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "changes", [{"portable": Triple()}, {"trials": [(torch.tensor([[1.0, torch.nan]]),)]}], ids=["values", "nan"]
-)
-def test_a_file_that_differs_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
-    graph = doubling(**changes)
-    onnx_graph.write(graph, tmp_path / "model.onnx", {})
-    with pytest.raises(
-        InputError, match=r"model\.onnx: differs from the network by (0\.5|nan) for inputs of shape \([14], 2\)"
-    ):
-        onnx_graph.check(graph, tmp_path / "model.onnx")
-
-
-def test_a_difference_of_shape_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_differs_is_refused(tmp_path: Path) -> None:
     onnx_graph.write(doubling(), tmp_path / "model.onnx", {})
-    with pytest.raises(InputError, match="by inf"):
-        onnx_graph.check(doubling(network=Summed()), tmp_path / "model.onnx")
+    for changes, difference in (
+        ({"network": Triple()}, r"0\.3\d* for inputs of shape \(4, 2\)"),
+        ({"trials": [(torch.tensor([[1.0, torch.nan]]),)]}, r"nan for inputs of shape \(1, 2\)"),
+        ({"network": Summed()}, "inf"),
+    ):
+        with pytest.raises(InputError, match=rf"model\.onnx: differs from the network by {difference}"):
+            onnx_graph.check(doubling(**changes), tmp_path / "model.onnx")
 
 
 def test_a_portable_copy_leaves_the_network_alone() -> None:
@@ -286,7 +279,6 @@ def test_a_run_without_metrics_is_exported_and_says_so(project: Project, monkeyp
 @pytest.mark.parametrize(
     ("name", "problem", "sentence"),
     [
-        ("custom_resnt", lambda project: None, r"runs\.custom_resnt: not in params\.yaml; did you mean 'custom_resnet'\?"),
         ("dilated_net", lambda project: None, r"models/dilated_net/last\.safetensors: no such checkpoint"),
         (
             "custom_resnet",
@@ -324,10 +316,7 @@ def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(
         ),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("command", [export.main, evaluate.main, predict.load])
-def test_a_checkpoint_of_something_else_is_a_sentence_and_no_result(
-    command: Any, harm: Any, sentence: str, project: Project
-) -> None:
+def test_a_checkpoint_of_something_else_is_a_sentence_and_no_result(harm: Any, sentence: str, project: Project) -> None:
     trained(project)
     file = paths.model("custom_resnet") / "last.safetensors"
     content = harm(checkpoint.load(file))
@@ -335,9 +324,10 @@ def test_a_checkpoint_of_something_else_is_a_sentence_and_no_result(
     paths.evaluation("custom_resnet").unlink()
     paths.features("cifar10").mkdir(parents=True)
     checksums.write(paths.features("cifar10"))
-    with pytest.raises(InputError, match=re.escape(sentence)) as caught:
-        command("custom_resnet")
-    assert str(caught.value).startswith(f"{file}: ") and "\n" not in str(caught.value)
+    for command in (export.main, evaluate.main, predict.load):
+        with pytest.raises(InputError, match=re.escape(sentence)) as caught:
+            command("custom_resnet")
+        assert str(caught.value).startswith(f"{file}: ") and "\n" not in str(caught.value)
     assert not (project.folder / "exports").exists() and not paths.evaluation("custom_resnet").exists()
 
 

@@ -51,11 +51,6 @@ def test_the_report_has_the_new_runs(extended: Path) -> None:
     assert all(f">{run}<" in page for run in RUNS)
 
 
-def test_there_is_nothing_left_to_do_afterwards(checkout: Checkout) -> None:
-    assert checkout.run("dvc repro").splitlines()[-1] == "Data and pipelines are up to date."
-    assert checkout.run("git status --porcelain") == ""
-
-
 def test_the_new_task_does_what_the_others_do(checkout: Checkout) -> None:
     """The document's other commands, which need what `dvc repro` has made, and a digit to look at."""
     image = np.zeros((56, 56, 3), np.uint8)

@@ -4,17 +4,22 @@ import errno
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from stages import download
 from stages.core.errors import InputError, describe, naming, run_stage
+from stages.data import checkpoint
+from stages.images.training.batches import WorkerBatches
 from tests.conftest import ROOT, Project
 from tests.soak.disk import Disk, NotAllowed
 from tests.sources.test_http import BODY, SHA256, Answer, Site, site  # noqa: F401  (a fixture)
@@ -88,122 +93,100 @@ def test_a_read_only_workspace_is_one_sentence(disk: Disk) -> None:
 # Limits on a file's size, which need no disk.
 
 
-def limited(num_bytes: int) -> Callable[[], None]:
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
-
-
-def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", program, *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, **options)
-
-
-SAVE = """
-from pathlib import Path
-import torch
-from stages.data import checkpoint
-from stages.core.errors import run_stage
-run_stage(lambda size: checkpoint.save(Path("models/last.safetensors"), {"weights": {"w": torch.full((int(size),), 1.0)}}))
-"""
+@contextmanager
+def limited(num_bytes: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(project: Project) -> None:
-    assert run(SAVE, "100").returncode == 0
+    def save(size: int) -> None:
+        checkpoint.save(Path("models/last.safetensors"), {"weights": {"w": torch.full((size,), 1.0)}})
+
+    save(100)
     before = contents(project.folder / "models")
-    said = refusal(run(SAVE, "100000", preexec_fn=limited(200_000)))
-    assert said == "models/last.safetensors: file too large; a limit (ulimit -f) forbids this process files of that size"
+    with limited(200_000), pytest.raises(OSError) as caught:
+        save(100_000)
+    said = "models/last.safetensors: file too large; a limit (ulimit -f) forbids this process files of that size"
+    assert describe(caught.value) == said
     assert contents(project.folder / "models") == before
-    assert run(SAVE, "100000").returncode == 0
+    save(100_000)
     assert contents(project.folder / "models") != before
 
 
 def test_an_archive_that_cannot_be_written_leaves_nothing(project: Project) -> None:
     project.set(**TINY)
-    command = [sys.executable, "-m", "stages.download", "cifar10"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, preexec_fn=limited(100_000))
-    assert "file too large" in refusal(done)
+    with limited(100_000), pytest.raises(OSError) as caught:
+        download.main("cifar10")
+    assert "file too large" in str(describe(caught.value))
     assert not list(project.folder.rglob("*.partial")) and not list(project.folder.rglob("*.zip"))
 
 
 # Workers.
 
 ENDLESS = """
-import multiprocessing, sys
-import numpy as np, torch
-from stages.images.training.batches import WorkerBatches
+import multiprocessing
 from stages.core.errors import run_stage
-
-def no_room(storage):
-    raise RuntimeError(f"unable to mmap {storage.nbytes()} bytes from file </torch_1>: Cannot allocate memory (12)")
+from tests.test_faults import two_workers
 
 def main(name):
-    settings = dict(device=torch.device("cpu"), mean=[0.0] * 3, std=[1.0] * 3, batch_size=10_000, seed=0)
-    images, labels = np.zeros((40_000, 32, 32, 3), np.uint8), np.zeros(40_000, np.int64)
-    batches = WorkerBatches(images, labels, [""] * 40_000, num_workers=2, **settings)
+    batches = two_workers()
     for epoch in range(1_000_000):
         for number, _ in enumerate(batches.epoch(epoch)):
             if number + epoch == 1:
                 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 
-if sys.argv[1] == "no room":
-    share = torch.UntypedStorage._share_fd_cpu_
-    torch.UntypedStorage._share_fd_cpu_ = lambda storage: (no_room if storage.nbytes() > 1e7 else share)(storage)
 run_stage(main)
 """
-GONE = "a data loading process (is killed by signal: Killed|exited unexpectedly|died), as happens when memory runs out"
-SHORT = r"not enough memory for a data loading process \("
 
 
-def endless(how: str) -> subprocess.Popen[str]:
+def two_workers() -> WorkerBatches:
+    """Of four batches of 300 kB."""
+    images, labels = np.zeros((400, 32, 32, 3), np.uint8), np.zeros(400, np.int64)
+    settings = {"device": torch.device("cpu"), "mean": [0.0] * 3, "std": [1.0] * 3, "batch_size": 100, "seed": 0}
+    return WorkerBatches(images, labels, [""] * 400, num_workers=2, **settings)
+
+
+def test_a_worker_that_is_killed_is_one_sentence_and_no_hang() -> None:
+    """Which of the words depends on what PyTorch hears of first."""
     environment, pipe = os.environ | {"PYTHONPATH": str(ROOT)}, subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", ENDLESS, how], env=environment, stdout=pipe, stderr=pipe, text=True)
+    command = [sys.executable, "-c", ENDLESS, "x"]
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None
+            workers = [int(number) for number in process.stdout.readline().split()]
+            os.kill(workers[0], signal.SIGKILL)
+            _, errors = process.communicate(timeout=300)
+        finally:
+            process.kill()
+    assert process.returncode == 1 and errors.count("\n") == 1, errors
+    gone = "a data loading process (is killed by signal: Killed|exited unexpectedly|died), as happens when memory runs out"
+    assert re.match(f"error: {gone}", errors), errors
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
-def killed(worker: int) -> None:
-    os.kill(worker, 9)
+def test_a_worker_without_shared_memory_for_its_batch_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    share = torch.UntypedStorage._share_fd_cpu_
 
+    def no_room(storage: torch.UntypedStorage) -> Any:
+        if storage.nbytes() < 1e5:
+            return share(storage)
+        raise RuntimeError(f"unable to mmap {storage.nbytes()} bytes from file </torch_1>: Cannot allocate memory (12)")
 
-def out_of_memory(worker: int) -> None:
-    """Less than a batch of 30 MB above the least that it ever has: at first it may be seen with all that it needs."""
-    least, statm = sys.maxsize, Path(f"/proc/{worker}/statm")
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for _ in range(600):
-            least = min(least, int(statm.read_text().split()[0]) * resource.getpagesize())
-            resource.prlimit(worker, resource.RLIMIT_AS, (least + 20_000_000, least + 20_000_000))
-            time.sleep(0.1)
-
-
-# Which of the words depends on what PyTorch hears of first, and on what there is no room for.
-@pytest.mark.parametrize(
-    ("harm", "words"),
-    [(killed, GONE), (out_of_memory, rf"{SHORT}.*(Unable to allocate|unable to mmap .*Cannot allocate memory)")],
-)
-def test_a_worker_that_comes_to_harm_is_one_sentence_and_no_hang(harm: Callable[[int], None], words: str) -> None:
-    process, workers = endless("x"), list[int]()
+    monkeypatch.setattr(torch.UntypedStorage, "_share_fd_cpu_", no_room)
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("the trainer waits for ever"))
+    signal.alarm(60)
     try:
-        assert process.stdout is not None
-        workers += [int(number) for number in process.stdout.readline().split()]
-        harm(workers[0])
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 1 and errors.count("\n") == 1, errors
-        assert re.match(f"error: {words}", errors), errors
-        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+        with pytest.raises(RuntimeError) as caught:
+            next(two_workers().epoch(0))
     finally:
-        process.kill()
-        for worker in workers:
-            with suppress(ProcessLookupError):
-                os.kill(worker, 9)
-
-
-def test_a_worker_without_shared_memory_for_its_batch_leaves_nobody_waiting() -> None:
-    process = endless("no room")
-    try:
-        told, errors = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    assert process.returncode == 1 and not told and errors.count("\n") == 1, errors
-    assert "not enough memory for a data loading process (RuntimeError: unable to mmap 30720000 bytes" in errors
+        signal.alarm(0)
+    words = "not enough memory for a data loading process (RuntimeError: unable to mmap 307200 bytes"
+    assert str(describe(caught.value)).startswith(words)
 
 
 # Words.

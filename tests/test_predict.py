@@ -86,7 +86,7 @@ def test_a_recording_gets_the_string_that_evaluate_gave_it(ask: Any) -> None:
 
 def test_two_faces_get_the_score_that_evaluate_gave_them_and_its_threshold(ask: Any) -> None:
     report = json.loads(paths.evaluation("resnet50").read_text())["dev"]["verification"]
-    for name, row in evaluated("resnet50", "verification_dev").items():
+    for name, row in [*evaluated("resnet50", "verification_dev").items()][:3]:
         [query], [known] = find(f"unknown_dev/{Path(name).name}*"), find(f"known/{row['best']}/*")
         answer = json.loads(ask("resnet50", "--same", "--json", query, known)[0])
         assert answer["score"] == pytest.approx(float(row["score"]), abs=6e-5)
@@ -141,7 +141,7 @@ def test_a_phoneme_is_timed_where_it_is_heard_and_not_where_it_was_first_thought
     assert [phoneme.time for phoneme in answer.phonemes] == [0.4, 0.8, 0.88, 1.56]
 
 
-@pytest.mark.parametrize("num_frames", [1, 4, 9])
+@pytest.mark.parametrize("num_frames", [1, 4, 7])
 def test_the_first_frames_are_those_of_the_best_of_all_paths(num_frames: int) -> None:
     random = np.random.default_rng(num_frames)
     log_probs = torch.from_numpy(random.normal(0, 2, (num_frames, 3))).float().log_softmax(1)

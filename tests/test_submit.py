@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from benchmarks.features import FACES, write_stats
+from stages import submit as stage
 from stages.core import checksums, paths
+from stages.core.errors import InputError
 from stages.tasks.faces.statistics import Submission
 from tests.conftest import Project
 from tests.kaggle_server import Fault, KaggleServer
@@ -78,9 +80,8 @@ def test_as_published_nothing_is_sent_and_the_file_is_described(server: KaggleSe
 
 def test_predictions_of_made_up_data_are_never_sent(server: KaggleServer, project: Project) -> None:
     project.set(tasks__cifar10__source="sample")
-    result = submit(server)
-    assert result.code == 1 and "submit.enabled: the source of cifar10 is sample" in result.err
-    assert not server.requests
+    with pytest.raises(InputError, match=r"submit\.enabled: the source of cifar10 is sample"):
+        stage.main(RUN)
 
 
 def test_a_submission_and_the_same_again(server: KaggleServer, tmp_path: Path) -> None:
@@ -102,8 +103,8 @@ def test_a_submission_and_the_same_again(server: KaggleServer, tmp_path: Path) -
     assert [file.suffix for file in sorted((root / ".receipts" / "cifar-10").iterdir())] == [".json", ".lock"]
 
 
-@pytest.mark.parametrize("kinds", [["classification", "verification"], ["verification"]])
-def test_each_file_goes_to_its_own_competition(kinds: list[str], server: KaggleServer) -> None:
+def test_each_file_goes_to_its_own_competition(server: KaggleServer) -> None:
+    kinds = ["classification", "verification"]
     header = ["id", "label"]
     files = {"classification": Submission(header, "name", "index"), "verification": Submission(header, "row", "identity")}
     stats = replace(FACES, classes=["a", "b"], known=["c"], submissions={kind: files[kind] for kind in kinds})
@@ -112,7 +113,7 @@ def test_each_file_goes_to_its_own_competition(kinds: list[str], server: KaggleS
     checksums.write(paths.features("faces"))
     tables = {"classification": "test.csv", "verification": "verification_test.csv"}
     people = {"classification": "b", "verification": "c"}
-    run = next(run for run, block in load_runs().items() if block["task"] == "faces")
+    run = "resnet50"
     for kind in kinds:
         write(paths.predictions(run) / tables[kind], f"name,predicted\n0.jpg,{people[kind]}\n")
     done = submit(server, run)
@@ -121,17 +122,11 @@ def test_each_file_goes_to_its_own_competition(kinds: list[str], server: KaggleS
     assert {kind: facts["reference"] for kind, facts in metrics(run).items()} == dict(zip(kinds, (1000, 1001), strict=False))
 
 
-def load_runs() -> Any:
-    from ruamel.yaml import YAML
-
-    return YAML().load(Path("params.yaml"))["runs"]
-
-
 def test_predictions_that_are_not_valid_are_not_uploaded(server: KaggleServer) -> None:
     write(paths.predictions(RUN) / "test.csv", "name,predicted\n1,cat\n2,tree\n")
-    done = submit(server)
-    assert done.code == 1 and "line 3: the prediction 'tree' for 2 must be one of the ten class names" in done.err
-    assert not server.requests and not paths.submission(RUN).exists()
+    with pytest.raises(InputError, match="line 3: the prediction 'tree' for 2 must be one of the ten class names"):
+        stage.main(RUN)
+    assert not paths.submission(RUN).exists()
 
 
 def test_a_competition_by_its_name_alone_is_that_of_the_only_file(server: KaggleServer, project: Project) -> None:
@@ -142,10 +137,9 @@ def test_a_competition_by_its_name_alone_is_that_of_the_only_file(server: Kaggle
 
 def test_a_run_without_any_competition_is_told(server: KaggleServer, project: Project) -> None:
     project.set(tasks__cifar10__competitions={"submision": "cifar-10"})
-    done = submit(server)
-    words = "names no competition for any of the run's files; give a name for each of submission"
-    assert done.err == f"error: {KEY}: {words}\n"
-    assert done.code == 1 and not server.requests
+    words = r"competitions: names no competition for any of the run's files; give a name for each of submission"
+    with pytest.raises(InputError, match=words):
+        stage.main(RUN)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +179,7 @@ def test_without_credentials_one_sentence_says_what_to_do(server: KaggleServer) 
     assert not server.submissions and not list(Path("home").iterdir())
 
 
-@pytest.mark.parametrize("fault", [None, Fault(401), Fault(400)])
-@pytest.mark.parametrize("call", ["upload", "CreateSubmission"])
+@pytest.mark.parametrize(("call", "fault"), [("upload", None), ("upload", Fault(401)), ("CreateSubmission", Fault(400))])
 def test_no_secret_shows_in_output_or_files(call: str, fault: Fault | None, server: KaggleServer) -> None:
     """Even with a server that repeats what it was sent, and a client that was told to be talkative."""
     if fault is not None:

@@ -1,6 +1,7 @@
 """`make sweep`: what stands in sweeps.yaml, and trials that finish, stop early, fail, and are interrupted and continued."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,13 +29,14 @@ def write_spaces(folder: Path, **runs: Any) -> None:
 # The spaces.
 
 
-@pytest.mark.parametrize("run", YAML(typ="safe").load(ROOT / "sweeps.yaml"))
-def test_each_space_of_the_project_can_be_searched_on_sample_data_and_on_real_data(run: str, project: Project) -> None:
-    (project.folder / "sweeps.yaml").write_text((ROOT / "sweeps.yaml").read_text())
-    chosen, _ = space.choose(run)
-    assert len(chosen.parameters) > 2
+def test_each_space_of_the_project_can_be_searched_on_sample_data_and_on_real_data(project: Project) -> None:
+    shutil.copy(ROOT / "sweeps.yaml", project.folder)
+    spaces = YAML(typ="safe").load(ROOT / "sweeps.yaml")
+    for run in spaces:
+        assert len(space.choose(run)[0].parameters) > 2
     project.set(**{f"tasks__{task}__source": "x.zip" for task in ("cifar10", "faces", "speech")})
-    space.choose(run)
+    for run in spaces:
+        space.choose(run)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +50,7 @@ def test_each_space_of_the_project_can_be_searched_on_sample_data_and_on_real_da
         ("lr", {"log_unifrm": [0.001, 0.01]}, "'log_unifrm' is not a kind of values; did you mean 'log_uniform'"),
         ("lr", {"uniform": [0.001, True]}, "uniform must have two numbers, the lowest and the highest"),
         ("lr", [0.1, 0.2], "must be a block of keys"),
-        ("epochs", {"int": [1, 2.5]}, "int must have two whole numbers"),
         ("runs.pblstm.model.dropout", {"uniform": [0.0, 1.5]}, "the value 1.5: runs.pblstm.model.dropout: must lie between"),
-        ("runs.pblstm.model.dropout", {"choice": [0.1]}, "choice must have at least two different values"),
         ("runs.pblstm.model.dropout", {"choice": [0.1, 0.1]}, "choice must have at least two different values"),
         (
             "runs.pblstm.optimizer.lr",
@@ -186,25 +186,25 @@ def test_trials_finish_stop_early_and_fail(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_sweep_goes_on(swept: Checkout, sweep: Callable[..., int], how: signal.Signals) -> None:
+def test_an_interrupted_sweep_goes_on(swept: Checkout, sweep: Callable[..., int]) -> None:
+    """Killed, which leaves nobody to say so, and then interrupted by Ctrl-C."""
     write_spaces(swept.folder, **{RUN: {"lr": {"choice": [0.01, 0.02]}}})
     command = [sys.executable, "-m", "stages.sweep", RUN, "--trials", "1"]
     environment = os.environ | swept.environment() | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, cwd=swept.folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        end = time.monotonic() + TRIAL_SECONDS
-        history = Path(".sweeps", RUN, "0", "metrics", RUN, "train/plots/metrics/dev/accuracy.tsv")
-        while not history.is_file():
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(how)
-        said, _ = process.communicate(timeout=TRIAL_SECONDS)
-    assert process.returncode == (130 if how == signal.SIGINT else -how)
-    assert how == signal.SIGKILL or "trial 0: interrupted; the same command continues it" in said
-    values = study().trials[0].params
-    assert values
+    for trial, how in enumerate((signal.SIGKILL, signal.SIGINT)):
+        with subprocess.Popen(command, cwd=swept.folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            end = time.monotonic() + TRIAL_SECONDS
+            history = Path(".sweeps", RUN, str(trial), "metrics", RUN, "train/plots/metrics/dev/accuracy.tsv")
+            while not history.is_file():
+                assert time.monotonic() < end and process.poll() is None
+                time.sleep(0.1)
+            process.send_signal(how)
+            said, _ = process.communicate(timeout=TRIAL_SECONDS)
+        assert process.returncode == (130 if how == signal.SIGINT else -how)
+    assert "trial 1: interrupted; the same command continues it" in said
 
     assert sweep(1) == 0
-    lost, again = study().trials
-    assert lost.value is None and again.params == values and again.user_attrs["lost"] == [0]
-    assert again.value is not None and left() == []
+    killed, interrupted, again = study().trials
+    assert killed.value is None and interrupted.value is None and again.value is not None
+    assert killed.params == interrupted.params == again.params and again.user_attrs["lost"] == [0, 1]
+    assert left() == []

@@ -97,7 +97,3 @@ def test_the_other_runs_are_as_they_were(followed: tuple[Checkout, str]) -> None
     assert ours["runs"].keys() == theirs["runs"].keys() | {"first"}
     lock = YAML(typ="safe").load(followed[0].folder / "dvc.lock")["stages"]
     assert {name.partition("@")[2] for name in lock} == {"cifar10", "custom_resnet", "pictures", "first", ""}
-
-
-def test_the_page_is_short() -> None:
-    assert len(TUTORIAL.read_text().split()) <= 900

@@ -165,14 +165,20 @@ def _start(jobs: int) -> None:
 
 
 def _worker_alive() -> bool:
-    """Whether a worker process exists. DVC's own check, a ping, can time out on a busy machine."""
+    """Whether a worker process exists, by DVC's file about it or by a ping.
+
+    A ping can time out on a busy machine. The file is wrong after a worker that was about to end has overlapped a new one.
+    """
     for file in Path(".dvc/tmp/exps/celery").glob("dvc-exp-worker-*.json"):
         worker = json.loads(file.read_text())
         with contextlib.suppress(ProcessLookupError):
             if worker["returncode"] is None:
                 os.kill(worker["pid"], 0)
                 return True
-    return False
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        return bool(repo.experiments.celery_queue.worker_status())
 
 
 def dvc(*arguments: str) -> str:

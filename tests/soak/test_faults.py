@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from tests.conftest import Project
 from tests.soak.disk import Disk, NotAllowed
 from tests.test_faults import contents, refusal
-from tests.test_pipeline import TINY, environment
+from tests.test_pipeline import TINY
 
 RUN = "custom_resnet"
 
@@ -58,7 +57,6 @@ stages:
   make: {cmd: mkdir -p made && cp given made/file, deps: [given], outs: [made]}
   use: {cmd: cp made/file used, deps: [made], outs: [used]}
 """
-VERIFY = [sys.executable, "-m", "stages.verify"]
 
 
 def dvc(*arguments: str) -> int:
@@ -89,19 +87,6 @@ def cache(project: Project) -> Path:
 def entry(folder: Path) -> Path:
     [found] = [file for file in folder.rglob("*") if file.is_file() and file.read_bytes() == b"good\n"]
     return found
-
-
-def test_a_flipped_bit_in_the_cache_is_found_by_its_name_and_then_made_anew(cache: Path) -> None:
-    bad = flip(entry(cache))
-    for output in ("made/file", "used"):
-        Path(output).unlink()
-    assert dvc("checkout") == 0 and Path("used").read_text() == "food\n"
-    assert dvc("repro") == 0 and Path("used").read_text() != "good\n", "DVC looks itself now: shorten docs/RELIABILITY.md"
-    found = subprocess.run(VERIFY, env=environment(), capture_output=True, text=True)
-    assert found.returncode == 1 and f"damaged: {bad.resolve()}\n" in found.stdout
-    assert not bad.exists() and not Path("made").exists() and not Path("used").exists()
-    assert dvc("repro") == 0 and Path("used").read_text() == "good\n"
-    assert subprocess.run(VERIFY, env=environment(), capture_output=True).returncode == 0
 
 
 def test_a_remote_that_is_told_to_be_verified_yields_no_flipped_bit(cache: Path) -> None:
