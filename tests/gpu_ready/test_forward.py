@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from benchmarks.fake_gpu import CUDA, STATS, fake_gpu, fake_network
 from benchmarks.gpu.sizes import full_params
-from stages.compute.device import DTYPES, Compute
+from stages.compute.device import Compute
 from stages.config.schema import CutMix, MixUp
 from stages.images.training.batches import ImageBatch
 from stages.tasks import load_params, part
@@ -58,7 +58,7 @@ def computed(run: Any, folder: Path, precision: str, *, training: bool) -> Runni
 
 
 @pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize(("precision", "training"), [("bf16", True), ("fp16", True), ("bf16", False), ("fp16", False)])
+@pytest.mark.parametrize(("precision", "training"), [("bf16", True), ("fp16", False)])
 def test_every_operation_is_the_devices_own(name: str, precision: str, training: bool, tmp_path: Path) -> None:
     means = computed(full_params().run(name), tmp_path, precision, training=training)
     assert means.sums.device == CUDA
@@ -95,7 +95,6 @@ def test_what_would_stop_a_gpu_is_an_error_here(wait: Any, error: type[Exception
             wait(batch)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_autocast_takes_effect_on_the_fake_device(precision: str) -> None:
-    with fake_gpu(), Compute(CUDA, precision).autocast():
-        assert torch.nn.functional.linear(*torch.ones(2, 3, 3, device=CUDA)).dtype == DTYPES[precision]
+def test_autocast_takes_effect_on_the_fake_device() -> None:
+    with fake_gpu(), Compute(CUDA, "bf16").autocast():
+        assert torch.nn.functional.linear(*torch.ones(2, 3, 3, device=CUDA)).dtype == torch.bfloat16

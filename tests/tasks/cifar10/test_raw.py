@@ -274,7 +274,7 @@ def test_a_damaged_batch_packs_or_is_an_input_error(write_zip: WriteZip, tmp_pat
     whole = cifar_batch(10)
     random = np.random.default_rng(0)
     outcomes = set()
-    for _ in range(60):
+    for _ in range(25):
         content = bytearray(whole)
         for _ in range(random.integers(1, 4)):
             # Mostly outside the pixels, where a change means something.

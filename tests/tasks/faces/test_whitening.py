@@ -64,8 +64,7 @@ def naive(embeddings: Tensor, classes: Tensor, eps: float, others: Tensor) -> np
     return np.stack([np.linalg.inv(factor) @ (one - values.mean(0)) for one in others.double().numpy()])
 
 
-@pytest.mark.parametrize("num_features", [1, 3, 40])
-@pytest.mark.parametrize("eps", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize(("num_features", "eps"), [(1, 1.0), (3, 0.01), (40, 0.01), (40, 100.0)])
 def test_embeddings_are_whitened_as_by_the_definition(num_features: int, eps: float) -> None:
     """With 40 dimensions and 24 images the covariance alone has no inverse."""
     embeddings, classes = training(num_features)
@@ -96,15 +95,6 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         finally:
             torch.set_num_threads(before)
     assert torch.equal(factors[0][0], factors[1][0]) and not factors[0][1]
-
-
-def test_images_of_a_class_then_differ_equally_in_every_direction() -> None:
-    embeddings, classes = training(4)
-    within = covariance_within(embeddings.double().numpy(), classes.numpy())
-    assert not np.allclose(within, within[0, 0] * np.eye(4), rtol=0.5)
-    found = fit(embeddings, classes, 1e-9).apply(embeddings)
-    np.testing.assert_allclose(covariance_within(found.numpy(), classes.numpy()), np.eye(4), atol=1e-4)
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-5)
 
 
 def test_scores_do_not_depend_on_the_axes_of_the_embeddings() -> None:
@@ -171,7 +161,7 @@ def test_what_was_saved_is_loaded_for_the_same_weights_and_eps_alone(tmp_path: P
 # The same in evaluation, for two files of a user's, and in the exported graph: on drawn faces, by a network as it was drawn.
 
 PLACE = Compute(torch.device("cpu"), "fp32")
-SIZES = Sample(identities=4, train=4, dev=2, test=2, known=5, unknown=12)
+SIZES = Sample(identities=4, train=4, dev=2, test=2, known=4, unknown=8)
 EPS = 0.1
 
 
@@ -274,7 +264,7 @@ def test_two_images_get_the_score_of_evaluation(faces: Faces, evaluated: Any, fl
     report = {"dev": metrics, "weights_sha256": checkpoint.weights_hash(faces.model.state_dict())}
     queries, known, identities = images(faces, "unknown_dev"), images(faces, "known"), faces.stats["known"]
     labels = np.load(faces.features / "known/labels.npy").tolist()
-    for query, row in zip(queries, table(out, "dev"), strict=True):
+    for query, row in list(zip(queries, table(out, "dev"), strict=True))[:3]:
         items = [query, known[labels.index(identities.index(row["best"]))]]
         answer = prediction.compare(faces.model, items, run, faces.stats, PLACE, report, out)
         assert answer.score == pytest.approx(float(row["score"]), abs=6e-5)
@@ -298,12 +288,6 @@ def test_the_cosine_of_exported_embeddings_is_the_score_of_evaluation(faces: Fac
         export.as_evaluated(plain, run, metrics, "ab", out)
     with pytest.raises(InputError, match="is missing"):  # not evaluated
         export.as_evaluated(plain, run, None, digest, out / "none")
-
-
-def test_without_verification_nothing_is_whitened(faces: Faces, tmp_path: Path) -> None:
-    plain = export.graph(faces.model, faces.stats)
-    run = dataclasses.replace(faces.run, evaluate=dataclasses.replace(faces.run.evaluate, whiten=EPS))
-    assert export.as_evaluated(plain, run, {"accuracy": 0.5}, "ab", tmp_path) is plain
 
 
 def test_people_with_an_image_each_are_told_by_the_key(faces: Faces, tmp_path: Path) -> None:
