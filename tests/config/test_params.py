@@ -3,7 +3,6 @@
 import copy
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -424,19 +423,3 @@ def test_any_text_put_anywhere_loads_or_is_an_input_error(tmp_path: Path, begin:
         assert isinstance(load_params(path), Params)
     except InputError as error:
         assert str(error)
-
-
-@pytest.mark.parametrize(
-    ("override", "line"),
-    [
-        ("lr=1e-3", "lr: 0.001 "),
-        ("runs.conv_bilstm.model.conv_dropout=0.1", "      conv_dropout: 0.1"),
-    ],
-)
-def test_dvc_writes_an_override_into_its_own_line_alone(override: str, line: str, tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    shutil.copy(ROOT / "params.yaml", file)
-    apply_overrides(file, [override])
-    before, after = (path.read_text().splitlines() for path in (ROOT / "params.yaml", file))
-    changed = [new for old, new in zip(before, after, strict=True) if old != new]
-    assert len(changed) == 1 and changed[0].startswith(line), changed

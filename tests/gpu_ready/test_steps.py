@@ -146,14 +146,6 @@ def test_the_host_waits_for_nothing_in_a_step_and_no_operation_lacks_an_order(
     assert operations.used & WITHOUT_ORDER == ({"_ctc_loss_backward"} if run.task == "speech" else set())
 
 
-def test_without_a_fused_optimizer_the_host_would_wait(tmp_path: Path) -> None:
-    run = small("bilstm")
-    state, batch = start(run), first_batch(run, STATS, tmp_path, FP16.device, run.augment)
-    with Operations() as operations:
-        step(state, run, batch)
-    assert set(operations.waits) == {"_local_scalar_dense"}
-
-
 @pytest.mark.parametrize(  # of SGD, Adam and AdamW
     ("name", "there"), [("resnet50", "from a CPU"), ("bilstm", "from a GPU"), ("convnext", "from a GPU")]
 )

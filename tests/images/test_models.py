@@ -28,16 +28,6 @@ SMALL: dict[str, Callable[..., Any]] = {
 each_network = pytest.mark.parametrize("name", SMALL)
 
 
-def shapes(model: nn.Module, parts: list[nn.Module], side: int) -> list[tuple[int, ...]]:
-    """What each part gives for one image of `side` pixels."""
-    found: list[tuple[int, ...]] = []
-    for part in parts:
-        part.register_forward_hook(lambda _, __, output: found.append(tuple(output.shape[1:])))
-    with torch.device("meta"):
-        model(torch.empty(2, 3, side, side))
-    return found
-
-
 @pytest.mark.parametrize(("model", "expected"), [(resnet50.Model, 37_877_528), (convnext.Model, 33_203_128)])
 def test_the_networks_are_the_assignments(model: Any, expected: int) -> None:
     with torch.device("meta"):
@@ -46,32 +36,9 @@ def test_the_networks_are_the_assignments(model: Any, expected: int) -> None:
     assert f"{expected:,} parameters" in model.__doc__
 
 
-def test_every_convolution_of_resnet50_but_the_stems_has_a_bias() -> None:
-    with torch.device("meta"):
-        model = resnet50.Model(7000)
-    biases = [layer.bias for layer in model.modules() if isinstance(layer, nn.Conv2d)]
-    assert biases[0] is None and len(biases) == 53
-    assert sum(bias.numel() for bias in biases[1:] if bias is not None) == 26_496
-
-
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        (resnet50.Model, [(64, 56, 56), (256, 56, 56), (512, 28, 28), (1024, 14, 14), (2048, 7, 7), (10,)]),
-        (convnext.Model, [(96, 56, 56), (96, 56, 56), (192, 28, 28), (384, 14, 14), (768, 7, 7), (10,)]),
-    ],
-)
-def test_each_stage_halves_the_side_and_doubles_the_channels(model: Any, expected: list[tuple[int, ...]]) -> None:
-    with torch.device("meta"):
-        built = model(10)
-    parts = [built.stem, built.stage1, built.stage2, built.stage3, built.stage4, built.head]
-    assert shapes(built, parts, 224) == expected
-
-
 def test_a_small_stem_keeps_the_side() -> None:
-    with torch.device("meta"):
-        model = resnet50.Model(10, width=8, small_stem=True)
-    assert shapes(model, [model.stem, model.stage4], 32) == [(8, 32, 32), (256, 4, 4)]
+    model = resnet50.Model(10, width=8, small_stem=True)
+    assert model.stem(torch.zeros(2, 3, 32, 32)).shape == (2, 8, 32, 32)
 
 
 def compare(ours: nn.Module, theirs: nn.Module, added: set[str]) -> None:

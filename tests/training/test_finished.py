@@ -39,8 +39,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def prepare(project: Project, task: str, run: str, **changes: Any) -> None:
-    project.set(**SETTINGS)
-    project.set(**changes)
+    project.set(**SETTINGS | changes)
     download.main(task)
     normalize.main(task)
     find_lr.main(run)
@@ -118,15 +117,15 @@ def test_a_training_that_cannot_be_continued_says_why(
     project: Project, changes: dict[str, Any] | None, epochs: int, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = "custom_resnet"
-    prepare(project, "cifar10", run, runs__custom_resnet__train={}, runs__custom_resnet__evaluate={"weights": "last"})
     before = {key: value for key, value in (changes or {}).items() if key in ("schedule", "train")}
     later = {key: value for key, value in (changes or {}).items() if key not in before}
-    project.set(**{f"runs__{run}__{key}": value for key, value in before.items()})
+    settings = {"train": {}, "evaluate": {"weights": "last"}} | before
+    prepare(project, "cifar10", run, **{f"runs__{run}__{key}": value for key, value in settings.items()})
     trained(project, run, capsys)
     if changes is None:
         shutil.rmtree(paths.resume(run) / "finished")
-    project.set(**{f"runs__{run}__{key}": value for key, value in later.items()})
-    told = trained(project, run, capsys, epochs=epochs)
+    project.set(**{f"runs__{run}__{key}": value for key, value in later.items()}, **{f"runs__{run}__sample__epochs": epochs})
+    told = trained(project, run, capsys)
     assert f"training starts from the beginning, not after epoch 2 of the last training: {why}" in told
     assert f"epoch 1/{epochs}" in told and "continuing" not in told
 
@@ -158,8 +157,8 @@ def test_a_damaged_state_is_told_and_training_starts_over(project: Project, caps
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    told = trained(project, run, capsys, epochs=3)
-    assert "state.pt: damaged or foreign" in told and "epoch 1/3" in told
+    told = trained(project, run, capsys, epochs=4)
+    assert "state.pt: damaged or foreign" in told and "epoch 1/4" in told
 
 
 def test_dvc_continues_to_the_bytes_that_it_would_train_anew(checkout: Checkout) -> None:

@@ -393,13 +393,6 @@ def test_statistics_made_anew_are_those_of_real_frames_alone() -> None:
     torch.testing.assert_close(first.running_var, sum(x.var(0) for x in real) / 3)
 
 
-def test_plateau_lowers_the_rate(tmp_path: Path) -> None:
-    run = replace(RUN, epochs=6, schedule=Plateau("plateau", factor=0.5, patience=0))
-    state = train(tmp_path, run, lr=1e-9)
-    rates = [row["lr"] for row in state.history]
-    assert rates[0] == 1e-9 and rates[-1] < 0.2e-9
-
-
 def test_dvclive_holds_every_epoch(tmp_path: Path) -> None:
     state = train(tmp_path)
     rows = (tmp_path / "live/plots/metrics/dev/accuracy.tsv").read_text().splitlines()

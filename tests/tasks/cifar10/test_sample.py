@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from stages.data.archive import Archive
 from stages.images.settings import Sample
@@ -59,10 +58,8 @@ def test_the_archive_packs_without_rejects_and_no_image_comes_twice(tmp_path: Pa
     assert min(stats["std"]) > 20
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_a_drawing_is_an_image_of_its_class_that_differs_each_time(name: str) -> None:
+def test_a_drawing_differs_each_time() -> None:
     random = np.random.default_rng(0)
-    first, second = sample.draw(name, random), sample.draw(name, random)
-    assert first.shape == (32, 32, 3)
-    assert first.dtype == np.uint8
-    assert (first != second).any()
+    for name in CLASSES:
+        first, second = sample.draw(name, random), sample.draw(name, random)
+        assert first.shape == (32, 32, 3) and first.dtype == np.uint8 and (first != second).any()

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import functools
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.compute.device import Compute, seed_torch
 from stages.config.schema import Run
@@ -23,7 +22,7 @@ from stages.images.settings import ResNet50
 from stages.tasks import load_params
 from stages.tasks.faces import evaluation, export, prediction, raw, sample
 from stages.tasks.faces import training as task
-from stages.tasks.faces.evaluation import verification, whitening
+from stages.tasks.faces.evaluation import whitening
 from stages.tasks.faces.settings import Sample
 from tests.conftest import ROOT, task_settings
 
@@ -95,28 +94,6 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         finally:
             torch.set_num_threads(before)
     assert torch.equal(factors[0][0], factors[1][0]) and not factors[0][1]
-
-
-def test_scores_do_not_depend_on_the_axes_of_the_embeddings() -> None:
-    """An invertible linear map of all embeddings changes cosines, but not those after whitening."""
-    (embeddings, classes), random = training(4), torch.Generator().manual_seed(0)
-    queries, known = (torch.randn(num, 4, generator=random) + 3 for num in (7, 9))
-    axes = torch.randn(4, 4, generator=random) + 2 * torch.eye(4)
-    plain, mapped = fit(embeddings, classes, 1e-9), fit(embeddings @ axes, classes, 1e-9)
-    scores, places = verification.most_similar(plain.apply(queries), plain.apply(known))
-    others = verification.most_similar(mapped.apply(queries @ axes), mapped.apply(known @ axes))
-    torch.testing.assert_close(others[0], scores, rtol=0, atol=1e-4)
-    assert torch.equal(others[1], places)
-    assert not torch.allclose(verification.most_similar(queries @ axes, known @ axes)[0], scores, atol=1e-2)
-
-
-def test_a_class_of_one_image_counts_for_the_mean_alone() -> None:
-    embeddings, classes = training(5)
-    several = classes != LONE
-    found, without = fit(embeddings, classes, 0.1), fit(embeddings[several], classes[several], 0.1)
-    torch.testing.assert_close(found.matrix, without.matrix, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(found.mean, embeddings.mean(0))
-    assert not torch.allclose(found.mean, without.mean, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -288,35 +265,3 @@ def test_the_cosine_of_exported_embeddings_is_the_score_of_evaluation(faces: Fac
         export.as_evaluated(plain, run, metrics, "ab", out)
     with pytest.raises(InputError, match="is missing"):  # not evaluated
         export.as_evaluated(plain, run, None, digest, out / "none")
-
-
-def test_people_with_an_image_each_are_told_by_the_key(faces: Faces, tmp_path: Path) -> None:
-    labels = faces.features / "train/labels.npy"
-    content, stats = labels.read_bytes(), faces.features / "stats.json"
-    text = stats.read_text()
-    try:
-        np.save(labels, np.arange(len(np.load(labels))))
-        many = json.loads(text) | {"classes": [str(place) for place in range(len(np.load(labels)))]}
-        stats.write_text(json.dumps(many))
-        with pytest.raises(InputError, match=r"^runs\.resnet50\.evaluate\.whiten: needs people with two"):
-            evaluate(Faces(faces.features, many, faces.run, Wide(faces.model)), EPS, False, tmp_path)
-    finally:
-        labels.write_bytes(content)
-        stats.write_text(text)
-
-
-class Wide(nn.Module):
-    """A network with a head for as many people as there are training images."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.body, self.num_features = model, model.num_features
-        self.head = nn.Linear(model.num_features, SIZES.identities * SIZES.train)
-
-    def embed(self, x: Tensor) -> Tensor:
-        embedding: Tensor = self.body.embed(x)
-        return embedding
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.embed(x))
-        return logits
