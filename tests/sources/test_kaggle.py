@@ -1,23 +1,18 @@
 """Downloads through Kaggle's real client, from a server that behaves as badly as the network does."""
 
 import base64
-import fcntl
 import io
 import random
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
-from stages.core.errors import InputError, Interrupted
-from stages.core.progress import DownloadProgress
+from stages.core.errors import InputError
 from stages.data.archive import write_member
 from stages.sources import resumable
 from stages.sources.kaggle import client, download
@@ -67,19 +62,13 @@ def refused(fetch: Any, *words: str) -> str:
     return str(caught.value)
 
 
-def stage(server: KaggleServer, folder: Path, credentials: dict[str, str], **constants: Any) -> subprocess.Popen[str]:
-    """A process that fetches into folder/work, with folder/home as its home."""
+def run_stage(server: KaggleServer, folder: Path, credentials: dict[str, str]) -> SimpleNamespace:
+    """What a process says that fetches into folder/work, with folder/home as its home."""
     (folder / "work").mkdir(exist_ok=True)
-    environment = server.environment(folder / "home", **{"backoff": 0.01, "attempts": 2} | constants) | credentials
+    environment = server.environment(folder / "home", backoff=0.01, attempts=2) | credentials
     command = [sys.executable, "-c", STAGE, "cifar-10"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder / "work", env=environment, text=True, stdout=pipe, stderr=pipe)
-
-
-def run_stage(*arguments: Any, **constants: Any) -> SimpleNamespace:
-    process = stage(*arguments, **constants)
-    out, err = process.communicate(timeout=60)
-    return SimpleNamespace(code=process.returncode, out=out, err=err)
+    done = subprocess.run(command, cwd=folder / "work", env=environment, text=True, capture_output=True, timeout=60)
+    return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 # What arrives.
@@ -127,24 +116,6 @@ def test_an_archive_that_changed_meanwhile_is_fetched_from_its_beginning(
     assert fetch() == make_zip(seed=1)
 
 
-def test_a_killed_download_is_continued_by_the_next_process(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
-    server.faults["archive"] = [Fault(pause=0.03)]
-    process = stage(server, tmp_path, {"KAGGLE_API_TOKEN": server.token})
-    partial = tmp_path / "work" / "cache" / "cifar-10.zip.partial"
-    deadline = time.monotonic() + 60
-    while not partial.exists() or partial.stat().st_size < 2 * resumable.CHUNK:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not list((tmp_path / "work" / "out").iterdir())
-    size = partial.stat().st_size
-    done = run_stage(server, tmp_path, {"KAGGLE_API_TOKEN": server.token})
-    assert done.code == 0, done.err
-    assert (tmp_path / "work" / "out" / "cifar-10.zip").read_bytes() == server.archives["cifar-10"]
-    assert server.requests[-1].headers["Range"] == f"bytes={size}-"
-
-
 EXPIRED = Fault(403, "Request has expired")
 
 
@@ -159,14 +130,6 @@ def test_an_address_that_has_expired_is_asked_for_once_more(cut: list[Fault], se
     assert fetch() == server.archives["cifar-10"]
 
 
-def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patched, pytest.raises(Interrupted, match=f"continues from {9 * resumable.CHUNK:,} bytes"):
-        patched.setattr(DownloadProgress, "show", Mock(side_effect=[None] * 8 + [KeyboardInterrupt]))
-        fetch()
-    assert fetch() == server.archives["cifar-10"]
-    assert server.requests[-1].headers["Range"] == f"bytes={9 * resumable.CHUNK}-"
-
-
 def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
     server: KaggleServer, fetch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,14 +142,6 @@ def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
     assert fetch() == server.archives["cifar-10"]
 
 
-def test_a_second_process_does_not_write_into_the_same_file(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
-    (tmp_path / "cache").mkdir()
-    with (tmp_path / "cache" / "cifar-10.zip.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        refused(fetch, "another process is downloading it to", "cache; wait for it or stop it")
-    assert not server.requests
-
-
 # A server that is busy, stalls or fails.
 
 
@@ -194,11 +149,6 @@ def test_a_second_process_does_not_write_into_the_same_file(server: KaggleServer
 def test_a_busy_server_is_asked_again(call: str, status: int, server: KaggleServer, fetch: Any) -> None:
     server.faults[call] = [Fault(status, "Too many requests")] * 2
     assert fetch() == server.archives["cifar-10"]
-
-
-def test_a_wait_of_an_hour_is_left_to_the_user(server: KaggleServer, fetch: Any) -> None:
-    server.faults["DownloadDataFiles"] = [Fault(429, "Too many requests", {"Retry-After": "3600"})]
-    refused(fetch, "429 (Too many requests)", "wait for 60 minutes", "run the same command again")
 
 
 @pytest.mark.usefixtures("impatient")

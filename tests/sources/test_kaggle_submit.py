@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stages.core.errors import InputError, Interrupted
+from stages.core.errors import InputError
 from stages.sources.kaggle import client
 from stages.sources.kaggle import submit as kaggle_submit
 from tests.kaggle_server import DAILY_LIMIT, RULES, Fault, KaggleServer
@@ -131,22 +131,6 @@ def test_what_is_still_pending_is_asked_about_again_and_not_sent_again(server: K
     num = len(server.requests)
     assert submit() == SCORED
     assert asked(server, num) == ["IntrospectToken", "GetSubmission", "GetSubmission"]
-
-
-def test_ctrl_c_while_waiting_says_how_to_continue(
-    server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with (
-        monkeypatch.context() as patched,
-        pytest.raises(Interrupted, match=r"^submission 1000 to cifar-10: the same command"),
-    ):
-        patched.setattr(kaggle_submit._Submission, "_state", stop)
-        submit()
-    assert submit() == SCORED
-    assert len(server.submissions) == 1
 
 
 def test_kaggles_reason_for_an_error_is_told_word_for_word_and_the_file_stays_out(

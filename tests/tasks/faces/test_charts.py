@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle, StepPatch
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from stages.results import plots
@@ -41,27 +41,6 @@ def test_a_roc_curve_is_drawn_with_its_equal_error_rate_on_it(drawn: list[Figure
         assert np.abs(points - point).sum(1).min() < 1e-9
     assert np.asarray(marked.get_xydata()).tolist() == [[0.1, 0.9]]
     assert "run" in texts(drawn[0]) and "area 0.9500" in texts(drawn[0]) and "equal error rate 10.00%" in texts(drawn[0])
-
-
-@pytest.mark.parametrize(("num_genuine", "num_impostor"), [(40, 3000), (0, 20)])
-def test_both_kinds_of_scores_have_area_one(
-    drawn: list[Figure], tmp_path: Path, num_genuine: int, num_impostor: int
-) -> None:
-    random = np.random.default_rng(0)
-    genuine, impostor = (
-        np.histogram(random.normal(mean, 0.1, num), 1000, (-1, 1))[0]
-        for mean, num in ((0.5, num_genuine), (0.1, num_impostor))
-    )
-    charts.score_histogram(tmp_path / "scores.png", "run", genuine, impostor, 0.3)
-    axes = drawn[0].axes[0]
-    bars = [patch.get_data()[:2] for patch in axes.patches if isinstance(patch, StepPatch)]
-    areas = [float((heights * np.diff(edges)).sum()) for heights, edges in bars]
-    assert areas == pytest.approx([1.0] * ((num_genuine > 0) + (num_impostor > 0)))
-    for (heights, edges), num in zip(bars, [num for num in (num_impostor, num_genuine) if num], strict=True):
-        assert len(heights) <= 61 and (num < 100 or abs(edges[heights.argmax()] - 0.1) < 0.1)
-    assert axes.lines[0].get_xdata() == [0.3, 0.3]
-    for words in (f"different people: {num_impostor:,}", f"one person: {num_genuine}", "threshold 0.300", "cosine"):
-        assert words in texts(drawn[0])
 
 
 @pytest.mark.parametrize("num", [0, 3])

@@ -56,24 +56,6 @@ def test_the_same_seed_draws_the_same_bytes_and_another_seed_others(folder: Path
     assert {path.name for path in folder.iterdir()} == {f"{CLASSIFICATION}.zip", f"{VERIFICATION}.zip"}
 
 
-def test_train_and_dev_hold_the_same_identities_with_their_share_of_images_each(folder: Path) -> None:
-    names = members(folder, CLASSIFICATION)
-    train, dev = people(names, "train"), people(names, "dev")
-    assert len(train) == 6
-    assert train == dict.fromkeys(train, 4)
-    assert dev == dict.fromkeys(train, 2)
-    assert {name.split("/")[2] for name in names if name.startswith("train/")} == {f"{n:04d}_01.jpg" for n in range(1, 5)}
-    assert {name.split("/")[2] for name in names if name.startswith("dev/")} == {"0005_01.jpg", "0006_01.jpg"}
-
-
-def test_the_test_files_are_numbered_and_the_sample_submission_names_them(folder: Path) -> None:
-    names = members(folder, CLASSIFICATION)
-    files = [f"{index:05d}.jpg" for index in range(18)]
-    assert sorted(name for name in names if name.startswith("test/")) == [f"test/{file}" for file in files]
-    assert rows(names["classification_sample_submission.csv"]) == [["id", "label"], *([file, "0"] for file in files)]
-    assert len(names) == 6 * (4 + 2 + 3) + 1
-
-
 def test_the_verification_shows_other_identities_than_the_classification(folder: Path) -> None:
     known = people(members(folder, VERIFICATION), "known")
     assert len(known) == 5
