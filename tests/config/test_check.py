@@ -197,7 +197,7 @@ VALUES = st.recursive(
 BLOCKS = st.builds(lambda changes: {"name": "adam", "lr": 0.1} | changes, st.dictionaries(KEYS, VALUES, max_size=3))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(VALUES | BLOCKS)
 @example({"name": "adam", "lr": 1})
 def test_any_value_gives_an_optimizer_or_an_input_error(value: Any) -> None:

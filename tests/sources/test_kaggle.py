@@ -282,7 +282,7 @@ def test_no_secret_shows_in_output_or_files(given: dict[str, str], code: int, se
         given["KAGGLE_API_TOKEN"] = server.token
     secret = given.get("KAGGLE_API_TOKEN") or given["KAGGLE_KEY"]
     if code:  # a server that repeats what it was sent, and a client that was told to be talkative
-        server.faults["DownloadDataFiles"] = [Fault(400 if "KAGGLE_KEY" in given else 401, f"Bad credentials: {secret}")]
+        server.faults["DownloadDataFiles"] = [Fault(400 if secret == "PRIVATE" * 6 else 401, f"Bad credentials: {secret}")]
     else:
         server.faults["archive"] = [Fault(cut=0.5)]
     done = run_stage(server, tmp_path, given | {"VERBOSE": "true"})
