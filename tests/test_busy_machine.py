@@ -20,3 +20,10 @@ def test_the_spin_is_short_unless_the_user_chose(chosen: dict[str, str], found: 
     environment = {name: value for name, value in os.environ.items() if name not in NAMES} | chosen
     out = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == found
+
+
+def test_the_package_does_not_import_torch() -> None:
+    """OpenMP reads its settings when torch is imported."""
+    code = "import sys, stages; print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"

@@ -2,7 +2,6 @@
 
 import ast
 from collections import defaultdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,6 @@ def closure(modules: list[str]) -> set[str]:
     return {file for file in files if holds_code(ROOT / file)}
 
 
-@cache
 def holds_code(file: Path) -> bool:
     """Whether a module holds more than a docstring."""
     return any(not isinstance(node, ast.Expr) for node in ast.parse(file.read_text()).body)
@@ -108,10 +106,9 @@ def test_deps_cover_the_modules_that_a_stage_imports(graph: dict[str, Any], para
         if kind in ("find_lr", "train", "evaluate"):
             modules.append(f"stages.{block.inputs}.models.{params.run(instance).model.name}")
         deps = {dep.def_path for dep in stage.deps}
-        needed = closure(modules)
-        used[kind] |= needed
+        used[kind] |= closure(modules)
         declared[kind] |= {dep for dep in deps if dep.startswith("stages/")}
-        for file in needed:
+        for file in closure(modules):
             is_plumbing = file.endswith("/settings.py") or any(covers(dep, file) for dep in PLUMBING)
             assert is_plumbing or any(covers(dep, file) for dep in deps), f"{name}: {file} is not among its deps"
     for kind, deps in declared.items():

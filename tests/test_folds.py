@@ -74,8 +74,8 @@ def in_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> InProcess:
 
 
 def test_the_networks_of_all_folds_together(in_process: InProcess, capsys: pytest.CaptureFixture[str]) -> None:
-    folds.main(["custom_resnet", "--of", "2"])
-    assert in_process.names == [f"custom_resnet-fold-{number}-of-2" for number in range(2)]
+    folds.main(["custom_resnet", "--of", "3"])
+    assert in_process.names == [f"custom_resnet-fold-{number}-of-3" for number in range(3)]
     together, features = paths.folds_together("custom_resnet"), paths.features("cifar10")
     # Each item once, by the network that did not see it, with its own label.
     with (together / "out_of_fold.csv").open(newline="") as file:
@@ -86,17 +86,17 @@ def test_the_networks_of_all_folds_together(in_process: InProcess, capsys: pytes
         for name, label in zip(read_texts(features / split / "names"), np.load(features / split / "labels.npy"), strict=True)
     }
     assert len(rows) == 60 and {name: row["label"] for name, row in rows.items()} == labels
-    for number in range(2):
+    for number in range(3):
         table = read_table(in_process._kept / in_process.names[number] / "dev.csv")
         own = dict(zip(table.column("name"), table.column("predicted"), strict=True))
         assert {name: row["predicted"] for name, row in rows.items() if row["fold"] == str(number)} == own
-        assert len(own) == 30
+        assert len(own) == 20
     # The scores.
     found = json.loads(paths.folds("custom_resnet").read_text())
     right = [row["predicted"] == row["label"] for row in rows.values()]
     assert found["out_of_fold"] == {"accuracy": np.mean(right), "num": 60, "only_train": 0}
     assert found["dev"]["accuracy"]["mean"] == pytest.approx(np.mean(right)), "the folds are of one size"
-    assert found["dev"]["accuracy"]["n"] == 2 and found["of"] == 2 and found["source"] == "sample"
+    assert found["dev"]["accuracy"]["n"] == 3 and found["of"] == 3 and found["source"] == "sample"
     # The submission.
     probabilities = [np.exp(np.load(in_process._kept / name / "test.npy").astype(np.float64)) for name in in_process.names]
     answers = [CLASSES[index] for index in sum(probabilities).argmax(1)]
@@ -107,7 +107,7 @@ def test_the_networks_of_all_folds_together(in_process: InProcess, capsys: pytes
     )
     said = capsys.readouterr().out
     assert f"out of fold, all 60 items: accuracy {np.mean(right):.4f}\n" in said
-    assert "data/folds/custom_resnet/submission.csv: 5 rows, the mean of 2 networks" in said
+    assert "data/folds/custom_resnet/submission.csv: 5 rows, the mean of 3 networks" in said
 
 
 def test_what_is_put_in_the_queue_replaces_a_fold_that_is_set(project: Project) -> None:

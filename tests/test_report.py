@@ -87,10 +87,35 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file = aligned.with_name("audio") / f"{rank:02}-utterance{rank}.wav"
             file.parent.mkdir(exist_ok=True)
             soundfile.write(file, np.sin(np.arange(800 * rank) / 5), 8000)
-        once = (12, 60.5, "d5da8f96bbdf", "x", "dvc exp run …")
         rows = [
-            ("beam", "evaluate.dev_beam", "1", "sample", "distance", 1.75, 0.004, *once),
-            ("beam", "evaluate.dev_beam", "50", "sample", "distance", 1.5, 0.004, *once),
+            (
+                "beam",
+                "evaluate.dev_beam",
+                "1",
+                "sample",
+                "distance",
+                1.75,
+                0.004,
+                12,
+                60.5,
+                "d5da8f96bbdf",
+                "x",
+                "dvc exp run …",
+            ),
+            (
+                "beam",
+                "evaluate.dev_beam",
+                "50",
+                "sample",
+                "distance",
+                1.5,
+                0.004,
+                12,
+                60.5,
+                "d5da8f96bbdf",
+                "x",
+                "dvc exp run …",
+            ),
             ("rate", "optimizer.lr", "<b>9</b>", "a.zip", "distance", "", "", "", "", "", "x", "dvc exp run …"),
             ("rate", "optimizer.lr", "0.1", "a.zip", "distance", 3.0, 0.1, 12, 60.5, "0123456789ab", "x", "dvc exp run …"),
         ]
@@ -244,6 +269,11 @@ def test_headings_identifiers_and_regions_are_in_order(made: Path) -> None:
     assert all("aria-label" in attributes for _, attributes in found if attributes.get("role") == "region")
 
 
+def test_the_report_imports_neither_torch_nor_matplotlib() -> None:
+    program = "import sys, stages.report; print([name for name in ('torch', 'dvc', 'matplotlib') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True).stdout.strip() == "[]"
+
+
 def test_curves_are_those_of_the_tables_and_what_is_not_finite_is_a_gap(project: Project) -> None:
     write_run("custom_resnet", "accuracy")
     file = Path("metrics/custom_resnet/train/plots/metrics/dev/loss.tsv")
@@ -267,15 +297,19 @@ def test_a_duration_says_how_long_it_was_to_its_last_unit(seconds: float) -> Non
     assert abs(read - seconds) <= (0.0501 if seconds < 60 else 0.5 if seconds < 3599 else 60)
 
 
-def test_numbers_are_written_as_people_write_them() -> None:
-    for name, value, text in (
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
         ("accuracy", 0.98765, "98.77\xa0%"),
         ("verification.eer", 0.125, "12.50\xa0%"),
+        ("per_class.cat", 1.0, "100.00\xa0%"),
         ("distance", 1.92512, "1.925"),
         ("num", 10_000, "10,000"),
         ("device", "cpu", "cpu"),
-    ):
-        assert page.shown(name, value) == text
+    ],
+)
+def test_numbers_are_written_as_people_write_them(name: str, value: object, text: str) -> None:
+    assert page.shown(name, value) == text
 
 
 def test_a_picture_stays_the_picture_that_it_was(tmp_path: Path) -> None:
