@@ -6,6 +6,7 @@ Without a device it has no backward pass, no cuDNN and no CTC: LSTMs go PyTorch'
 looks at the devices of its arguments. tests/gpu_ready/test_steps.py looks at whole steps.
 """
 
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,18 @@ from benchmarks.gpu.sizes import full_params
 from stages.compute.device import Compute
 from stages.config.schema import CutMix, MixUp
 from stages.images.training.batches import ImageBatch
-from stages.tasks import load_params, part
+from stages.tasks import part
 from stages.tasks.faces.settings import ArcFace
 from stages.training.running_means import RunningMeans
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT
 from tests.gpu_ready.batches import first_batch
 
-RUNS = {name: run.task for name, run in load_params(ROOT / "params.yaml").runs.items()}
+with chdir(ROOT):
+    PARAMS = full_params()
 
 
 @pytest.fixture(autouse=True)
-def without_a_driver(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)  # which asks the driver
     monkeypatch.setattr(torch.nn.functional, "ctc_loss", stand_in_for_ctc)
 
@@ -57,15 +59,15 @@ def computed(run: Any, folder: Path, precision: str, *, training: bool) -> Runni
     return means
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", PARAMS.runs)
 @pytest.mark.parametrize(("precision", "training"), [("bf16", True), ("fp16", False)])
 def test_every_operation_is_the_devices_own(name: str, precision: str, training: bool, tmp_path: Path) -> None:
-    means = computed(full_params().run(name), tmp_path, precision, training=training)
+    means = computed(PARAMS.run(name), tmp_path, precision, training=training)
     assert means.sums.device == CUDA
 
 
 def test_mixed_images_and_arcface_are_the_devices_own(tmp_path: Path) -> None:
-    run = full_params().run("resnet50")
+    run = PARAMS.run("resnet50")
     for mix in (MixUp("mixup", alpha=0.2, p=1.0), CutMix("cutmix", alpha=1.0, p=1.0)):
         loss = replace(run.loss, arcface=ArcFace(margin=0.5, scale=64.0))
         changed = replace(run, augment=replace(run.augment, mix=mix), loss=loss)
@@ -75,7 +77,7 @@ def test_mixed_images_and_arcface_are_the_devices_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_ctc_finds_its_arguments_on_one_device(deterministic: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: deterministic)
-    computed(full_params().run("convnext1d"), tmp_path, "bf16", training=True)
+    computed(PARAMS.run("convnext1d"), tmp_path, "bf16", training=True)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_ctc_finds_its_arguments_on_one_device(deterministic: bool, tmp_path: Pa
 )
 def test_what_would_stop_a_gpu_is_an_error_here(wait: Any, error: type[Exception], tmp_path: Path) -> None:
     with fake_gpu():
-        batch: ImageBatch = first_batch(full_params().run("custom_resnet"), STATS["cifar10"], tmp_path, CUDA, None)
+        batch: ImageBatch = first_batch(PARAMS.run("custom_resnet"), STATS["cifar10"], tmp_path, CUDA, None)
         with pytest.raises(error):
             wait(batch)
 

@@ -94,7 +94,7 @@ def test_texts_are_the_symbols_within_the_lengths() -> None:
 
 
 @pytest.mark.parametrize("sharpness", [0.0, 3.0, 6.0])
-@pytest.mark.parametrize("beam", [1, 2, 10])
+@pytest.mark.parametrize("beam", [1, 10])
 def test_beam_search_is_the_textbooks(sharpness: float, beam: int) -> None:
     """Up to float32's rounding: where it orders two prefixes otherwise, both are equally probable."""
     items = [emissions(seed, num_frames, sharpness) for seed, num_frames in enumerate([1, 2, 3, 5, 8, 13, 21, 34])]
