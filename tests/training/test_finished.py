@@ -1,17 +1,19 @@
 """More epochs continue a training that ended, and give the bits of one go; where they cannot, a sentence says why."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from stages import download, find_lr, normalize, train
 from stages.core import paths
 from stages.training import loop
 from stages.training.step import take_step
-from tests.conftest import Checkout, Project, change_params
+from tests.conftest import ROOT, Checkout, Project, change_params
 
 BLOCKS: dict[str, dict[str, Any]] = {
     "custom_resnet": {
@@ -38,8 +40,15 @@ SETTINGS: dict[str, Any] = {
 } | {f"runs__{run}__{key}": value for run, block in BLOCKS.items() for key, value in block.items()}
 
 
+CONTENT = YAML(typ="safe").load(ROOT / "params.yaml")
+
+
 def prepare(project: Project, task: str, run: str, **changes: Any) -> None:
-    project.set(**SETTINGS | changes)
+    """With a params.yaml of one task and run, which each stage reads in little time."""
+    few = {"tasks": {task: CONTENT["tasks"][task]}, "runs": {run: CONTENT["runs"][run]}, "reached_before": {}}
+    (project.folder / "params.yaml").write_text(json.dumps(CONTENT | few))
+    own = ("tasks__" + task, "runs__" + run)
+    project.set(**{key: value for key, value in SETTINGS.items() if "__" not in key or key.startswith(own)} | changes)
     download.main(task)
     normalize.main(task)
     find_lr.main(run)
