@@ -130,13 +130,6 @@ def test_an_empty_folder_below_one_with_files_is_listed(tmp_path: Path) -> None:
     assert {name.removeprefix("./") for name in Archive(tmp_path / "made.tar").folders} >= {"empty", "empty/inner"}
 
 
-def test_an_empty_folder_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "source/inner").mkdir(parents=True)
-    with pytest.raises(InputError, match="source: the folder holds no files"):
-        pack_folder(tmp_path / "source", tmp_path / "out" / "packed.zip")
-    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
-
-
 def test_all_archives_of_a_folder_are_opened_by_name_but_not_its_hidden_files(tmp_path: Path) -> None:
     for name in ("b.zip", "a.zip", ".a.zip.partial"):
         (tmp_path / name).write_bytes(zip_bytes(MEMBERS))
@@ -309,12 +302,6 @@ def test_names_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "é")
     assert Archive(written(tmp_path / "a", zip_bytes({decomposed: b"1"}))).names == ["é"]
     assert "holds é twice" in problem(written(tmp_path / "a", zip_bytes({decomposed: b"1", "é": b"2"})))
-
-
-def test_what_nobody_has_read_is_known(tmp_path: Path) -> None:
-    archive = Archive(written(tmp_path / "a", tar_bytes({"a": b"1", "b": b"2"})))
-    assert list(archive.members({"b"})) == [("b", b"2")]
-    assert list(archive.unread) == ["a"]
 
 
 def test_links_in_a_folder_are_followed_and_never_lost(tmp_path: Path) -> None:
