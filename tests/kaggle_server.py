@@ -81,7 +81,6 @@ class KaggleServer:
         self.public_score, self.private_score, self.error_description = "0.93210", "", "Submission contains null values"
         self.daily_limit, self.limited_by_total, self.limit_status = 5, False, 400
         self.list_lag = 0.0  # seconds before a submission is in ListSubmissions
-        self.together: threading.Barrier | None = None  # which each answer of ListSubmissions waits at
         self.page_size = 100  # what a page of ListSubmissions holds at most
         self.uploads: dict[str, bytes] = {}
         self.submissions: list[dict[str, Any]] = []  # as CreateSubmission was asked for them, with their `ref`
@@ -248,8 +247,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         listed = [self._submission(s["ref"], self.fake.submission_states[0]) for s in reversed(of_competition)]
         start = int(payload.get("pageToken") or 0)
         end = start + min(payload.get("pageSize", 20), self.fake.page_size)
-        if self.fake.together is not None:
-            self.fake.together.wait()
         self._json({"submissions": listed[start:end], "nextPageToken": str(end) if end < len(listed) else ""})
 
     def _get_limits(self, payload: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stages.config import check
 from stages.config.check import Rule, build
-from stages.config.schema import SGD, Adam, AdamW, Constant, Cosine, CosineRestarts, OneCycle, Optimizer, Plateau, Schedule
+from stages.config.schema import SGD, Adam, AdamW, CosineRestarts, OneCycle, Optimizer, Plateau, Schedule
 from stages.core.errors import InputError
 
 
@@ -41,19 +41,12 @@ def problem(kind: Any, value: Any, where: str = "runs.x") -> str:
     [
         (Any, {"anything": [1]}, {"anything": [1]}),
         (int, 3, 3),
-        (float, 0.5, 0.5),
         (float, 3, 3.0),
-        (bool, True, True),
-        (str, "x", "x"),
         (Literal["a", "b"], "b", "b"),
         (str | None, None, None),
-        (str | None, "x", "x"),
         (float | Literal["find"], "find", "find"),
         (float | Literal["find"], 1, 1.0),
         (str | list[str], ["a", "b"], ["a", "b"]),
-        (list[float], [1, 2.5], [1.0, 2.5]),
-        (dict[str, int], {"a": 1}, {"a": 1}),
-        (check.PositiveInt, 1, 1),
         (Annotated[float, check.BelowOne] | None, None, None),
         (Leaf, {"size": 2}, Leaf(2, 1.0)),
         (Leaf | None, {"size": 2, "p": 0}, Leaf(2, 0.0)),
@@ -71,19 +64,14 @@ def test_a_value_that_fits_its_annotation_is_built(kind: Any, value: Any, expect
     ("kind", "value", "words"),
     [
         (int, 1.0, "runs.x: must be a whole number, but is 1.0"),
-        (int, "1", "runs.x: must be a whole number, but is '1'"),
         (float, "1", "runs.x: must be a number, but is '1'"),
-        (float, None, "runs.x: must be a number, but is None"),
         (str, 1, "runs.x: must be text, but is 1"),
-        (bool, "yes", "runs.x: must be true or false, but is 'yes'"),
         (bool, 1, "runs.x: must be true or false, but is 1"),
         (list[int], {"a": 1}, "runs.x: must be a list, but is {'a': 1}"),
         (list[int], [1, "b"], "runs.x[1]: must be a whole number, but is 'b'"),
-        (dict[str, int], [1], "runs.x: must be a block of keys, but is [1]"),
         (dict[str, int], {"a": None}, "runs.x.a: must be a whole number, but is None"),
         (Leaf, 5, "runs.x: must be a block of keys, but is 5"),
         (Tree, {"leaf": {"size": 1}, "more": [{"size": 2}, {"size": 0}]}, "runs.x.more[1].size: must be greater than 0"),
-        (str | None, 1, "runs.x: must be text, but is 1"),
         (check.PositiveFloat | Literal["find"], -1, "runs.x: must be greater than 0, but is -1"),
     ],
 )
@@ -91,10 +79,9 @@ def test_a_value_of_another_type_is_named_with_its_path(kind: Any, value: Any, w
     assert problem(kind, value).startswith(words)
 
 
-@pytest.mark.parametrize("kind", [int, float, str, Literal["find"], check.PositiveInt, check.PositiveFloat])
-@pytest.mark.parametrize("value", [True, False])
-def test_true_and_false_are_not_numbers(kind: Any, value: bool) -> None:
-    assert str(value) in problem(kind, value)
+@pytest.mark.parametrize("kind", [int, float, str, Literal["find"], check.PositiveFloat])
+def test_true_and_false_are_not_numbers(kind: Any) -> None:
+    assert "True" in problem(kind, True)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400], ids=["nan", "inf", "-inf", "10**400"])
@@ -120,27 +107,13 @@ def test_ranges_hold_up_to_their_ends(rule: Rule, inside: list[float], outside: 
         assert problem(Annotated[float, rule], value) == f"runs.x: {rule.words}, but is {value!r}"
 
 
-def test_a_misspelt_key_names_the_nearest() -> None:
-    assert problem(Leaf, {"sise": 1}) == "runs.x.sise: unknown key; did you mean 'size'?"
-
-
 def test_a_key_like_no_other_lists_all() -> None:
     assert problem(Leaf, {"size": 1, "zzz": 1}) == "runs.x.zzz: unknown key; known: p, size"
 
 
-@pytest.mark.parametrize("key", [1, None, True, ("a", "b"), date(2024, 1, 1)])
+@pytest.mark.parametrize("key", [1, None, ("a", "b"), date(2024, 1, 1)])
 def test_a_key_that_is_not_text_is_refused(key: Any) -> None:
     assert problem(Leaf, {"size": 1, key: 1}).startswith(f"runs.x.{key}: ")
-
-
-def test_a_misspelt_choice_names_the_nearest() -> None:
-    assert problem(Optimizer, {"name": "adamm", "lr": 1}).startswith(
-        "runs.x.name: 'adamm' is not a choice here; did you mean"
-    )
-
-
-def test_a_missing_key_is_named() -> None:
-    assert problem(Tree, {"leaf": {}}) == "runs.x.leaf.size: missing; add it to params.yaml"
 
 
 def test_a_field_that_is_no_key_of_the_file_cannot_be_set() -> None:
@@ -155,9 +128,7 @@ def test_at_the_top_a_path_has_no_leading_dot() -> None:
 @pytest.mark.parametrize(
     ("block", "expected"),
     [
-        ({"name": "constant"}, Constant("constant")),
         ({"name": "one_cycle", "peak_epoch": 5}, OneCycle("one_cycle", 5.0, 0.04, 0.04)),
-        ({"name": "cosine"}, Cosine("cosine", 0.0)),
         ({"name": "cosine_restarts", "t_0": 3}, CosineRestarts("cosine_restarts", 3, 1)),
         ({"name": "plateau", "patience": 0}, Plateau("plateau", 0.5, 0)),
     ],
@@ -169,14 +140,11 @@ def test_blocks_of_a_union_are_told_apart_by_name(block: dict[str, Any], expecte
 @pytest.mark.parametrize(
     ("block", "words"),
     [
-        ({"name": "cosin"}, "runs.x.name: 'cosin' is not a choice here; did you mean 'cosine'?"),
         ({"t_0": 3}, "runs.x.name: "),
         ({"name": ["cosine"]}, "runs.x.name: ['cosine'] is not a choice here"),
-        ({"name": {"cosine": 1}}, "runs.x.name: {'cosine': 1} is not a choice here"),
         ({"name": "cosine", "t_0": 3}, "runs.x.t_0: unknown key; known: name, warmup_epochs"),
         ({"name": "one_cycle"}, "runs.x.peak_epoch: missing"),
         ("cosine", "runs.x: must be a block of keys, but is 'cosine'"),
-        (None, "runs.x: must be a block of keys, but is None"),
     ],
 )
 def test_a_union_says_what_is_wrong_with_the_block_of_that_name(block: Any, words: str) -> None:
@@ -199,12 +167,10 @@ def test_an_optimizer_has_its_own_options(block: dict[str, Any], expected: Any) 
     ("block", "words"),
     [
         ({"name": "adam", "lr": 1, "nesterov": True}, "runs.x.nesterov: unknown key; known: betas"),
-        ({"name": "adamw", "lr": 1, "momentum": 0.9}, "runs.x.momentum: unknown key"),
         ({"name": "sgd", "lr": 1, "betas": [0.9, 0.99]}, "runs.x.betas: unknown key"),
         ({"name": "sgd", "lr": 1, "momentum": 0, "nesterov": True}, "runs.x.nesterov: needs a momentum above 0"),
         ({"name": "adam", "lr": 1, "betas": 0.9}, "runs.x.betas: must be a list of 2, but is 0.9"),
         ({"name": "adam", "lr": 1, "betas": [0.9, 1]}, "runs.x.betas[1]: must be at least 0 and below 1, but is 1"),
-        ({"name": "adam"}, "runs.x.lr: missing"),
     ],
 )
 def test_an_option_that_an_optimizer_would_ignore_is_refused(block: dict[str, Any], words: str) -> None:
@@ -221,20 +187,7 @@ SCALARS = st.one_of(
     st.sampled_from(["adam", "sgd", "find", "cosine", "one_cycle", "plateau", 0.1, 1e-3, 3, 10**400, -(10**400)]),
 )
 KEYS = st.one_of(
-    st.sampled_from(
-        [
-            "name",
-            "lr",
-            "weight_decay",
-            "momentum",
-            "betas",
-            "nesterov",
-            "peak_epoch",
-            "warmup_epochs",
-            "patience",
-            "learning",
-        ]
-    ),
+    st.sampled_from(["name", "lr", "weight_decay", "momentum", "betas", "nesterov", "peak_epoch", "patience", "learning"]),
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.tuples(st.text(max_size=2)),
 )
 VALUES = st.recursive(
@@ -244,7 +197,7 @@ VALUES = st.recursive(
 BLOCKS = st.builds(lambda changes: {"name": "adam", "lr": 0.1} | changes, st.dictionaries(KEYS, VALUES, max_size=3))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(VALUES | BLOCKS)
 @example({"name": "adam", "lr": 1})
 def test_any_value_gives_an_optimizer_or_an_input_error(value: Any) -> None:
@@ -261,7 +214,7 @@ def test_any_value_gives_an_optimizer_or_an_input_error(value: Any) -> None:
         assert all(type(factor) is float and 0 <= factor < 1 for factor in factors)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(VALUES | BLOCKS)
 def test_any_value_gives_a_schedule_or_an_input_error(value: Any) -> None:
     try:

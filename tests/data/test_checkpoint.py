@@ -26,15 +26,6 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["a.safetensors"]
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.safetensors"
-    checkpoint.save(path, {"epoch": 1, "weights": {}})
-    with pytest.raises(TypeError):
-        checkpoint.save(path, {"epoch": lambda: None, "weights": {}})
-    assert checkpoint.load(path) == {"epoch": 1, "weights": {}}
-    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
-
-
 def test_the_bytes_depend_on_values_alone(tmp_path: Path) -> None:
     """Not on the order of names, on how a tensor lies in memory, or on which strings are one object."""
     first, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
@@ -74,9 +65,8 @@ def foreign(metadata: dict[str, str] | None = None) -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"", b"text", b"PK\x03\x04 cut short", bytes(100), b"\xff" * 100),
-        *(foreign(), foreign({"format": "pt"}), foreign({checkpoint.KEY: "["}), foreign({checkpoint.KEY: "[1]"})),
-        *(foreign({checkpoint.KEY: "{}"}), foreign({checkpoint.KEY: "[" * 100_000})),
+        *(b"", bytes(100), foreign(), foreign({checkpoint.KEY: "["}), foreign({checkpoint.KEY: "{}"})),
+        foreign({checkpoint.KEY: "[" * 100_000}),
     ],
 )
 def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:

@@ -72,13 +72,10 @@ def test_a_row_of_another_length_is_named_after_those_before_it(rows: list[list[
     ("content", "words"),
     [
         (b"", "is empty; its first line must name the columns"),
-        (b"\xef\xbb\xbf\r\n\n", "is empty; its first line must name the columns"),
         (b"a,b\n1,2\n\n3\n", "line 4: has 1 columns, but the first line has 2"),
         (b'a,b\n1,"2\n3"\n4,5,6\n', "line 4: has 3 columns, but the first line has 2"),
         (b"a,b\n1,\xe9\n", "line 2: is not UTF-8 text"),
-        ("a,b\n1,2\n".encode("utf-16"), "line 1: is not UTF-8 text"),
         (b'a,b\n1,"2\n3,4\n5,6\n', "line 2: is not CSV (unexpected end of data)"),
-        (b'a,b\n1,2\n3,"4"5\n', "line 3: is not CSV ("),
         (b"a,b\n" + b"x" * 200_000 + b",1\n", "line 2: is not CSV (field larger than field limit"),
     ],
 )
@@ -100,11 +97,3 @@ def test_a_column_is_found_by_its_name_or_the_columns_there_are_named(tmp_path: 
 def test_a_table_is_written_in_utf_8_with_line_feeds(tmp_path: Path) -> None:
     write_table(tmp_path / "x.csv", ["name", "ä"], [("a,b", 1), ('"', "")])
     assert (tmp_path / "x.csv").read_bytes() == 'name,ä\n"a,b",1\n"""",\n'.encode()
-
-
-def test_rows_that_fail_half_way_leave_the_old_table(tmp_path: Path) -> None:
-    write_table(tmp_path / "x.csv", ["a"], [["old"]])
-    with pytest.raises(ZeroDivisionError):
-        write_table(tmp_path / "x.csv", ["a"], ([1 // number] for number in (1, 0)))
-    assert (tmp_path / "x.csv").read_bytes() == b"a\nold\n"
-    assert len(list(tmp_path.iterdir())) == 1

@@ -37,7 +37,6 @@ def test_one_class_and_a_split_of_one_label_are_refused() -> None:
     [
         (["a", "b", "c"], ["a"], "2 of its 3 files were not used, the first is b"),
         (["a", "b", "c", "x/val_pairs.txt"], ["a", "b", "c"], "x/val_pairs.txt was not used"),
-        (["a", "b", "labels.csv"], ["a", "b"], "labels.csv was not used"),
         (["a", "b", "readme.txt", "licence"], ["a", "b"], None),
         (["a", "b", "x/test/readme.txt"], ["a", "b"], "x/test/ holds no item of a test split"),
         (["a", "b", "x/test/readme.txt", "x/test/1.png"], ["a", "b", "x/test/1.png"], None),

@@ -8,9 +8,9 @@ from stages.tasks.faces.prediction import SamePerson
 from stages.tasks.speech.prediction import Phoneme
 
 
-@pytest.mark.parametrize(("seconds", "rows"), [(0.3, 1), (2.0, 1), (5.0, 3), (70.0, 30)])
+@pytest.mark.parametrize(("seconds", "rows"), [(0.3, 1), (5.0, 3), (70.0, 30)])
 def test_each_phoneme_of_the_first_minute_is_in_the_row_of_its_second(seconds: float, rows: int) -> None:
-    times = np.arange(0, seconds, 0.13).round(2).tolist()
+    times = np.arange(0, seconds, 0.29).round(2).tolist()
     phonemes = [Phoneme(time, "[SIL]" if number % 5 == 0 else "AH", "-") for number, time in enumerate(times)]
     axes = pictures.sound(np.zeros(int(16_000 * seconds), np.float32), phonemes).axes
     shown = [(text.get_position()[0], text.get_text()) for row in axes for text in row.texts]

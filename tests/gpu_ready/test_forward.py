@@ -6,6 +6,7 @@ Without a device it has no backward pass, no cuDNN and no CTC: LSTMs go PyTorch'
 looks at the devices of its arguments. tests/gpu_ready/test_steps.py looks at whole steps.
 """
 
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,26 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from benchmarks.fake_gpu import CUDA, fake_gpu, fake_network
 from benchmarks.features import STATS
 from benchmarks.gpu.sizes import full_params
-from stages.compute.device import DTYPES, Compute
+from stages.compute.device import Compute
 from stages.config.schema import CutMix, MixUp
 from stages.images.training.batches import ImageBatch
-from stages.tasks import load_params, part
+from stages.tasks import part
 from stages.tasks.faces.settings import ArcFace
 from stages.training.running_means import RunningMeans
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT
 from tests.gpu_ready.batches import first_batch
 
-RUNS = {name: run.task for name, run in load_params(ROOT / "params.yaml").runs.items()}
+with chdir(ROOT):
+    PARAMS = full_params()
 
 
 @pytest.fixture(autouse=True)
-def without_a_driver(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)  # which asks the driver
     monkeypatch.setattr(torch.nn.functional, "ctc_loss", stand_in_for_ctc)
 
@@ -58,15 +60,15 @@ def computed(run: Any, folder: Path, precision: str, *, training: bool) -> Runni
     return means
 
 
-@pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize(("precision", "training"), [("bf16", True), ("fp16", True), ("bf16", False), ("fp16", False)])
+@pytest.mark.parametrize("name", PARAMS.runs)
+@pytest.mark.parametrize(("precision", "training"), [("bf16", True), ("fp16", False)])
 def test_every_operation_is_the_devices_own(name: str, precision: str, training: bool, tmp_path: Path) -> None:
-    means = computed(full_params().run(name), tmp_path, precision, training=training)
+    means = computed(PARAMS.run(name), tmp_path, precision, training=training)
     assert means.sums.device == CUDA
 
 
 def test_mixed_images_and_arcface_are_the_devices_own(tmp_path: Path) -> None:
-    run = full_params().run("resnet50")
+    run = PARAMS.run("resnet50")
     for mix in (MixUp("mixup", alpha=0.2, p=1.0), CutMix("cutmix", alpha=1.0, p=1.0)):
         loss = replace(run.loss, arcface=ArcFace(margin=0.5, scale=64.0))
         changed = replace(run, augment=replace(run.augment, mix=mix), loss=loss)
@@ -76,27 +78,24 @@ def test_mixed_images_and_arcface_are_the_devices_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_ctc_finds_its_arguments_on_one_device(deterministic: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: deterministic)
-    computed(full_params().run("convnext1d"), tmp_path, "bf16", training=True)
+    computed(PARAMS.run("convnext1d"), tmp_path, "bf16", training=True)
 
 
 @pytest.mark.parametrize(
     ("wait", "error"),
     [
-        (lambda batch: batch.targets.tolist(), DataDependentOutputException),
         (lambda batch: batch.inputs.sum().item(), DataDependentOutputException),
-        (lambda batch: batch.targets[batch.targets > 0], DynamicOutputShapeException),
         (lambda batch: batch.inputs + torch.zeros(3, 1, 1), RuntimeError),
     ],
-    ids=["tolist", "item", "mask", "another device"],
+    ids=["item", "another device"],
 )
 def test_what_would_stop_a_gpu_is_an_error_here(wait: Any, error: type[Exception], tmp_path: Path) -> None:
     with fake_gpu():
-        batch: ImageBatch = first_batch(full_params().run("custom_resnet"), STATS["cifar10"], tmp_path, CUDA, None)
+        batch: ImageBatch = first_batch(PARAMS.run("custom_resnet"), STATS["cifar10"], tmp_path, CUDA, None)
         with pytest.raises(error):
             wait(batch)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_autocast_takes_effect_on_the_fake_device(precision: str) -> None:
-    with fake_gpu(), Compute(CUDA, precision).autocast():
-        assert torch.nn.functional.linear(*torch.ones(2, 3, 3, device=CUDA)).dtype == DTYPES[precision]
+def test_autocast_takes_effect_on_the_fake_device() -> None:
+    with fake_gpu(), Compute(CUDA, "bf16").autocast():
+        assert torch.nn.functional.linear(*torch.ones(2, 3, 3, device=CUDA)).dtype == torch.bfloat16

@@ -28,7 +28,7 @@ def test_a_class_without_dev_images_has_no_recall(tmp_path: Path) -> None:
     assert metrics["accuracy"] == pytest.approx((metrics["per_class"]["a"] + 2 * metrics["per_class"]["c"]) / 3)
 
 
-@pytest.mark.parametrize("num", [2, 40, 150])
+@pytest.mark.parametrize("num", [2, 150])
 def test_a_confusion_matrix_of_any_number_of_classes_fits_on_a_screen(tmp_path: Path, num: int) -> None:
     plots.confusion(tmp_path / "confusion.png", "pets", np.eye(num, dtype=int), [f"class {n}" for n in range(num)])
     image = cv2.imread(str(tmp_path / "confusion.png"))

@@ -30,16 +30,6 @@ SMALL: dict[str, Callable[..., Any]] = {
 each_network = pytest.mark.parametrize("name", SMALL)
 
 
-def shapes(model: nn.Module, parts: list[nn.Module], side: int) -> list[tuple[int, ...]]:
-    """What each part gives for one image of `side` pixels."""
-    found: list[tuple[int, ...]] = []
-    for part in parts:
-        part.register_forward_hook(lambda _, __, output: found.append(tuple(output.shape[1:])))
-    with torch.device("meta"):
-        model(torch.empty(2, 3, side, side))
-    return found
-
-
 @pytest.mark.parametrize(("model", "expected"), [(resnet50.Model, 37_877_528), (convnext.Model, 33_203_128)])
 def test_the_networks_are_the_assignments(model: Any, expected: int) -> None:
     with torch.device("meta"):
@@ -48,32 +38,9 @@ def test_the_networks_are_the_assignments(model: Any, expected: int) -> None:
     assert f"{expected:,} parameters" in model.__doc__
 
 
-def test_every_convolution_of_resnet50_but_the_stems_has_a_bias() -> None:
-    with torch.device("meta"):
-        model = resnet50.Model(7000)
-    biases = [layer.bias for layer in model.modules() if isinstance(layer, nn.Conv2d)]
-    assert biases[0] is None and len(biases) == 53
-    assert sum(bias.numel() for bias in biases[1:] if bias is not None) == 26_496
-
-
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        (resnet50.Model, [(64, 56, 56), (256, 56, 56), (512, 28, 28), (1024, 14, 14), (2048, 7, 7), (10,)]),
-        (convnext.Model, [(96, 56, 56), (96, 56, 56), (192, 28, 28), (384, 14, 14), (768, 7, 7), (10,)]),
-    ],
-)
-def test_each_stage_halves_the_side_and_doubles_the_channels(model: Any, expected: list[tuple[int, ...]]) -> None:
-    with torch.device("meta"):
-        built = model(10)
-    parts = [built.stem, built.stage1, built.stage2, built.stage3, built.stage4, built.head]
-    assert shapes(built, parts, 224) == expected
-
-
 def test_a_small_stem_keeps_the_side() -> None:
-    with torch.device("meta"):
-        model = resnet50.Model(10, width=8, small_stem=True)
-    assert shapes(model, [model.stem, model.stage4], 32) == [(8, 32, 32), (256, 4, 4)]
+    model = resnet50.Model(10, width=8, small_stem=True)
+    assert model.stem(torch.zeros(2, 3, 32, 32)).shape == (2, 8, 32, 32)
 
 
 def compare(ours: nn.Module, theirs: nn.Module, added: set[str]) -> None:
@@ -88,7 +55,7 @@ def compare(ours: nn.Module, theirs: nn.Module, added: set[str]) -> None:
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 1.0
     with torch.no_grad():
-        theirs(torch.randn(4, 3, 64, 64))  # for the running statistics
+        theirs(torch.randn(4, 3, 32, 32))  # for the running statistics
     ours.double().eval()
     theirs.double().eval()
     names = [name for name in ours.state_dict() if name not in added]
@@ -97,7 +64,7 @@ def compare(ours: nn.Module, theirs: nn.Module, added: set[str]) -> None:
     assert not any(before[name].any() for name in added)
     ours.load_state_dict(before | {name: tensor.reshape(before[name].shape) for name, tensor in tensors.items()})
 
-    x, weights = torch.randn(2, 3, 64, 64, dtype=torch.float64, requires_grad=True), torch.randn(2, 10)
+    x, weights = torch.randn(2, 3, 32, 32, dtype=torch.float64, requires_grad=True), torch.randn(2, 10)
     y, expected = ours(x), theirs(x)
     torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-9)
     mine = [weight for name, weight in ours.named_parameters() if name not in added]
@@ -114,12 +81,7 @@ def test_resnet50_is_torchvisions_where_its_biases_are_zero() -> None:
     compare(ours, torchvision.models.resnet50(num_classes=10), added=biases)
 
 
-def test_convnext_is_torchvisions() -> None:
-    seed_torch(0)
-    compare(convnext.Model(10), torchvision.models.convnext_tiny(num_classes=10), added=set())
-
-
-def test_convnext_begins_as_torchvisions_begins() -> None:
+def test_convnext_begins_as_torchvisions_begins_and_computes_the_same() -> None:
     seed_torch(0)
     ours, theirs = convnext.Model(10), torchvision.models.convnext_tiny(num_classes=10)
     for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
@@ -127,6 +89,7 @@ def test_convnext_begins_as_torchvisions_begins() -> None:
             assert torch.equal(mine, other.flatten()), name
         else:
             assert mine.std().item() == pytest.approx(other.std().item(), rel=0.05), name
+    compare(ours, theirs, added=set())
 
 
 def test_every_bottleneck_begins_as_its_shortcut() -> None:
@@ -137,7 +100,7 @@ def test_every_bottleneck_begins_as_its_shortcut() -> None:
 
 
 @each_network
-@pytest.mark.parametrize("side", [32, 64, 112])
+@pytest.mark.parametrize("side", [32, 80])
 def test_the_logits_are_the_heads_of_the_embedding(name: str, side: int) -> None:
     seed_torch(0)
     model, x = SMALL[name](5).eval(), torch.randn(2, 3, side, side)
@@ -180,16 +143,13 @@ def test_an_image_gives_the_same_embedding_alone_and_in_a_batch(name: str) -> No
 
 
 @each_network
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_a_network_learns_one_batch_by_heart(name: str, precision: torch.dtype) -> None:
+def test_a_network_learns_one_batch_by_heart(name: str) -> None:
     seed_torch(0)
     model = SMALL[name]().to(memory_format=torch.channels_last)
     x, targets = torch.randn(8, 3, 32, 32), torch.arange(8) % 4
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(40):
-        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-            logits = model(x)
-        loss = F.cross_entropy(logits.float(), targets)
+        loss = F.cross_entropy(model(x), targets)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -214,5 +174,5 @@ def test_convnexts_memory_is_channels_last_throughout() -> None:
             layer.register_forward_hook(
                 lambda _, inputs, output: strided.append(not output.is_contiguous(memory_format=torch.channels_last))
             )
-    model(torch.randn(2, 3, 96, 96))
+    model(torch.randn(2, 3, 64, 64))
     assert len(strided) == 18 + 18 + 4 and not any(strided)

@@ -31,15 +31,16 @@ def opencv(content: np.ndarray) -> np.ndarray:
 CONTENT = bytes(encode(noise(24, 24)))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 2, "quality": 10}], ids=str)
+@pytest.mark.parametrize(
+    ("options", "mode"), [({}, "L"), ({"progressive": True}, "RGB"), ({"subsampling": 2, "quality": 10}, "CMYK")], ids=str
+)
 def test_the_pixels_are_those_of_opencv(options: dict[str, Any], mode: str) -> None:
     for side in (1, 7, 31):
         content = encode(noise(side, side), mode, **options)
         np.testing.assert_array_equal(storage.decode(content, side), opencv(content))
 
 
-@pytest.mark.parametrize("size", [(40, 61), (61, 40), (17, 32), (200, 150)])
+@pytest.mark.parametrize("size", [(17, 32), (200, 150)])
 def test_the_middle_square_is_scaled(size: tuple[int, int]) -> None:
     content = encode(noise(*size))
     image, side = opencv(content), min(size)
@@ -48,7 +49,7 @@ def test_the_middle_square_is_scaled(size: tuple[int, int]) -> None:
     assert storage.decode(content, 32).shape == (32, 32, 3)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", [1, 3, 6])
 def test_an_image_is_turned_upright(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -75,7 +76,7 @@ DAMAGE = st.tuples(st.integers(0, len(CONTENT) - 1) | st.integers(0, 180), st.in
 
 
 @given(st.lists(DAMAGE, max_size=4), st.just(0) | st.integers(0, len(CONTENT)))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_a_damaged_image_is_what_opencv_takes_it_for_or_is_refused(changes: list[tuple[int, int]], cut: int) -> None:
     changed = bytearray(CONTENT)
     for place, value in changes:

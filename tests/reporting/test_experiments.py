@@ -17,7 +17,7 @@ from stages import compare
 from stages.core.errors import InputError
 from stages.reporting.experiments import charts, page
 from stages.reporting.experiments.charts import Axis
-from stages.reporting.experiments.collect import Contents, Version, collect
+from stages.reporting.experiments.collect import collect
 from tests.browser import Opened
 from tests.conftest import ROOT, Checkout, Project, change_params
 from tests.test_report import luminance
@@ -167,21 +167,6 @@ def test_an_axis_is_logarithmic_where_values_are_far_apart_and_of_texts_where_on
     assert not Axis("lr", {"a": 0.0, "b": 0.1}).is_log
     texts = Axis("lr", {"a": "find", "b": "0.1"})
     assert texts.ticks() == ["0.1", "find"] and texts.place("find") == 1
-
-
-def test_many_parameters_are_told_and_not_drawn() -> None:
-    base = Version(
-        "base",
-        "done",
-        "",
-        "",
-        Contents({}, {RUN: {"dev.accuracy": 0.5}}, {RUN: {"accuracy": {"dev": [(1, 0.5)]}}}, {}),
-        None,
-    )
-    params = {f"runs.{RUN}.key{number}": number for number in range(9)}
-    other = Version("x", "done", "", "", Contents(params, {RUN: {"dev.accuracy": 0.6}}, {}, {}), base, is_experiment=True)
-    text = page.render([base, other])
-    assert "without key6, key7, key8." in text and text.count(f'data-key="{RUN} against key') == page.MAX_PARAMETERS
 
 
 def test_colours_can_be_seen_on_both_pages() -> None:

@@ -58,17 +58,6 @@ def test_the_networks_are_the_assignments(model: Any, num_features: int, expecte
     assert f"{expected:,} parameters" in model.__doc__
 
 
-def test_a_third_layer_of_pblstm_is_four_lstms_of_one_direction_more() -> None:
-    with torch.device("meta"):
-        deeper = pblstm.Model(27, 41, num_layers=3)
-    assert num_parameters(deeper) == 12_717_865 + 4 * (1024 * (512 + 256) + 2 * 1024)
-
-
-def test_conv_bilstms_lstm_is_the_assignments() -> None:
-    with torch.device("meta"):
-        assert num_parameters(conv_bilstm.Model(13, 41).lstm) == 23_101_440
-
-
 @each_network
 def test_an_utterance_gives_the_same_output_alone_and_in_any_batch(name: str) -> None:
     model = small(name)
@@ -128,9 +117,9 @@ def test_kaiming_changes_the_convolutions_and_linear_layers() -> None:
     assert weight.std().item() == pytest.approx((2 / (3 * 128)) ** 0.5, rel=0.02)
 
 
-@pytest.mark.parametrize("is_training", [False, True])  # in training, rows are read in two parts
-@pytest.mark.parametrize("lengths", [[9, 1, 12, 4], [12, 9, 3, 2, 1], [12, 0, 0], [7]])
-@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize(  # in training, rows are read in two parts
+    ("num_layers", "lengths", "is_training"), [(3, [9, 1, 12, 4], True), (1, [12, 0, 0], True), (3, [12, 9, 1], False)]
+)
 def test_the_bidirectional_lstm_is_pytorchs_on_packed_sequences(
     num_layers: int, lengths: list[int], is_training: bool
 ) -> None:

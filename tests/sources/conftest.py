@@ -35,7 +35,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """For answers that never come. Where they do, however late on a busy machine, nobody is to ask twice."""
     from stages.sources.kaggle import client
 
-    monkeypatch.setattr(client.Retries, "timeout", (1.0, 1.0))
+    monkeypatch.setattr(client.Retries, "timeout", (5.0, 0.4))
 
 
 @pytest.fixture

@@ -1,24 +1,18 @@
 """Downloads through Kaggle's real client, from a server that behaves as badly as the network does."""
 
 import base64
-import fcntl
 import io
-import os
 import random
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
-from stages.core.errors import InputError, Interrupted
-from stages.core.progress import DownloadProgress
+from stages.core.errors import InputError
 from stages.data.archive import write_member
 from stages.sources import resumable
 from stages.sources.kaggle import client, download
@@ -68,19 +62,13 @@ def refused(fetch: Any, *words: str) -> str:
     return str(caught.value)
 
 
-def stage(server: KaggleServer, folder: Path, credentials: dict[str, str], **constants: Any) -> subprocess.Popen[str]:
-    """A process that fetches into folder/work, with folder/home as its home."""
+def run_stage(server: KaggleServer, folder: Path, credentials: dict[str, str]) -> SimpleNamespace:
+    """What a process says that fetches into folder/work, with folder/home as its home."""
     (folder / "work").mkdir(exist_ok=True)
-    environment = server.environment(folder / "home", **{"backoff": 0.01, "attempts": 2} | constants) | credentials
+    environment = server.environment(folder / "home", backoff=0.01, attempts=2) | credentials
     command = [sys.executable, "-c", STAGE, "cifar-10"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder / "work", env=environment, text=True, stdout=pipe, stderr=pipe)
-
-
-def run_stage(*arguments: Any, **constants: Any) -> SimpleNamespace:
-    process = stage(*arguments, **constants)
-    out, err = process.communicate(timeout=60)
-    return SimpleNamespace(code=process.returncode, out=out, err=err)
+    done = subprocess.run(command, cwd=folder / "work", env=environment, text=True, capture_output=True, timeout=60)
+    return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 # What arrives.
@@ -128,28 +116,10 @@ def test_an_archive_that_changed_meanwhile_is_fetched_from_its_beginning(
     assert fetch() == make_zip(seed=1)
 
 
-def test_a_killed_download_is_continued_by_the_next_process(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
-    server.faults["archive"] = [Fault(pause=0.03)]
-    process = stage(server, tmp_path, {"KAGGLE_API_TOKEN": server.token})
-    partial = tmp_path / "work" / "cache" / "cifar-10.zip.partial"
-    deadline = time.monotonic() + 60
-    while not partial.exists() or partial.stat().st_size < 2 * resumable.CHUNK:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not list((tmp_path / "work" / "out").iterdir())
-    size = partial.stat().st_size
-    done = run_stage(server, tmp_path, {"KAGGLE_API_TOKEN": server.token})
-    assert done.code == 0, done.err
-    assert (tmp_path / "work" / "out" / "cifar-10.zip").read_bytes() == server.archives["cifar-10"]
-    assert server.requests[-1].headers["Range"] == f"bytes={size}-"
-
-
 EXPIRED = Fault(403, "Request has expired")
 
 
-@pytest.mark.parametrize("cut", [[], [Fault(cut=0.6)], [Fault(cut=0.6), Fault()]], ids=["at once", "in between", "resuming"])
+@pytest.mark.parametrize("cut", [[], [Fault(cut=0.6), Fault()]], ids=["at once", "resuming"])
 def test_an_address_that_has_expired_is_asked_for_once_more(cut: list[Fault], server: KaggleServer, fetch: Any) -> None:
     server.faults["archive"] = [*cut, EXPIRED]
     assert fetch() == server.archives["cifar-10"]
@@ -158,14 +128,6 @@ def test_an_address_that_has_expired_is_asked_for_once_more(cut: list[Fault], se
     said = refused(fetch, f"{KEY}: Kaggle's storage refused two URLs from Kaggle", "the same command continues")
     assert "rules" not in said
     assert fetch() == server.archives["cifar-10"]
-
-
-def test_ctrl_c_says_where_it_continues(server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patched, pytest.raises(Interrupted, match=f"continues from {9 * resumable.CHUNK:,} bytes"):
-        patched.setattr(DownloadProgress, "show", Mock(side_effect=[None] * 8 + [KeyboardInterrupt]))
-        fetch()
-    assert fetch() == server.archives["cifar-10"]
-    assert server.requests[-1].headers["Range"] == f"bytes={9 * resumable.CHUNK}-"
 
 
 def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
@@ -180,51 +142,37 @@ def test_a_part_that_was_damaged_is_found_out_by_the_published_checksum(
     assert fetch() == server.archives["cifar-10"]
 
 
-def test_a_second_process_does_not_write_into_the_same_file(server: KaggleServer, fetch: Any, tmp_path: Path) -> None:
-    (tmp_path / "cache").mkdir()
-    with (tmp_path / "cache" / "cifar-10.zip.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        refused(fetch, "another process is downloading it to", "cache; wait for it or stop it")
-    assert not server.requests
-
-
 # A server that is busy, stalls or fails.
 
 
-@pytest.mark.parametrize("call", ["IntrospectToken", "DownloadDataFiles", "archive"])
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("call", "status"), [("IntrospectToken", 429), ("DownloadDataFiles", 503), ("archive", 429)])
 def test_a_busy_server_is_asked_again(call: str, status: int, server: KaggleServer, fetch: Any) -> None:
     server.faults[call] = [Fault(status, "Too many requests")] * 2
     assert fetch() == server.archives["cifar-10"]
 
 
-def test_a_wait_of_an_hour_is_left_to_the_user(server: KaggleServer, fetch: Any) -> None:
-    server.faults["DownloadDataFiles"] = [Fault(429, "Too many requests", {"Retry-After": "3600"})]
-    refused(fetch, "429 (Too many requests)", "wait for 60 minutes", "run the same command again")
-
-
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_body_that_stalls_is_resumed(share: float, server: KaggleServer, fetch: Any) -> None:
-    server.faults["archive"] = [Fault(stall=share)]
+def test_a_body_that_stalls_is_resumed(server: KaggleServer, fetch: Any) -> None:
+    server.faults["archive"] = [Fault(stall=0.5)]
     assert fetch() == server.archives["cifar-10"]
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("call", ["IntrospectToken", "DownloadDataFiles", "archive"])
+@pytest.mark.parametrize("call", ["DownloadDataFiles", "archive"])
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client.Retries, "attempts", 2)
     server.faults[call] = [Fault(stall=0.0)] * 3
-    refused(fetch, "no answer from Kaggle for 1 s", "given up after 2 attempts")
+    refused(fetch, "no answer from Kaggle for 0 s", "given up after 2 attempts")
 
 
 def test_a_network_that_is_down_is_named(server: KaggleServer, fetch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from kagglesdk import kaggle_env
 
+    monkeypatch.setattr(client.Retries, "attempts", 2)
     monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, "http://127.0.0.1:9")
-    refused(fetch, "the connection to Kaggle broke or could not be made", "given up after 8 attempts")
+    refused(fetch, "the connection to Kaggle broke or could not be made", "given up after 2 attempts")
 
 
 # Archives that are not what they should be.
@@ -281,18 +229,13 @@ def test_a_competition_that_is_not_there_is_named(server: KaggleServer, fetch: A
     refused(lambda: fetch("cifar-11"), "404", "is 'cifar-11' the last part", "https://www.kaggle.com/competitions/cifar-11")
 
 
-@pytest.mark.parametrize("name", ["", "../cifar-10", "https://www.kaggle.com/c/cifar-10", "cifar-10\n"])
+@pytest.mark.parametrize("name", ["../cifar-10", "cifar-10\n"])
 def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(name: str, server: KaggleServer, fetch: Any) -> None:
     refused(lambda: fetch(name), f"{KEY}: {name!r} is not a competition's name")
     assert not server.requests
 
 
 # Credentials.
-
-
-def test_neither_the_client_nor_requests_is_imported_before_something_is_fetched() -> None:
-    code = "import sys, stages.download; sys.exit(bool({'kaggle', 'requests', 'rich'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
 
 
 def test_credentials_are_taken_where_the_client_takes_them(server: KaggleServer, kaggle_json: Path, tmp_path: Path) -> None:
@@ -303,11 +246,10 @@ def test_credentials_are_taken_where_the_client_takes_them(server: KaggleServer,
     assert run_stage(server, tmp_path, {}).code == 0
 
 
-@pytest.mark.parametrize("text", ["[1]", '"text"', "5", '[["username", "key"]]'])
 def test_a_kaggle_json_that_holds_something_else_is_no_credentials(
-    text: str, server: KaggleServer, kaggle_json: Path, tmp_path: Path
+    server: KaggleServer, kaggle_json: Path, tmp_path: Path
 ) -> None:
-    kaggle_json.write_text(text)
+    kaggle_json.write_text("[1]")
     done = run_stage(server, tmp_path, {})
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done.err
     assert done.err.startswith(f"error: {KEY}: Kaggle's client finds no valid credentials; create a token")
@@ -323,38 +265,24 @@ def test_without_credentials_one_sentence_says_what_to_do(server: KaggleServer, 
     assert not list((tmp_path / "home").iterdir())
 
 
-def credentials(kind: str, server: KaggleServer) -> dict[str, str]:
-    """Right and wrong ones, whose secret begins with PRIVATE if they are wrong."""
-    return {
-        "right token": {"KAGGLE_API_TOKEN": server.token},
-        "right key": {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": server.key},
-        "wrong token": {"KAGGLE_API_TOKEN": "PRIVATE" * 6},
-        "wrong key": {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": "PRIVATE" * 6},
-        "token of two lines": {"KAGGLE_API_TOKEN": "PRIVATE\nPRIVATE"},
-        "token that is not Latin": {"KAGGLE_API_TOKEN": "PRIVATE\u0416"},
-        "token longer than a file's name": {"KAGGLE_API_TOKEN": "PRIVATE" * 60},
-        "key that is not Latin": {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": "PRIVATE\u0416"},
-    }[kind]
-
-
 @pytest.mark.parametrize(
-    ("kind", "code"),
+    ("given", "code"),
     [
-        ("right token", 0),
-        ("right key", 0),
-        ("wrong token", 1),
-        ("wrong key", 1),
-        ("token of two lines", 1),
-        ("token that is not Latin", 1),
-        ("token longer than a file's name", 1),
-        ("key that is not Latin", 1),
+        ({"KAGGLE_API_TOKEN": "right"}, 0),
+        ({"KAGGLE_KEY": "PRIVATE" * 6}, 1),
+        ({"KAGGLE_API_TOKEN": "PRIVATE\nPRIVATE"}, 1),
+        ({"KAGGLE_API_TOKEN": "PRIVATE" * 60}, 1),
+        ({"KAGGLE_KEY": "PRIVATE\u0416"}, 1),
     ],
+    ids=["right", "wrong key", "token of two lines", "token longer than a file's name", "key that is not Latin"],
 )
-def test_no_secret_shows_in_output_or_files(kind: str, code: int, server: KaggleServer, tmp_path: Path) -> None:
-    given = credentials(kind, server)
+def test_no_secret_shows_in_output_or_files(given: dict[str, str], code: int, server: KaggleServer, tmp_path: Path) -> None:
+    given = given | ({"KAGGLE_USERNAME": server.username} if "KAGGLE_KEY" in given else {})
+    if not code:
+        given["KAGGLE_API_TOKEN"] = server.token
     secret = given.get("KAGGLE_API_TOKEN") or given["KAGGLE_KEY"]
     if code:  # a server that repeats what it was sent, and a client that was told to be talkative
-        server.faults["DownloadDataFiles"] = [Fault(400 if kind == "wrong key" else 401, f"Bad credentials: {secret}")]
+        server.faults["DownloadDataFiles"] = [Fault(400 if secret == "PRIVATE" * 6 else 401, f"Bad credentials: {secret}")]
     else:
         server.faults["archive"] = [Fault(cut=0.5)]
     done = run_stage(server, tmp_path, given | {"VERBOSE": "true"})
@@ -370,14 +298,3 @@ def test_no_secret_shows_in_output_or_files(kind: str, code: int, server: Kaggle
 
 
 # The part of the server that submissions need, by the real client.
-
-
-def test_the_server_starts_by_hand(tmp_path: Path) -> None:
-    (tmp_path / "a.zip").write_bytes(make_zip(10))
-    command = [sys.executable, "-m", "tests.kaggle_server", f"cifar-10={tmp_path / 'a.zip'}"]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=root, env=dict(os.environ), stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        process.terminate()
-    assert line.startswith("export PYTHONPATH=") and "FAKE_KAGGLE=http://127.0.0.1:" in line

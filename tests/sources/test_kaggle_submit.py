@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import re
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stages.core.errors import InputError, Interrupted
+from stages.core.errors import InputError
 from stages.sources.kaggle import client
 from stages.sources.kaggle import submit as kaggle_submit
 from tests.kaggle_server import DAILY_LIMIT, RULES, Fault, KaggleServer
@@ -110,8 +109,6 @@ def test_another_file_is_another_submission(server: KaggleServer, submit: Any) -
     ("public", "private", "scores"),
     [
         ("0.93210", "0.93000", {"public_score": 0.9321, "private_score": 0.93}),
-        ("5", "", {"public_score": 5.0}),
-        ("", "", {}),
         ("-1.5e-3", "n/a", {"public_score": -0.0015}),
         ("nan", "inf", {}),
     ],
@@ -134,40 +131,6 @@ def test_what_is_still_pending_is_asked_about_again_and_not_sent_again(server: K
     num = len(server.requests)
     assert submit() == SCORED
     assert asked(server, num) == ["IntrospectToken", "GetSubmission", "GetSubmission"]
-
-
-def test_pauses_grow_and_end_with_the_time_to_wait(
-    server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now, pauses = [0.0], list[float]()
-
-    def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        now[0] += seconds
-
-    server.submission_states = ["PENDING"]
-    monkeypatch.setattr(kaggle_submit, "POLL", 2.0)
-    monkeypatch.setattr(
-        kaggle_submit, "time", type("", (), {"sleep": sleep, "monotonic": lambda: now[0], "time": time.time})
-    )
-    refused(lambda: submit(wait=1.5), "after 1.5 minutes")
-    assert pauses == pytest.approx([2.0, 3.0, 4.5, 6.75, 10.125, 15.1875, 22.78125, 25.65625]) and sum(pauses) == 90
-
-
-def test_ctrl_c_while_waiting_says_how_to_continue(
-    server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with (
-        monkeypatch.context() as patched,
-        pytest.raises(Interrupted, match=r"^submission 1000 to cifar-10: the same command"),
-    ):
-        patched.setattr(kaggle_submit._Submission, "_state", stop)
-        submit()
-    assert submit() == SCORED
-    assert len(server.submissions) == 1
 
 
 def test_kaggles_reason_for_an_error_is_told_word_for_word_and_the_file_stays_out(
@@ -197,7 +160,7 @@ def test_without_a_receipt_the_file_is_looked_for_in_kaggles_list(server: Kaggle
     assert asked(server, num) == ["IntrospectToken", *["ListSubmissions"] * 3, "GetSubmission"]
 
 
-@pytest.mark.parametrize("state", ["PENDING", "COMPLETE", "ERROR"])
+@pytest.mark.parametrize("state", ["PENDING", "ERROR"])
 def test_a_process_that_dies_before_it_notes_the_reference_does_not_submit_twice(
     state: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,20 +186,20 @@ LOST = "may have arrived: look at https://www.kaggle.com/competitions/cifar-10/s
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("fault", [Fault(cut=0.0), Fault(late=1.5), Fault(cut=0.0, late=0.5)])
+@pytest.mark.parametrize("fault", [Fault(cut=0.0), Fault(late=0.6)])
 def test_a_submission_whose_answer_is_lost_is_found_in_kaggles_list_however_late(
     fault: Fault, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client waits for a second: what takes longer counts from then, and not from when the request began."""
+    """The client waits for 0.4 s: what takes longer counts from then, and not from when the request began."""
     monkeypatch.setattr(kaggle_submit, "SETTLING", 60)
-    server.list_lag = 0.8
+    server.list_lag = 0.3
     server.faults["CreateSubmission"] = [fault]
     assert submit() == SCORED
     assert len(server.submissions) == len(server.calls("CreateSubmission")) == 1
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("fault", [Fault(stall=0.0), Fault(503, "Unavailable"), Fault(408, "Too slow")])
+@pytest.mark.parametrize("fault", [Fault(stall=0.0), Fault(503, "Unavailable")])
 def test_a_submission_that_the_list_does_not_show_is_not_sent_again_unless_told_to(
     fault: Fault, server: KaggleServer, submit: Any
 ) -> None:
@@ -282,25 +245,14 @@ def test_a_refusal_is_an_answer_after_which_nothing_is_looked_for(
     assert submit() == SCORED
 
 
-@pytest.mark.parametrize("state", ["PENDING", "COMPLETE"])
-def test_another_checkout_finds_what_the_list_shows(state: str, server: KaggleServer, submit: Any) -> None:
+def test_another_checkout_finds_what_the_list_shows(server: KaggleServer, submit: Any) -> None:
     assert submit() == SCORED
-    server.submission_states = [state, "COMPLETE"]
+    server.submission_states = ["PENDING", "COMPLETE"]
     assert submit(receipts="of another checkout") == SCORED
     assert len(server.submissions) == 1
 
 
-def test_two_checkouts_at_once_both_send_which_no_document_denies(server: KaggleServer, submit: Any) -> None:
-    server.together = threading.Barrier(2)
-    with ThreadPoolExecutor() as pool:
-        both = [pool.submit(submit, run=run, receipts=run) for run in ("one", "another")]
-        assert sorted(done.result()["reference"] for done in both) == [1000, 1001]
-    document = (Path(__file__).parents[2] / "docs/COMPETING.md").read_text()
-    assert "Two checkouts that submit the same file at the same moment" in document
-    assert "ever submitted twice" not in document
-
-
-@pytest.mark.parametrize("call", ASKING)
+@pytest.mark.parametrize("call", ["ListSubmissions", "upload", "CreateSubmission"])
 def test_a_busy_server_is_asked_again(call: str, server: KaggleServer, submit: Any) -> None:
     server.faults[call] = [Fault(429, "Too many requests")] * 2
     assert submit() == SCORED
@@ -311,10 +263,18 @@ def test_a_busy_server_is_asked_again(call: str, server: KaggleServer, submit: A
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("call", [call for call in ASKING if call != "CreateSubmission"])
-@pytest.mark.parametrize("fault", [Fault(stall=0.0), Fault(cut=0.0), Fault(503)])
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        ("ListSubmissions", Fault(stall=0.0)),
+        ("StartSubmissionUpload", Fault(503)),
+        ("upload", Fault(cut=0.0)),
+        ("upload", Fault(stall=0.0)),
+        ("GetSubmission", Fault(cut=0.0)),
+    ],
+)
 def test_a_server_that_stalls_breaks_or_fails_is_asked_again(
-    fault: Fault, call: str, server: KaggleServer, submit: Any
+    call: str, fault: Fault, server: KaggleServer, submit: Any
 ) -> None:
     server.faults[call] = [fault]
     assert submit() == SCORED
@@ -322,13 +282,13 @@ def test_a_server_that_stalls_breaks_or_fails_is_asked_again(
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("call", [call for call in ASKING if call != "CreateSubmission"])
+@pytest.mark.parametrize("call", ["ListSubmissions", "upload"])
 def test_a_server_that_stalls_for_good_is_given_up(
     call: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client.Retries, "attempts", 2)
     server.faults[call] = [Fault(stall=0.0)] * 3
-    refused(submit, f"{KEY}: no answer from Kaggle for 1 s", "given up after 2 attempts")
+    refused(submit, f"{KEY}: no answer from Kaggle for 0 s", "given up after 2 attempts")
 
 
 def test_two_at_a_time_share_one_submission(
@@ -351,21 +311,17 @@ def test_two_at_a_time_share_one_submission(
 # Refusals.
 
 
-@pytest.mark.parametrize("call", ["ListSubmissions", "StartSubmissionUpload", "CreateSubmission"])
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("call", "fault", "words"),
     [
-        (Fault(401, "Unauthenticated"), ["401 (Unauthorized)", "https://www.kaggle.com/settings/api", "cifar-10/rules"]),
-        (Fault(403, RULES), ["403 (You must accept this", "https://www.kaggle.com/competitions/cifar-10/rules"]),
-        (Fault(404, "Not found"), ["404 (Not found)", "is 'cifar-10' the last part"]),
-        (
-            Fault(400, "The deadline has passed"),
-            ["400 (The deadline has passed)", "see https://www.kaggle.com/competitions/"],
-        ),
+        ("ListSubmissions", Fault(401, "Unauthenticated"), ["401 (Unauthorized)", "https://www.kaggle.com/settings/api"]),
+        ("StartSubmissionUpload", Fault(404, "Not found"), ["404 (Not found)", "is 'cifar-10' the last part"]),
+        ("CreateSubmission", Fault(403, RULES), ["403 (You must accept this", "competitions/cifar-10/rules"]),
+        ("CreateSubmission", Fault(400, "The deadline has passed"), ["400 (The deadline has passed)", "see https://www."]),
     ],
 )
 def test_a_refusal_says_what_to_do_and_is_not_repeated(
-    fault: Fault, words: list[str], call: str, server: KaggleServer, submit: Any
+    call: str, fault: Fault, words: list[str], server: KaggleServer, submit: Any
 ) -> None:
     server.faults[call] = [fault]
     assert "midnight" not in refused(submit, f"{KEY}: ", *words)
@@ -419,33 +375,23 @@ def test_an_upload_that_is_refused_makes_no_submission(server: KaggleServer, sub
     assert not server.calls("CreateSubmission")
 
 
-@pytest.mark.parametrize("status", [403, 404])
-def test_a_submission_of_another_account_is_named(status: int, server: KaggleServer, submit: Any, tmp_path: Path) -> None:
-    server.faults["GetSubmission"] = [Fault(status, "Permission denied")]
-    refused(submit, f"{status} when asked about submission 1000; sign in with the account", f"delete {receipt(tmp_path)}")
+def test_a_submission_of_another_account_is_named(server: KaggleServer, submit: Any, tmp_path: Path) -> None:
+    server.faults["GetSubmission"] = [Fault(403, "Permission denied")]
+    refused(submit, "403 when asked about submission 1000; sign in with the account", f"delete {receipt(tmp_path)}")
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "{",
-        "[]",
-        "1",
         "[" * 100_000,
         '{"sent": 5}',
-        '{"sent": "yesterday"}',
         '{"sent": "0001-01-01T00:00:00"}',
-        '{"status": "error"}',
         '{"status": "error", "reference": 1000}',
-        '{"status": "complete"}',
         '{"status": 5, "reference": 1000}',
-        '{"status": [], "reference": 1000}',
         '{"reference": "abc"}',
-        '{"reference": true}',
         '{"reference": 1e400}',
-        '{"reference": -1}',
         '{"reference": 1000, "status": "complete", "public_score": 1e400}',
-        '{"reference": 1000, "status": "complete", "public_score": NaN}',
         '{"refrence": 1000}',
     ],
     ids=lambda text: text[:60],
@@ -466,9 +412,9 @@ def test_a_receipt_without_a_reference_is_as_good_as_none(server: KaggleServer, 
     assert asked(server) == ASKING
 
 
-@pytest.mark.parametrize("name", ["", "../cifar-10", "https://www.kaggle.com/c/cifar-10", "cifar-10\n"])
+@pytest.mark.parametrize("name", ["", "../cifar-10"])
 def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(
     name: str, server: KaggleServer, submit: Any, tmp_path: Path
 ) -> None:
-    refused(lambda: submit(competition=name), f"{KEY}: {name!r} is not a competition's name".replace("\n", "\\n"))
+    refused(lambda: submit(competition=name), f"{KEY}: {name!r} is not a competition's name")
     assert not server.requests and not (tmp_path / "receipts").exists()

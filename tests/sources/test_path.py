@@ -1,7 +1,9 @@
 """Archives and folders of the user's own: copied or packed in full, or nothing at all."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -10,12 +12,13 @@ from stages import download
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.data.archive import Archive
+from stages.images.settings import Sample
 from stages.sources import path
-from tests.conftest import Project
+from tests.conftest import Project, task_settings
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]
 MEMBERS = {"train/1.png": b"pixels", "trainLabels.csv": b"id,label\n"}
-KEY = "tasks.cifar10.source"
+KEY, SETTINGS = "tasks.cifar10.source", task_settings("cifar10")
 
 
 def folder(at: Path) -> Path:
@@ -30,23 +33,30 @@ def contents(archive: Path) -> dict[str, bytes]:
     return dict(opened.members(set(opened.names)))
 
 
-def fetch(project: Project, source: Any) -> list[str]:
+def stage(project: Project, source: Any) -> list[str]:
     """The names in data/archives/cifar10 after the stage download."""
     project.set(tasks__cifar10__source=source)
     download.main("cifar10")
     return sorted(file.name for file in paths.raw("cifar10").iterdir())
 
 
+def fetch(project: Project, source: Any, **changes: Any) -> dict[str, Path]:
+    """The files of a source by name, without the stage's own params.yaml."""
+    out = Path(mkdtemp(dir=project.folder))
+    download.fetch("cifar10", replace(SETTINGS, source=source, **changes), 0, out)
+    return {file.name: file for file in sorted(out.iterdir())}
+
+
 def test_an_archive_is_copied_unchanged(project: Project, write_zip: WriteZip) -> None:
     source = write_zip("mine/a.zip", MEMBERS)
-    assert fetch(project, str(source)) == ["a.zip"]
-    assert (paths.raw("cifar10") / "a.zip").read_bytes() == source.read_bytes()
+    [(name, file)] = fetch(project, str(source)).items()
+    assert name == "a.zip" and file.read_bytes() == source.read_bytes()
 
 
 def test_a_folder_is_packed_as_a_zip_of_its_name(project: Project) -> None:
     source = folder(project.folder / "mine")
-    assert fetch(project, f"{source}/") == ["mine.zip"]
-    assert contents(paths.raw("cifar10") / "mine.zip") == MEMBERS
+    [(name, file)] = fetch(project, f"{source}/").items()
+    assert name == "mine.zip" and contents(file) == MEMBERS
 
 
 def test_an_archive_in_the_folder_that_dvc_empties_is_refused(project: Project, write_zip: WriteZip) -> None:
@@ -59,14 +69,14 @@ def test_an_archive_in_the_folder_that_dvc_empties_is_refused(project: Project, 
 
 def test_an_archive_that_lies_beside_survives_its_own_download(project: Project, write_zip: WriteZip) -> None:
     source = write_zip("data/raw/cifar10/mine.zip", MEMBERS)
-    assert fetch(project, "data/raw/cifar10/mine.zip") == ["mine.zip"]
+    assert stage(project, "data/raw/cifar10/mine.zip") == ["mine.zip"]
     assert contents(source) == MEMBERS
 
 
 def test_several_sources_are_all_fetched(project: Project, write_zip: WriteZip) -> None:
     folder(project.folder / "mine")
     write_zip("other/a.zip", MEMBERS)
-    assert fetch(project, ["mine", "other/a.zip"]) == ["a.zip", "mine.zip"]
+    assert [*fetch(project, ["mine", "other/a.zip"])] == ["a.zip", "mine.zip"]
 
 
 def test_a_relative_path_starts_at_the_original_repository(
@@ -75,19 +85,18 @@ def test_a_relative_path_starts_at_the_original_repository(
     # As `dvc exp run --temp` does it: the working directory is a copy, and only DVC_ROOT says of what.
     monkeypatch.setenv("DVC_ROOT", str(project.folder / "original"))
     write_zip("original/data/a.zip", MEMBERS)
-    assert fetch(project, "data/a.zip") == ["a.zip"]
-    assert fetch(project, str(project.folder / "original/data/a.zip")) == ["a.zip"]
+    assert [*fetch(project, "data/a.zip")] == ["a.zip"]
+    assert [*fetch(project, str(project.folder / "original/data/a.zip"))] == ["a.zip"]
 
 
 def test_a_tilde_is_the_home_folder(project: Project, write_zip: WriteZip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(project.folder / "home"))
     write_zip("home/a.zip", MEMBERS)
-    assert fetch(project, "~/a.zip") == ["a.zip"]
+    assert [*fetch(project, "~/a.zip")] == ["a.zip"]
 
 
 def test_the_sample_is_drawn_on_the_spot(project: Project) -> None:
-    project.set(tasks__cifar10__sample={"train": 10, "test": 2})
-    assert fetch(project, "sample") == ["cifar-10.zip"]
+    assert [*fetch(project, "sample", sample=Sample(train=10, test=2))] == ["cifar-10.zip"]
 
 
 def make_bad_sources(at: Path, write_zip: WriteZip) -> None:
@@ -103,47 +112,47 @@ def make_bad_sources(at: Path, write_zip: WriteZip) -> None:
 
 
 BAD_SOURCES = [
-    ("nowhere.zip", f"{KEY}: 'nowhere.zip' is neither 'sample' nor a file or folder"),
-    ("Sample", f"{KEY}: 'Sample' is neither"),
-    ("~nobody-of-this-name/a.zip", f"{KEY}: '~nobody-of-this-name/a.zip' is neither"),
-    ("", KEY),
-    ([], f"{KEY}: the list is empty"),
-    (["mine/a.zip", "nowhere"], f"{KEY}: 'nowhere' is neither"),
+    (["Sample"], f"{KEY}: 'Sample' is neither 'sample' nor a file or folder"),
+    (["~nobody-of-this-name/a.zip"], f"{KEY}: '~nobody-of-this-name/a.zip' is neither"),
+    ([""], KEY),
     (["mine/a.zip", "twin/a.zip"], "mine/a.zip and twin/a.zip have the same name"),
-    (["good", "twin/good"], "good and twin/good have the same name"),
     (["good", "twin/good.zip"], "good and twin/good.zip have the same name"),
-    ("empty", "empty: the folder holds no files"),
+    (["empty"], "empty: the folder holds no files"),
     (["mine/a.zip", "text.txt"], "text.txt: neither a zip nor a tar archive"),
     (["mine/a.zip", "cut.zip"], "cut.zip: "),
     (["mine/a.zip", "mine/evil.zip"], "mine/evil.zip: refused, because the member '../evil'"),
 ]
 
 
-@pytest.mark.parametrize(("source", "words"), BAD_SOURCES)
-def test_a_bad_source_is_named_and_leaves_nothing_half_written(
-    source: Any, words: str, project: Project, write_zip: WriteZip
-) -> None:
+def test_a_bad_source_is_named_and_leaves_nothing_half_written(project: Project, write_zip: WriteZip) -> None:
     make_bad_sources(project.folder, write_zip)
-    with pytest.raises(InputError) as caught:
-        fetch(project, source)
-    assert words in str(caught.value)
-    assert not paths.raw("cifar10").exists()
-    assert not list(project.folder.rglob("*.partial"))
+    for number, (sources, words) in enumerate(BAD_SOURCES):
+        with pytest.raises(InputError) as caught:
+            path.fetch(sources, project.folder / f"out/{number}", KEY)
+        assert words in str(caught.value)
+        assert not list(project.folder.rglob("*.partial"))
+
+
+def test_no_source_is_named_and_leaves_no_folder(project: Project) -> None:
+    for source, words in (([], f"{KEY}: the list is empty"), ("nowhere.zip", f"{KEY}: 'nowhere.zip' is neither")):
+        with pytest.raises(InputError) as caught:
+            stage(project, source)
+        assert words in str(caught.value) and not paths.raw("cifar10").exists()
 
 
 def test_a_bad_source_leaves_what_was_fetched_before(project: Project, write_zip: WriteZip) -> None:
     source = write_zip("mine/a.zip", MEMBERS)
-    fetch(project, str(source))
+    stage(project, str(source))
     with pytest.raises(InputError):
-        fetch(project, "nowhere.zip")
+        stage(project, "nowhere.zip")
     assert contents(paths.raw("cifar10") / "a.zip") == MEMBERS
 
 
 def test_another_source_takes_the_place_of_the_one_before(project: Project, write_zip: WriteZip) -> None:
     write_zip("mine/a.zip", MEMBERS)
     write_zip("mine/b.zip", MEMBERS)
-    assert fetch(project, "mine/a.zip") == ["a.zip"]
-    assert fetch(project, "mine/b.zip") == ["b.zip"]
+    assert stage(project, "mine/a.zip") == ["a.zip"]
+    assert stage(project, "mine/b.zip") == ["b.zip"]
 
 
 def test_fetched_alone_a_source_is_named_by_the_key_it_came_from(project: Project, tmp_path: Path) -> None:
@@ -152,7 +161,5 @@ def test_fetched_alone_a_source_is_named_by_the_key_it_came_from(project: Projec
 
 
 def test_kaggle_without_a_competition_has_nothing_to_download(project: Project) -> None:
-    project.set(tasks__cifar10__competitions={})
     with pytest.raises(InputError, match=r"^tasks\.cifar10\.competitions: names no competition to download"):
-        fetch(project, "kaggle")
-    assert not paths.raw("cifar10").exists()
+        fetch(project, "kaggle", competitions={})

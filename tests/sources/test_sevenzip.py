@@ -23,7 +23,7 @@ from stages.sources.sevenzip import repack
 from tests.tasks.cifar10.test_raw import KAGGLE, contents, pack
 
 WriteZip = Callable[[str, dict[str, bytes]], Path]
-quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LZMA2: list[dict[str, Any]] = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 16}]
 LZMA1: list[dict[str, Any]] = [{"id": lzma.FILTER_LZMA1, "preset": 0}]
 MEMBERS = {
@@ -95,11 +95,10 @@ def refusal(folder: Path, content: bytes, max_bytes: int = 10**8) -> str:
 
 
 @pytest.mark.parametrize(
-    "filters",
-    [LZMA2, LZMA1, [{"id": py7zr.FILTER_COPY}], [{"id": py7zr.FILTER_X86}, *LZMA2]],
+    ("filters", "num_blocks"),
+    [(LZMA2, 3), (LZMA1, 1), ([{"id": py7zr.FILTER_COPY}], 3), ([{"id": py7zr.FILTER_X86}, *LZMA2], 1)],
     ids=["LZMA2", "LZMA", "stored", "py7zr's own choice"],
 )
-@pytest.mark.parametrize("num_blocks", [1, 3])
 def test_every_member_arrives_in_the_order_of_the_7z(filters: list[dict[str, Any]], num_blocks: int, tmp_path: Path) -> None:
     content = sevenzip(MEMBERS, filters=filters, num_blocks=num_blocks)
     with py7zr.SevenZipFile(io.BytesIO(content)) as archive:
@@ -156,7 +155,6 @@ def test_two_zips_of_one_name_are_refused(names: list[str], write_zip: WriteZip,
     [
         ("/rain/2.png", "leaves its folder"),
         ("../in/2.png", "leaves its folder"),
-        ("train/a/../", "leaves its folder"),
         ("..\\in/2.png", "leaves its folder"),
         ("train/1.png", "holds train/1.png twice"),
         ("\0rain/2.png", ""),
@@ -183,9 +181,9 @@ def test_an_encrypted_7z_is_refused(header_encryption: bool, tmp_path: Path) -> 
     assert refusal(tmp_path, buffer.getvalue()) == "the archive is encrypted"
 
 
-@pytest.mark.parametrize("method", [py7zr.FILTER_ZSTD, py7zr.FILTER_DEFLATE])
-def test_another_method_is_refused_with_advice(method: int, tmp_path: Path) -> None:
-    assert "pack the archive again, by LZMA2" in refusal(tmp_path, sevenzip(MEMBERS, filters=[{"id": method}]))
+def test_another_method_is_refused_with_advice(tmp_path: Path) -> None:
+    content = sevenzip(MEMBERS, filters=[{"id": py7zr.FILTER_DEFLATE}])
+    assert "pack the archive again, by LZMA2" in refusal(tmp_path, content)
 
 
 @pytest.mark.parametrize("content", [b"", b"no 7z at all", sevenzip({})])

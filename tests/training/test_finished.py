@@ -1,17 +1,19 @@
 """More epochs continue a training that ended, and give the bits of one go; where they cannot, a sentence says why."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from stages import download, find_lr, normalize, train
 from stages.core import paths
 from stages.training import loop
 from stages.training.step import take_step
-from tests.conftest import Checkout, Project, change_params
+from tests.conftest import ROOT, Checkout, Project, change_params
 
 BLOCKS: dict[str, dict[str, Any]] = {
     "custom_resnet": {
@@ -38,9 +40,15 @@ SETTINGS: dict[str, Any] = {
 } | {f"runs__{run}__{key}": value for run, block in BLOCKS.items() for key, value in block.items()}
 
 
+CONTENT = YAML(typ="safe").load(ROOT / "params.yaml")
+
+
 def prepare(project: Project, task: str, run: str, **changes: Any) -> None:
-    project.set(**SETTINGS)
-    project.set(**changes)
+    """With a params.yaml of one task and run, which each stage reads in little time."""
+    few = {"tasks": {task: CONTENT["tasks"][task]}, "runs": {run: CONTENT["runs"][run]}, "reached_before": {}}
+    (project.folder / "params.yaml").write_text(json.dumps(CONTENT | few))
+    own = ("tasks__" + task, "runs__" + run)
+    project.set(**{key: value for key, value in SETTINGS.items() if "__" not in key or key.startswith(own)} | changes)
     download.main(task)
     normalize.main(task)
     find_lr.main(run)
@@ -68,10 +76,9 @@ def test_more_epochs_continue_and_leave_the_bytes_of_one_go(
 ) -> None:
     """Twice: the second time it is interrupted on its way, too."""
     prepare(project, task, run, checkpoint_minutes=1e-9)
-    assert "starts from the beginning" not in trained(project, run, capsys)
-    told = trained(project, run, capsys, epochs=4)
-    assert "continuing after epoch 2\n" in told and "epoch 3/4" in told and "epoch 2/4" not in told
-    four, steps = outputs(run), 0
+    assert "starts from the beginning" not in trained(project, run, capsys, epochs=1)
+    told, steps = trained(project, run, capsys, epochs=3), 0
+    assert "continuing after epoch 1\n" in told and "epoch 2/3" in told and "epoch 1/3" not in told
 
     def step(*arguments: Any) -> Any:
         nonlocal steps
@@ -82,15 +89,13 @@ def test_more_epochs_continue_and_leave_the_bytes_of_one_go(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "take_step", step)
-        trained(project, run, capsys, epochs=6)
-    assert "continuing after step 2 of epoch 5" in trained(project, run, capsys)
-    six = outputs(run)
-
-    for epochs, continued in ((4, four), (6, six)):
-        shutil.rmtree(".resume")
-        assert "continuing" not in trained(project, run, capsys, epochs=epochs)
-        assert outputs(run) == continued
-    assert {Path(name).name for name in six} >= {"best.safetensors", "last.safetensors", "summary.txt"}
+        trained(project, run, capsys, epochs=5)
+    assert "continuing after step 2 of epoch 4" in trained(project, run, capsys)
+    continued = outputs(run)
+    shutil.rmtree(".resume")
+    assert "continuing" not in trained(project, run, capsys)
+    assert outputs(run) == continued
+    assert {Path(name).name for name in continued} >= {"best.safetensors", "last.safetensors", "summary.txt"}
 
 
 def test_a_training_that_stopped_early_stays_stopped(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +116,6 @@ def test_a_training_that_stopped_early_stays_stopped(project: Project, capsys: p
     ("changes", "epochs", "why"),
     [
         ({"schedule": {"name": "cosine"}}, 3, "the schedule cosine depends on the number of epochs"),
-        ({"sample__batch_size": 20}, 3, "runs.custom_resnet.batch_size changed since"),
         ({"train": {"mean": 2}}, 3, "train.mean averages the weights after each of the last 2 epochs, which were not saved"),
         ({"sample__model__width": 3, "loss": {"label_smoothing": 0.1}}, 1, "runs.custom_resnet.loss, runs."),
         ({}, 1, "it has more epochs than 1"),
@@ -122,15 +126,15 @@ def test_a_training_that_cannot_be_continued_says_why(
     project: Project, changes: dict[str, Any] | None, epochs: int, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = "custom_resnet"
-    prepare(project, "cifar10", run, runs__custom_resnet__train={}, runs__custom_resnet__evaluate={"weights": "last"})
     before = {key: value for key, value in (changes or {}).items() if key in ("schedule", "train")}
     later = {key: value for key, value in (changes or {}).items() if key not in before}
-    project.set(**{f"runs__{run}__{key}": value for key, value in before.items()})
+    settings = {"train": {}, "evaluate": {"weights": "last"}} | before
+    prepare(project, "cifar10", run, **{f"runs__{run}__{key}": value for key, value in settings.items()})
     trained(project, run, capsys)
     if changes is None:
         shutil.rmtree(paths.resume(run) / "finished")
-    project.set(**{f"runs__{run}__{key}": value for key, value in later.items()})
-    told = trained(project, run, capsys, epochs=epochs)
+    project.set(**{f"runs__{run}__{key}": value for key, value in later.items()}, **{f"runs__{run}__sample__epochs": epochs})
+    told = trained(project, run, capsys)
     assert f"training starts from the beginning, not after epoch 2 of the last training: {why}" in told
     assert f"epoch 1/{epochs}" in told and "continuing" not in told
 

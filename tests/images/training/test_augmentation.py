@@ -88,24 +88,7 @@ def test_a_cutout_is_one_whole_square_of_the_mean() -> None:
         assert np.ptp(rows) == np.ptp(columns) == 7
 
 
-@pytest.mark.parametrize(("shift", "scale", "angle"), [(4, 1.0, 0), (0, 1.25, 0), (0, 1.0, 17), (-3, 0.85, -12)])
-def test_the_affine_map_is_that_of_albumentations(shift: int, scale: float, angle: float) -> None:
-    """The same numbers give the same image, up to rounding."""
-    pixels = images(8)
-    reference = albumentations.Affine(
-        scale=(scale, scale),
-        translate_px=shift,
-        rotate=(angle, angle),
-        border_mode=cv2.BORDER_REFLECT_101,
-        p=1,
-    )
-    expected = np.stack([reference(image=image)["image"] for image in pixels]).astype(int)
-    draws = torch.tensor([[shift / 32, shift / 32, scale - 1, np.deg2rad(angle)]], dtype=torch.float32).expand(8, 4)
-    result = augmentation.apply(EACH[3], torch.from_numpy(pixels), {"shift_scale_rotate": draws}, MEAN).numpy().astype(int)
-    assert np.abs(result - expected).max() <= 1
-
-
-@pytest.mark.parametrize("side", [2, 32, 45])
+@pytest.mark.parametrize("side", [2, 21])
 def test_the_affine_map_is_bilinear_and_mirrors_as_often_as_it_must(side: int) -> None:
     """Against pixel by pixel in floating point, on images that are not smooth, mapped from far outside as well."""
     pixels = np.random.default_rng(0).integers(0, 256, (12, side, side, 3), np.uint8)
@@ -154,8 +137,7 @@ def test_grayscale_puts_the_luma_into_all_three_channels_of_some_images(form: An
     assert np.abs(results[~kept] - luma[~kept]).max() <= 1
 
 
-@pytest.mark.parametrize("factors", [(1.3, 1.0, 1.0), (0.7, 1.4, 1.0), (1.0, 0.6, 1.5), (1.2, 1.2, 1.2), (0.7, 0.6, 0.5)])
-@pytest.mark.parametrize("side", [32, 112])
+@pytest.mark.parametrize(("factors", "side"), [((0.7, 1.4, 1.0), 32), ((1.0, 0.6, 1.5), 112), ((1.2, 1.2, 1.2), 32)])
 def test_colors_are_jittered_as_torchvision_does_it_in_the_fixed_order(factors: tuple[float, ...], side: int) -> None:
     """In both forms. The reference is in float: on uint8 it truncates after each step, darker by up to three levels."""
     pixels = images(6, side)
@@ -189,7 +171,7 @@ def test_jitter_draws_each_factor_evenly_and_on_its_own(form: Any) -> None:
 
 
 @pytest.mark.parametrize("form", [batched, in_worker])
-@pytest.mark.parametrize(("area", "side"), [(0.1, 32), (0.1, 112), (0.6, 32)])
+@pytest.mark.parametrize(("area", "side"), [(0.1, 112), (0.6, 32)])
 def test_erasing_fills_one_whole_rectangle_of_the_share_and_of_random_proportions(form: Any, area: float, side: int) -> None:
     pixels = np.full((400, side, side, 3), 7, np.uint8)
     holes = (form(replace(NONE, erasing=Erasing(area, 0.7)), pixels) == MEAN.numpy()).all(3)
@@ -218,8 +200,7 @@ def test_a_new_step_does_not_change_the_draws_of_those_before_it() -> None:
     assert all((more[name] == values).all() for name, values in augmentation.draw(ALL_FACES, 2, 32, 0, 0).items())
 
 
-@pytest.mark.parametrize("side", [32, 45])
-@pytest.mark.parametrize("block", [ALL, ALL_FACES])
+@pytest.mark.parametrize(("block", "side"), [(ALL, 32), (ALL_FACES, 45)])
 def test_an_image_is_augmented_alike_in_every_batch(block: Augment, side: int) -> None:
     pixels = torch.from_numpy(images(13, side))
     draws = augmentation.draw(block, 13, side, 0, 0)
@@ -232,7 +213,7 @@ def test_an_image_is_augmented_alike_in_every_batch(block: Augment, side: int) -
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 def test_both_forms_draw_from_the_same_distribution(block: Augment) -> None:
     """Kolmogorov-Smirnov on random projections of the augmented image, which sees joint distributions too."""
-    num = 1500
+    num = 1000
     pixels = np.repeat(images(1), num, 0)
     projection = np.random.default_rng(1).standard_normal((32 * 32 * 3, 24))
     first, second = ((form(block, pixels).reshape(num, -1) @ projection).T for form in (batched, in_worker))
@@ -240,17 +221,8 @@ def test_both_forms_draw_from_the_same_distribution(block: Augment) -> None:
     assert min(p_values) > 1e-4, p_values
 
 
-def test_the_comparison_of_distributions_can_tell_a_difference() -> None:
-    num = 1500
-    pixels = np.repeat(images(1), num, 0)
-    projection = np.random.default_rng(1).standard_normal((32 * 32 * 3, 24))
-    first = (batched(replace(NONE, crop=Crop(4)), pixels).reshape(num, -1) @ projection).T
-    second = (in_worker(replace(NONE, crop=Crop(3)), pixels).reshape(num, -1) @ projection).T
-    assert min(ks_2samp(one, other).pvalue for one, other in zip(first, second, strict=True)) < 1e-4
-
-
 @pytest.mark.parametrize("form", [batched, in_worker])
-@pytest.mark.parametrize("block", [replace(ALL, shift_scale_rotate=ShiftScaleRotate(0.1, 0.1, 15, 1.0)), ALL_FACES, JITTER])
+@pytest.mark.parametrize("block", [replace(ALL, shift_scale_rotate=ShiftScaleRotate(0.1, 0.1, 15, 1.0)), ALL_FACES])
 def test_epochs_and_seeds_do_not_repeat_each_other(form: Any, block: Augment) -> None:
     pixels = np.repeat(images(1), 64, 0)
     results = [form(block, pixels, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
@@ -268,12 +240,3 @@ def test_steps_of_one_image_are_drawn_independently() -> None:
     low, high = flipped[offset < 15], flipped[offset > 16]
     assert min(len(low), len(high)) > 100
     assert abs(low.mean() - high.mean()) < 0.2
-
-
-def test_brightness_and_holes_of_one_image_are_drawn_independently() -> None:
-    block = replace(NONE, color_jitter=ColorJitter(0.4, 0, 0), erasing=Erasing(0.02, 1.0))
-    for form in (batched, in_worker):
-        results = form(block, np.full((600, 32, 32, 3), 90, np.uint8))[..., 0].astype(int)
-        brightness = np.median(results, (1, 2))
-        tops = (results == MEAN[0].item()).any(2).argmax(1)
-        assert abs(np.corrcoef(brightness, tops)[0, 1]) < 0.2

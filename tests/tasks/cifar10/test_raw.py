@@ -7,7 +7,6 @@ import pickle
 import struct
 import subprocess
 import sys
-import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 
 from stages.config.schema import Fold
 from stages.core.errors import InputError
-from stages.data.archive import Archive, pack_folder
+from stages.data.archive import Archive
 from stages.data.packed import read_texts
 from stages.data.understood import lines
 from stages.images.settings import Sample
@@ -100,26 +99,6 @@ def test_python_batches_arrive_pixel_for_pixel(write_zip: WriteZip, tmp_path: Pa
     assert stats.per_class == {name: 4 if label < 3 else 3 for label, name in enumerate(CLASSES)}
 
 
-def test_python_batches_read_the_same_from_every_kind_of_archive(write_zip: WriteZip, tmp_path: Path) -> None:
-    bare = {name.removeprefix(f"{TOP}/"): content for name, content in BATCHES.items()}
-    folder = tmp_path / TOP
-    folder.mkdir()
-    for name, content in bare.items():
-        (folder / name).write_bytes(content)
-    with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
-        archive.add(folder, TOP, recursive=False)
-        for name in bare:
-            archive.add(folder / name, f"{TOP}/{name}")
-    pack_folder(folder, tmp_path / "c.zip")
-    forms = [write_zip("a.zip", BATCHES), tmp_path / "b.tar.gz", tmp_path / "c.zip"]
-    for path in forms:
-        pack(path, tmp_path / f"out_{path.name}")
-    expected, *others = (contents(tmp_path / f"out_{path.name}") for path in forms)
-    assert len(expected) == 13
-    for other in others:
-        assert other == expected
-
-
 def test_python_batches_may_come_in_several_archives(write_zip: WriteZip, tmp_path: Path) -> None:
     parts = [write_zip(f"{index}.zip", {name: content}) for index, (name, content) in enumerate(BATCHES.items())]
     pack(parts, tmp_path / "parts")
@@ -175,26 +154,16 @@ PIXELS = np.zeros((20, 3072), np.uint8)
     [
         (b"", "damaged or cut short"),
         (BATCHES[f"{TOP}/data_batch_1"][:-100], "damaged"),
-        (BATCHES[f"{TOP}/data_batch_1"][:5000], "damaged"),
-        (b"not a pickle at all", "damaged"),
         (pickle.dumps([1, 2]), "is not a dictionary"),
         (pickle.dumps({}), "'data' must be an array of N x 3072 bytes"),
-        (cifar_batch(20, data=PIXELS.tolist()), "'data' must be"),
         (cifar_batch(20, data=PIXELS.astype(np.float32)), "'data' must be"),
-        (cifar_batch(20, data=PIXELS[:, :-1]), "'data' must be"),
         (cifar_batch(20, data=np.full((20, 3072), None)), ""),
         (cifar_batch(20, data=PIXELS[:-1]), "'labels' must be a list of 19 whole numbers"),
-        (cifar_batch(20, labels=["cat"] * 20), "'labels' must be"),
         (cifar_batch(20, labels=[True] * 20), "'labels' must be"),
-        (cifar_batch(20, labels=None), "'labels' must be"),
         (cifar_batch(20, filenames=[b"one"]), "'filenames' must be a list of 20 names"),
         (
             cifar_batch(20, labels=[*range(10), 3, 10, *range(8)]),
             "image 11 (image_0_11.png): the label 10 is not one of 0 to 9",
-        ),
-        (
-            cifar_batch(20, labels=[*range(10), -1, *range(9)]),
-            "image 10 (image_0_10.png): the label -1 is not one of 0 to 9",
         ),
     ],
 )
@@ -205,19 +174,11 @@ def test_a_bad_batch_is_named(content: bytes, words: str, write_zip: WriteZip, t
     assert words in message
 
 
-@pytest.mark.parametrize(
-    ("function", "argument"),
-    [(os.system, "touch {path}"), (eval, "open('{path}', 'w')"), (exec, "open('{path}', 'w')")],
-)
-def test_a_batch_cannot_run_a_program(
-    function: Callable[..., Any], argument: str, write_zip: WriteZip, tmp_path: Path
-) -> None:
+def test_a_batch_cannot_run_a_program(write_zip: WriteZip, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    content = cifar_batch(20, extra=Foreign(function, argument.format(path=trace)))
+    content = cifar_batch(20, extra=Foreign(os.system, f"touch {trace}"))
     path = write_zip("a.zip", BATCHES | {f"{TOP}/data_batch_1": content})
-    message = problem(path, tmp_path / "out")
-    assert message.startswith(f"{path}: {TOP}/data_batch_1: holds the foreign class")
-    assert function.__name__ in message
+    assert problem(path, tmp_path / "out").startswith(f"{path}: {TOP}/data_batch_1: holds the foreign class")
     assert not trace.exists()
     pickle.loads(content)  # an ordinary unpickler would have
     assert trace.exists()
@@ -267,26 +228,6 @@ def test_a_bad_label_is_left_out_and_listed_when_so_asked(write_zip: WriteZip, t
     names = read(tmp_path / "out", "train")[2]
     assert len(names) == 32
     assert "image_1_11.png" not in names
-
-
-def test_a_damaged_batch_packs_or_is_an_input_error(write_zip: WriteZip, tmp_path: Path) -> None:
-    whole = cifar_batch(10)
-    random = np.random.default_rng(0)
-    outcomes = set()
-    for _ in range(60):
-        content = bytearray(whole)
-        for _ in range(random.integers(1, 4)):
-            # Mostly outside the pixels, where a change means something.
-            place = random.choice([random.integers(300), -random.integers(1, 500), random.integers(len(whole))])
-            content[place] = random.integers(256)
-        if random.random() < 0.1:
-            del content[random.integers(len(content)) :]
-        try:
-            pack(write_zip("a.zip", {"data_batch_1": bytes(content), "test_batch": whole}), tmp_path / "out")
-            outcomes.add("packed")
-        except InputError:
-            outcomes.add("refused")
-    assert outcomes == {"packed", "refused"}
 
 
 # Kaggle's layout.
@@ -362,22 +303,11 @@ def test_a_7z_may_lie_beside_an_archive_of_its_images(write_zip: WriteZip, tmp_p
     assert contents(tmp_path / "parts") == contents(tmp_path / "all")
 
 
-@pytest.mark.parametrize("members", [BATCHES, KAGGLE], ids=["python batches", "Kaggle"])
-def test_the_statistics_are_those_of_the_training_images_alone(
-    members: dict[str, bytes], write_zip: WriteZip, tmp_path: Path
-) -> None:
-    stats = pack(write_zip("a.zip", members), tmp_path / "out")
+def test_the_statistics_are_those_of_the_training_images_alone(write_zip: WriteZip, tmp_path: Path) -> None:
+    stats = pack(write_zip("a.zip", KAGGLE), tmp_path / "out")
     pixels = read(tmp_path / "out", "train")[0].astype(np.float64)
     np.testing.assert_allclose(stats.mean, pixels.mean((0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(stats.std, pixels.std((0, 1, 2)), rtol=1e-12)
-
-
-def test_a_channel_that_never_varies_can_still_be_divided_by(write_zip: WriteZip, tmp_path: Path) -> None:
-    data = np.zeros((20, 3072), np.uint8)
-    members = {"data_batch_1": cifar_batch(20, data=data), "test_batch": cifar_batch(3)}
-    stats = pack(write_zip("a.zip", members), tmp_path / "out")
-    assert stats.mean == [0, 0, 0]
-    assert min(stats.std) > 0
 
 
 def test_the_dev_split_is_a_share_of_every_class_drawn_by_the_seed(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -439,8 +369,7 @@ BAD_IMAGES = {
 }
 
 
-@pytest.mark.parametrize("kind", BAD_IMAGES)
-@pytest.mark.parametrize("member", ["train/4.png", "test/2.png"])
+@pytest.mark.parametrize(("kind", "member"), [*((kind, "train/4.png") for kind in BAD_IMAGES), ("truncated", "test/2.png")])
 def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, write_zip: WriteZip, tmp_path: Path) -> None:
     path = write_zip("a.zip", KAGGLE | {member: BAD_IMAGES[kind]})
     assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: is not a readable 32x32 colour PNG")
@@ -487,11 +416,8 @@ def test_rejected_items_are_listed_in_the_same_order_every_time(write_zip: Write
         (table([*LABELS[:3], ("4", "airplan"), *LABELS[4:]]), "line 5: 'airplan' is not a class; did you mean 'airplane'?"),
         (table([*LABELS, ("4", "cat")]), "line 62: id '4' is a duplicate"),
         (b"id,label\n1,cat,2\n", "line 2: has 3 columns"),
-        (b"id,label\n1\n", "line 2: has 1 columns"),
         (b"name,class\n1,cat\n", "its first line must be id,label"),
-        (b"", "its first line must be id,label"),
         (b"id,label\n1,\xe9\n", "line 2: is not UTF-8 text"),
-        (b"id,label\n1,c\rat\n", "line 2: 'c' is not a class"),
     ],
 )
 def test_a_bad_table_of_labels_is_named_with_its_line(
@@ -499,24 +425,6 @@ def test_a_bad_table_of_labels_is_named_with_its_line(
 ) -> None:
     path = write_zip("raw/a.zip", KAGGLE | {"trainLabels.csv": content})
     assert problem(path, tmp_path / "out").startswith(f"{tmp_path / 'raw'}: trainLabels.csv: {words}")
-
-
-def test_a_table_of_labels_may_begin_with_a_byte_order_mark(write_zip: WriteZip, tmp_path: Path) -> None:
-    pack(write_zip("a.zip", KAGGLE | {"trainLabels.csv": b"\xef\xbb\xbf" + KAGGLE["trainLabels.csv"]}), tmp_path / "out")
-
-
-def test_names_that_are_not_unicode_pack_or_are_an_input_error(write_zip: WriteZip, tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as archive:
-        for name, content in {**KAGGLE, "test/\udce9.png": png(TEST[0])}.items():  # the byte E9, é in Latin-1
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    batch = {f"{TOP}/data_batch_1": cifar_batch(20, filenames=["\ud800"] * 20)}
-    for path in (tmp_path / "a.tar", write_zip("a.zip", BATCHES | batch)):
-        try:
-            assert pack(path, tmp_path / "out").rejected == []
-        except InputError as error:
-            assert str(path) in str(error)
 
 
 # The binary version, and a folder for each class.
@@ -573,9 +481,7 @@ def test_a_folder_for_each_class_gives_train_dev_and_test(write_zip: WriteZip, t
             "cifar-100-python/train",
             "looks like the python version of CIFAR-100, another data set; use cifar-10-python.tar.gz",
         ),
-        ("train.bin", "looks like the binary version of CIFAR-100"),
         ("cifar-10-batches-mat/data_batch_1.mat", "looks like the Matlab version"),
-        ("x_train.npy", "looks like NumPy arrays"),
         ("plain_text/train-00000-of-00001.parquet", "looks like Hugging Face's parquet"),
         ("readme.txt", "found none of the layouts of CIFAR-10"),
     ],

@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from stages.data.archive import Archive
 from stages.images.settings import Sample
@@ -31,16 +30,6 @@ def test_the_same_seed_draws_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert first != other
 
 
-def test_the_archive_holds_as_many_images_as_were_asked_for(tmp_path: Path) -> None:
-    archive = Archive(make(tmp_path))
-    images = {f"train/{number}.png" for number in range(1, 51)} | {f"test/{number}.png" for number in range(1, 13)}
-    assert set(archive.names) == images | {"trainLabels.csv", "sampleSubmission.csv"}
-    assert rows(archive.read("sampleSubmission.csv")) == [
-        ["id", "label"],
-        *([str(number), "cat"] for number in range(1, 13)),
-    ]
-
-
 def test_every_class_has_its_share_of_the_training_images_in_no_order(tmp_path: Path) -> None:
     header, *lines = rows(Archive(make(tmp_path)).read("trainLabels.csv"))
     assert header == ["id", "label"]
@@ -59,10 +48,8 @@ def test_the_archive_packs_without_rejects_and_no_image_comes_twice(tmp_path: Pa
     assert min(stats.std) > 20
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_a_drawing_is_an_image_of_its_class_that_differs_each_time(name: str) -> None:
+def test_a_drawing_differs_each_time() -> None:
     random = np.random.default_rng(0)
-    first, second = sample.draw(name, random), sample.draw(name, random)
-    assert first.shape == (32, 32, 3)
-    assert first.dtype == np.uint8
-    assert (first != second).any()
+    for name in CLASSES:
+        first, second = sample.draw(name, random), sample.draw(name, random)
+        assert first.shape == (32, 32, 3) and first.dtype == np.uint8 and (first != second).any()

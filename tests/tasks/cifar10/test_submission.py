@@ -21,17 +21,8 @@ def write(folder: Path, sample: bytes | None, predicted: dict[str, str] = PREDIC
     return submission.write(predictions, features, folder / "out")
 
 
-@pytest.mark.parametrize(
-    "sample",
-    [
-        b"id,label\n3,cat\n1,cat\n10,cat\n2,cat\n",
-        b"id,label\r\n3,cat\r\n1,cat\r\n10,cat\r\n2,cat\r\n",
-        b"\xef\xbb\xbfid,label\n3,cat\n1,cat\n10,cat\n2,cat\n\n",
-    ],
-    ids=["plain", "Windows line ends", "byte order mark and an empty line"],
-)
-def test_ids_come_in_the_sample_s_order(sample: bytes, tmp_path: Path) -> None:
-    [path] = write(tmp_path, sample)
+def test_ids_come_in_the_sample_s_order(tmp_path: Path) -> None:
+    [path] = write(tmp_path, b"\xef\xbb\xbfid,label\r\n3,cat\r\n1,cat\r\n10,cat\r\n2,cat\r\n\r\n")
     assert path == tmp_path / "out" / "submission.csv"
     assert path.read_bytes() == b"id,label\n3,ship\n1,cat\n10,frog\n2,dog\n"
 
@@ -41,25 +32,12 @@ def test_without_a_sample_ids_come_as_numbers(tmp_path: Path) -> None:
     assert path.read_bytes() == b"id,label\n1,cat\n2,dog\n3,ship\n10,frog\n"
 
 
-def test_without_a_sample_names_that_are_no_numbers_come_too(tmp_path: Path) -> None:
-    [path] = write(tmp_path, None, PREDICTED | {"b": "cat", "a": "dog"})
-    assert [line.split(",")[0] for line in path.read_text().splitlines()] == ["id", "a", "b", "1", "2", "3", "10"]
-
-
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        (b"", "is empty; its first line must name the columns"),
-        (b"id\n1\n", "line 1: must name two columns, an id and a label, but is 'id'"),
         (b"id,class\n1,cat\n2,cat\n3,cat\n10,cat\n", "line 1: must be id,label, but is 'id,class'"),
-        (b"1,cat\n2,cat\n3,cat\n10,cat\n", "line 1: must be id,label, but is '1,cat'"),
         (b"id,label\n1,cat\n2,cat\n3,cat\n4,cat\n", "line 5: id '4' is none of the 4 test images"),
-        (b"id,label\n1,cat\n2,cat\n3,cat\n10,cat\n11,cat\n", "line 6: id '11' is none of the 4 test images"),
         (b"id,label\n1,cat\n2,cat\n3,cat\n", "lists 3 of the 4 test images; id '10' is missing"),
-        (b"id,label\n1,cat\n2,cat\n3,cat\n3,cat\n", "line 5: id '3' is a duplicate"),
-        (b"id,label\n1,cat\n2,cat\n3,cat\n10,cat\n3,cat\n", "line 6: id '3' is a duplicate"),
-        (b"id,label\n1,\xe9\n", "line 2: is not UTF-8 text"),
-        (b"id,label\n1,c\rat\n", "line 3: has 1 columns, but the first line has 2"),
     ],
 )
 def test_a_sample_that_does_not_match_the_test_images_is_named(sample: bytes, words: str, tmp_path: Path) -> None:
@@ -67,11 +45,6 @@ def test_a_sample_that_does_not_match_the_test_images_is_named(sample: bytes, wo
         write(tmp_path, sample)
     assert str(caught.value).startswith(f"{tmp_path / 'features' / 'sample_submission.csv'}: {words}")
     assert not (tmp_path / "out" / "submission.csv").exists()
-
-
-def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"test\.csv: there are no test images"):
-        submission.write(tmp_path, tmp_path, tmp_path / "out")
 
 
 def test_a_prediction_that_is_no_class_is_named(tmp_path: Path) -> None:
@@ -88,11 +61,4 @@ def test_a_file_passes_as_it_was_written_and_not_with_another_label(sample: byte
     assert submission.check(path, tmp_path / "features", tmp_path / "predictions") == 4
     path.write_text(path.read_text().replace("frog", "toad"))
     with pytest.raises(InputError, match=r"line \d: the label 'toad' of '10' must be one of the ten class names"):
-        submission.check(path, tmp_path / "features", tmp_path / "predictions")
-
-
-def test_the_order_is_checked_against_the_sample_s(tmp_path: Path) -> None:
-    [path] = write(tmp_path, None)
-    (tmp_path / "features" / "sample_submission.csv").write_text("id,label\n1,cat\n3,cat\n2,cat\n10,cat\n")
-    with pytest.raises(InputError, match=r"submission\.csv: line 3: must have the id '3', but has '2'"):
         submission.check(path, tmp_path / "features", tmp_path / "predictions")

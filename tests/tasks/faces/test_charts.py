@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle, StepPatch
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from stages.results import plots
@@ -43,43 +43,7 @@ def test_a_roc_curve_is_drawn_with_its_equal_error_rate_on_it(drawn: list[Figure
     assert "run" in texts(drawn[0]) and "area 0.9500" in texts(drawn[0]) and "equal error rate 10.00%" in texts(drawn[0])
 
 
-@pytest.mark.parametrize(
-    ("far", "tar", "eer", "auc"), [([0, 0, 1], [0, 1, 1], 0, 1), ([0, 1, 1], [0, 0, 1], 1, 0), ([0, 1], [0, 1], 0.5, 0.5)]
-)
-def test_a_roc_curve_of_two_pairs_lies_within_its_axes(
-    drawn: list[Figure], tmp_path: Path, far: list[float], tar: list[float], eer: float, auc: float
-) -> None:
-    charts.roc(tmp_path / "roc.png", "run", np.array(far), np.array(tar), eer, auc)
-    axes = drawn[0].axes[0]
-    for line in axes.lines:
-        x, y = np.asarray(line.get_xydata()).T
-        assert x.min() >= axes.get_xlim()[0] > 0 and x.max() <= 1 and y.min() >= 0 and y.max() <= 1
-    curve = np.asarray(axes.lines[0].get_xydata())
-    assert (np.abs(curve[:, 0] - curve[:, 1]).max() < 0.001) == (auc == 0.5), "a tie is no better than chance"
-
-
-@pytest.mark.parametrize(("num_genuine", "num_impostor"), [(40, 3000), (1, 1), (0, 20), (3, 0)])
-def test_both_kinds_of_scores_have_area_one(
-    drawn: list[Figure], tmp_path: Path, num_genuine: int, num_impostor: int
-) -> None:
-    random = np.random.default_rng(0)
-    genuine, impostor = (
-        np.histogram(random.normal(mean, 0.1, num), 1000, (-1, 1))[0]
-        for mean, num in ((0.5, num_genuine), (0.1, num_impostor))
-    )
-    charts.score_histogram(tmp_path / "scores.png", "run", genuine, impostor, 0.3)
-    axes = drawn[0].axes[0]
-    bars = [patch.get_data()[:2] for patch in axes.patches if isinstance(patch, StepPatch)]
-    areas = [float((heights * np.diff(edges)).sum()) for heights, edges in bars]
-    assert areas == pytest.approx([1.0] * ((num_genuine > 0) + (num_impostor > 0)))
-    for (heights, edges), num in zip(bars, [num for num in (num_impostor, num_genuine) if num], strict=True):
-        assert len(heights) <= 61 and (num < 100 or abs(edges[heights.argmax()] - 0.1) < 0.1)
-    assert axes.lines[0].get_xdata() == [0.3, 0.3]
-    for words in (f"different people: {num_impostor:,}", f"one person: {num_genuine}", "threshold 0.300", "cosine"):
-        assert words in texts(drawn[0])
-
-
-@pytest.mark.parametrize("num", [0, 1, 3, 9])
+@pytest.mark.parametrize("num", [0, 3])
 def test_faces_stand_in_pairs_under_their_captions(drawn: list[Figure], tmp_path: Path, num: int) -> None:
     faces = [(np.full((20 + index, 30, 3), index, np.uint8), np.full((64, 48, 3), 99, np.uint8)) for index in range(num)]
     charts.pairs(tmp_path / "pairs.png", "these pairs", faces, [f"caption {index}\nscore" for index in range(num)])

@@ -1,7 +1,7 @@
 """Lists of pairs and labels: what was written is read again, and every other line is named."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.core.errors import InputError
@@ -14,6 +14,7 @@ from stages.tasks.faces.raw.pair_lists import parse
 NAME = st.from_regex(r"[A-Za-z0-9_]{1,5}(/[A-Za-z0-9_]{1,5})?\.jpg", fullmatch=True)
 PAIRS = st.lists(st.tuples(NAME, NAME, st.booleans()), min_size=1, max_size=9)
 END = st.sampled_from(["\n", "\r\n"])
+quick = settings(max_examples=30)
 
 
 def read(text: str | bytes, *, is_csv: bool = False, is_labelled: bool = True) -> list[tuple[int, Pair]]:
@@ -21,6 +22,7 @@ def read(text: str | bytes, *, is_csv: bool = False, is_labelled: bool = True) -
     return [(line, pair) for line, pair in parse(content, "pairs.txt", is_csv=is_csv, is_labelled=is_labelled)]
 
 
+@quick
 @given(
     PAIRS, END, st.sampled_from([" ", "\t", "   "]), st.booleans(), st.booleans(), st.lists(st.integers(0, 9), max_size=3)
 )
@@ -38,6 +40,7 @@ def test_pairs_of_a_text_are_read_as_they_were_written(
         assert text.split("\n")[line - 1].lstrip("\ufeff").startswith(pair.name)
 
 
+@quick
 @given(PAIRS, st.booleans())
 def test_pairs_of_a_table_are_read_as_they_were_written(pairs: list[tuple[str, str, bool]], is_labelled: bool) -> None:
     rows = [[one, other, int(same)] if is_labelled else [one, other] for one, other, same in pairs]
@@ -67,6 +70,7 @@ def test_a_line_that_is_no_pair_is_named(text: str | bytes, is_labelled: bool, w
 PATH = st.from_regex(r"[a-z0-9]{1,4}( [a-z0-9]{1,3})?(/[a-z ]{1,4}x)?\.jpg", fullmatch=True)
 
 
+@quick
 @given(st.dictionaries(PATH, st.integers(0, 9999), min_size=1, max_size=9), END)
 def test_labels_are_read_as_they_were_written(labels: dict[str, int], end: str) -> None:
     text = "".join(f"{path} {label}{end}" for path, label in labels.items())
@@ -95,6 +99,7 @@ SAME = st.tuples(PERSON, st.integers(1, 999), st.integers(1, 999))
 DIFFERENT = st.tuples(PERSON, st.integers(1, 999), PERSON, st.integers(1, 999))
 
 
+@quick
 @given(st.lists(st.tuples(SAME, DIFFERENT), min_size=1, max_size=5), st.booleans())
 def test_lfws_pairs_are_read_as_they_were_written(
     folds: list[tuple[tuple[str, int, int], tuple[str, int, str, int]]], one: bool

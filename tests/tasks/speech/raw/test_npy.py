@@ -13,7 +13,7 @@ from tests.tasks.speech.raw.packing import npy
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in reduce:RuntimeWarning")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     descr=st.sampled_from(["<f4", "<f8", "<U3", "<U0", "|S2", "|O", "<M8[s]", "<c16", "|V4", "<i2", "nonsense"]),
     fortran=st.booleans(),
@@ -30,7 +30,7 @@ def test_any_header_is_read_or_refused(descr: str, fortran: bool, shape: tuple[i
             assert str(error)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_damaged_files_are_read_or_refused(data: st.DataObject) -> None:
     content = bytearray(npy(data.draw(st.sampled_from([np.zeros((3, 2), np.float32), np.array(["HH", "AY"])]))))

@@ -1,6 +1,5 @@
 """HW3P2 from 2022 on: every frame and phoneme arrives, in the term's order, and every bad utterance is named."""
 
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,8 @@ import numpy as np
 import pytest
 
 from stages.config.schema import Fold
-from stages.data.archive import Archive, pack_folder
 from stages.data.understood import lines
-from tests.tasks.speech.raw.packing import WriteZip, contents, naive_normalize, npy, pack, problem, read
+from tests.tasks.speech.raw.packing import WriteZip, naive_normalize, npy, pack, problem, read
 
 RANDOM = np.random.default_rng(0)
 FRAMES = {
@@ -102,25 +100,6 @@ def test_every_frame_and_phoneme_arrives(
     ]
 
 
-def test_the_layouts_read_the_same_from_every_kind_of_archive(write_zip: WriteZip, tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    for name, content in SPRING_2023.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    pack_folder(folder, tmp_path / "b.zip")
-    in_order = {name: SPRING_2023[name] for name in Archive(tmp_path / "b.zip").names}
-    with tarfile.open(tmp_path / "c.tar.gz", "w:gz") as archive:
-        for name in in_order:
-            archive.add(folder / name, name)
-    parts = [write_zip(f"parts/{index}.zip", {name: content}) for index, (name, content) in enumerate(in_order.items())]
-    forms: list[Path | list[Path]] = [write_zip("a.zip", in_order), tmp_path / "b.zip", tmp_path / "c.tar.gz", parts]
-    for index, form in enumerate(forms):
-        pack(form, tmp_path / f"out{index}")
-    expected, *others = (contents(tmp_path / f"out{index}") for index in range(len(forms)))
-    for other in others:
-        assert other == expected
-
-
 @pytest.mark.parametrize("symbols", [["[SOS]", "HH", "AY1", "[EOS]"], ["HH", "AY"], [b"<sos>", b"HH", b"AY0", b"<eos>"]])
 def test_a_transcript_may_be_bytes_bear_stress_or_lack_its_marks(
     symbols: list[Any], write_zip: WriteZip, tmp_path: Path
@@ -129,7 +108,7 @@ def test_a_transcript_may_be_bytes_bear_stress_or_lack_its_marks(
     assert read(tmp_path / "out", "dev")["a"][1] == ["HH", "AY"]
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int16])
+@pytest.mark.parametrize("dtype", [np.float16, np.int16])
 def test_frames_may_be_any_real_numbers(dtype: Any, write_zip: WriteZip, tmp_path: Path) -> None:
     frames = (10 * FRAMES["dev-clean/a"]).astype(dtype)
     pack(write_zip("a.zip", SPRING_2023 | {DEV_A: npy(frames)}), tmp_path / "out")
@@ -148,19 +127,16 @@ BAD_FRAMES = {
     "too large for 32 bits": (npy(np.array([[1e308] * 5, [-1e308] * 5])), "frame 0 is not finite"),
     "no frames": (npy(np.zeros((0, 5))), "must be numbers, frames x coefficients, but has shape (0, 5)"),
     "no coefficients": (npy(np.zeros((5, 0))), "must be numbers, frames x coefficients"),
-    "one axis": (npy(np.zeros(30)), "must be numbers, frames x coefficients, but has shape (30,)"),
     "texts": (npy([["a", "b"]]), "must be numbers"),
-    "complex": (npy(np.zeros((3, 5), complex)), "must be numbers"),
     "pickled": (npy(np.array([[None] * 5] * 3)), "is not a readable .npy file (Object arrays cannot be loaded"),
-    "a bare pickle": (b"\x80\x04N.", "is not a readable .npy file"),
     "cut short": (npy(FRAMES["train-clean-100/b"])[:-1], "is not a readable .npy file"),
-    "empty": (b"", "is not a readable .npy file"),
     "an .npz": (b"PK\x05\x06" + bytes(18), "is not"),
 }
 
 
-@pytest.mark.parametrize("kind", BAD_FRAMES)
-@pytest.mark.parametrize("name", [TRAIN_B, member("test-clean/y", "mfcc")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [*((kind, TRAIN_B) for kind in BAD_FRAMES), ("infinite", member("test-clean/y", "mfcc"))]
+)
 def test_bad_frames_are_named_or_left_out_when_so_asked(kind: str, name: str, write_zip: WriteZip, tmp_path: Path) -> None:
     content, words = BAD_FRAMES[kind]
     path = write_zip("a.zip", SPRING_2023 | {name: content})
@@ -177,12 +153,9 @@ def test_bad_frames_are_named_or_left_out_when_so_asked(kind: str, name: str, wr
 BAD_TRANSCRIPTS = {
     "an unknown phoneme": (npy(["[SOS]", "HH", "QQ", "[EOS]"]), "holds 'QQ', which is not one of the phonemes"),
     "the blank": (npy(["[SOS]", "", "HH", "[EOS]"]), "holds '', which is not one of the phonemes"),
-    "a start inside": (npy(["[SOS]", "HH", "[SOS]", "[EOS]"]), "holds '[SOS]'"),
     "nothing said": (npy(["[SOS]", "[EOS]"]), "holds no phoneme"),
-    "no elements": (npy(np.zeros(0, "<U5")), "holds no phoneme"),
     "no letters": (npy(["", ""])[:-8].replace(b"<U1", b"<U0"), "must be a row of strings"),
     "numbers": (npy([1, 2]), "must be a row of strings"),
-    "two axes": (npy([["HH"]]), "must be a row of strings"),
     "pickled": (npy(np.array(["HH", None])), "is not a readable .npy file (Object arrays cannot be loaded"),
     "no text": (npy([b"\xff"]), "holds bytes that are not text"),
     "beyond Unicode": (npy(["A"]).replace(b"A\0\0\0", b"\xff" * 4), "holds bytes that are not text"),
@@ -258,8 +231,7 @@ def test_files_that_do_not_match_are_named_or_left_out_when_so_asked(
     assert rejected.reason == words
 
 
-@pytest.mark.parametrize("split", ["train", "dev"])
-@pytest.mark.parametrize("kind", ["mfcc", "transcript"])
+@pytest.mark.parametrize(("split", "kind"), [("train", "mfcc"), ("dev", "transcript")])
 def test_what_a_split_lacks_is_named_without_bad_advice(split: str, kind: str, write_zip: WriteZip, tmp_path: Path) -> None:
     members = {name: SPRING_2023[name] for name in SPRING_2023 if f"/{split}-" not in name or f"/{kind}/" not in name}
     message = problem(write_zip("raw/a.zip", members), tmp_path / "out")
@@ -309,9 +281,7 @@ def tiny(width: int, sample: bytes | None = None, each: int = 2) -> dict[str, by
     ("members", "layout", "header"),
     [
         (tiny(15), "HW3P2 of fall 2022, 15 features a frame", ["id", "label"]),
-        (tiny(27), "HW3P2 of spring 2023 or 2024, 27 features a frame", ["id", "label"]),
         (tiny(27, b"index,label\n0,a\n1,b\n"), "HW3P2 of spring 2023 or 2024, 27 features a frame", ["index", "label"]),
-        (tiny(28), "HW3P2 of fall 2023, fall 2024 or later, 28 features a frame", ["index", "label"]),
         (tiny(28, b"Id,Label\n0,a\n1,b\n"), "HW3P2 of fall 2023, fall 2024 or later, 28 features a frame", ["Id", "Label"]),
         (tiny(28, b"\xff"), "HW3P2 of fall 2023, fall 2024 or later, 28 features a frame", ["index", "label"]),
         (tiny(9), "HW3P2 of 2022 or later, 9 features a frame", ["id", "label"]),
@@ -330,11 +300,9 @@ def test_the_term_and_its_header_follow_from_the_data(
 @pytest.mark.parametrize(
     ("members", "names", "left_out"),
     [
-        (SPRING_2023 | {member("test-clean/y", "mfcc"): b""}, "xz", [1]),
         (SPRING_2023 | {member("test-clean/x", "mfcc"): b"", member("test-clean/z", "mfcc"): b""}, "y", [0, 2]),
         (SPRING_2022 | {f"{TOP}/test/mfcc/z.npy": b""}, "yx", [1]),
         ({k: v for k, v in SPRING_2022.items() if k != f"{TOP}/test/mfcc/y.npy"}, "zx", [0]),
-        (SPRING_2022 | {f"{TOP}/test/mfcc/w.npy": npy(np.ones((9, 5)))}, "yzx", []),
         (SPRING_2023 | {f"{TOP}/test-other/mfcc/x.npy": npy(np.ones((9, 5)))}, "xyz", []),
     ],
 )
@@ -356,14 +324,13 @@ def other_homework(symbols: Callable[[int], list[str]], count: int) -> dict[str,
     return members
 
 
-@pytest.mark.parametrize("count", [8, 60])
-def test_other_homework_in_the_same_folders_is_told(count: int, write_zip: WriteZip, tmp_path: Path) -> None:
-    frame_by_frame = other_homework(lambda num: ["AA"] * num, count)
+def test_other_homework_in_the_same_folders_is_told(write_zip: WriteZip, tmp_path: Path) -> None:
+    frame_by_frame = other_homework(lambda num: ["AA"] * num, 60)
     for name in [name for name in frame_by_frame if "/dev-clean/transcript/" in name]:
         frame_by_frame[name] = npy(["AA"] * (9 + int(name[-5])))
     message = problem(write_zip("raw/a.zip", frame_by_frame), tmp_path / "out")
     assert message.startswith(f"{tmp_path / 'raw'}: looks like HW1P2: its transcripts have a symbol for every frame")
-    letters = other_homework(lambda num: list("THE CAT SAT"), count)
+    letters = other_homework(lambda num: list("THE CAT SAT"), 8)
     for name in [name for name in letters if "/dev-clean/transcript/" in name]:
         letters[name] = npy(["<sos>", *"IT'S", "<eos>"])
     message = problem(write_zip("raw/b.zip", letters), tmp_path / "out")

