@@ -18,7 +18,7 @@ from benchmarks.learning import RandomBatches, learn
 from stages.compute import device
 from stages.core import paths
 from stages.sequences.training.batches import SequenceBatches
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 SEEDS = range(8)  # with three seeds, equal kinds have differed by more than their deviations
 
@@ -49,7 +49,7 @@ def main() -> None:
     compute, lr = device.choose("auto", "auto", deterministic=True), float(run.optimizer.lr)
     rows = []
     for name, kind in KINDS.items():
-        batches = part("speech", "training").train_batches(paths.features("speech"), run, compute, seed=0)
+        batches = task_module("speech", "training").train_batches(paths.features("speech"), run, compute, seed=0)
         batches.__class__ = kind
         began, cells = time.process_time(), []
         for rate in (lr, lr / 2):

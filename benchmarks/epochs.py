@@ -35,10 +35,10 @@ from stages.core import paths
 from stages.images.storage import EncodedImages
 from stages.sequences import storage
 from stages.sequences.training.batches import SequenceBatch
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.training.loop import Trainer
 from stages.training.optimizers import build_optimizer
-from stages.training.recorder import Silence
+from stages.training.recorder import NullRecorder
 from stages.training.resume import Resume
 from stages.training.state import TrainState
 
@@ -113,7 +113,7 @@ def collate(utterances: list[tuple[Tensor, Tensor]]) -> SequenceBatch:
 
 def usual_epoch(run: Run, data: Path, stats: Any, compute: device.Compute) -> Callable[[int], float]:
     """Return a function that trains for an epoch with the usual loop and returns the mean loss."""
-    task = part(run.kind, "training")
+    task = task_module(run.kind, "training")
     model = task.build_model(run, stats).to(memory_format=torch.channels_last).train()
     optimizer = build_optimizer(run.optimizer, model, LR)
     workers: dict[str, Any] = dict(num_workers=os.cpu_count(), persistent_workers=True)
@@ -159,10 +159,10 @@ def usual_epoch(run: Run, data: Path, stats: Any, compute: device.Compute) -> Ca
 
 def our_epoch(run: Run, data: Path, stats: Any, compute: device.Compute) -> Callable[[int], float]:
     """Return the same with the project's loop."""
-    task = part(run.kind, "training")
+    task = task_module(run.kind, "training")
     model = compute.to_device(task.build_model(run, stats))
     batches = task.train_batches(data, run, compute, 0)
-    trainer = Trainer(task, run, LR, batches, batches, compute, 0, Silence(), Resume(None, 1e9))
+    trainer = Trainer(task, run, LR, batches, batches, compute, 0, NullRecorder(), Resume(None, 1e9))
     state = TrainState.start(model, run, LR, compute)
 
     def epoch(number: int) -> float:
@@ -217,7 +217,7 @@ def measure(names: list[str], rounds: int) -> list[Epoch]:
         data = make_data(Path(folder))
         for name in names:
             run = full_run(name)
-            stats = part(run.kind, "statistics").Stats.read(data[run.task])
+            stats = task_module(run.kind, "statistics").Stats.read(data[run.task])
             sides = [make(run, data[run.task], stats, compute) for make in (our_epoch, usual_epoch)]
             rows = []
             for number in range(rounds + 1):

@@ -23,9 +23,9 @@ from stages.compute import device
 from stages.config.schema import Run
 from stages.core import paths
 from stages.sequences.training.batches import SequenceBatches
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.training.loop import Trainer
-from stages.training.recorder import Silence
+from stages.training.recorder import NullRecorder
 from stages.training.resume import Resume
 
 SEEDS = range(5)
@@ -66,14 +66,14 @@ def learn(run: Run, compute: device.Compute, seed: int, lr: float, batches_of: t
 
     batches_of: another class of batches for sequences.
     """
-    task, features = part(run.kind, "training"), paths.features(run.task)
+    task, features = task_module(run.kind, "training"), paths.features(run.task)
     batches: Any = task.train_batches(features, run, compute, seed)
     if batches_of is not None:
         batches.__class__ = batches_of  # with the same features and masks
     device.seed_torch(seed)
-    model = compute.to_device(task.build_model(run, part(run.kind, "statistics").Stats.read(features)))
+    model = compute.to_device(task.build_model(run, task_module(run.kind, "statistics").Stats.read(features)))
     dev = task.eval_batches(features, "dev", run, compute)
-    state = Trainer(task, run, lr, batches, dev, compute, seed, Silence(), Resume(None)).train(model)
+    state = Trainer(task, run, lr, batches, dev, compute, seed, NullRecorder(), Resume(None)).train(model)
     assert state.best is not None
     last: float = state.history[-1][f"dev/{task.SCORE.name}"]
     best: float = state.best.score
@@ -91,7 +91,7 @@ def compare(name: str) -> Comparison:
         for side in (0, 1):
             scores[side].append(learn(runs[side], places[side], seed, lr, kinds[side]))
             print(f"{name}, seed {seed}, {('fast', 'plain')[side]}: {scores[side][-1]:.4f}", flush=True)
-    return Comparison(name, part(run.kind, "training").SCORE.name, *scores)
+    return Comparison(name, task_module(run.kind, "training").SCORE.name, *scores)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from stages.core.columns import columns
 from stages.core.errors import InputError, run_command
 from stages.images.training.batches import ImageBatch
 from stages.sequences.training.batches import SequenceBatch
-from stages.tasks import part
+from stages.tasks import task_module
 
 FRAMES = 1650  # 16.5 s, which only a few utterances of train-clean-100 exceed
 SIZES = (16, 24, 80, 141)  # GB: T4 or V100, L4 or RTX 4090, A100 or H100, H200
@@ -93,7 +93,7 @@ def activations(model: nn.Module, task: ModuleType, batch: Any, compute: Compute
 
 def peak(run: Run, precision: str) -> Peak:
     """Return the memory of a run on real data. With `accumulate`, the largest part of a batch counts."""
-    task, stats = part(run.task, "training"), STATS[run.task]
+    task, stats = task_module(run.task, "training"), STATS[run.task]
     run = replace(run, batch_size=-(-run.batch_size // run.train.accumulate))
     with fake_gpu(), patch.object(nn.LSTM, "forward", _lstm):
         model = fake_network(task, run, stats).train()

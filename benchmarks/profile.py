@@ -18,7 +18,7 @@ from stages.compute import device
 from stages.compute.device import Compute
 from stages.core import paths
 from stages.core.errors import InputError
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.training import optimizers
 from stages.training.step import take_step
 
@@ -69,7 +69,7 @@ def profile(name: str, steps: int) -> dict[str, float]:
     """Return the seconds by phase of `steps` steps after the warm-up."""
     params = load_params()
     run = params.run(name)
-    task, stats = part(run.kind, "training"), part(run.kind, "statistics").Stats.read(paths.features(run.task))
+    task, stats = task_module(run.kind, "training"), task_module(run.kind, "statistics").Stats.read(paths.features(run.task))
     compute = device.choose(params.device, params.precision, params.deterministic)
     batches = task.train_batches(paths.features(run.task), run, compute, params.seed)
     model: nn.Module = compute.to_device(task.build_model(run, stats)).train()

@@ -21,7 +21,7 @@ from stages.core.columns import columns
 from stages.data.tables import write_table
 from stages.reporting import ablations
 from stages.reporting.ablations import Row
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spread.check_seed(options.run, run)
     evaluates = any(value.key.startswith("evaluate") for value in values)
     queue.prepare(f"train@{options.run}" if evaluates and not options.seeds else f"normalize@{run.task}")
-    score, source = part(run.kind, "training").SCORE, params.task(run.task).source
+    score, source = task_module(run.kind, "training").SCORE, params.task(run.task).source
     trials = [value.with_seed(seed) for value in values for seed in options.seeds] or values
     baseline = [grids.present(options.run, seed) for seed in options.seeds]
     refs = queue.run([*baseline, *trials], options.jobs)

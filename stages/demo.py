@@ -24,7 +24,7 @@ import gradio as gr
 from stages import predict
 from stages.core.errors import InputError, run_command
 from stages.demonstration import examples, pictures
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.tasks.speech.raw import audio
 
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
@@ -100,7 +100,7 @@ def build(runs: dict[str, list[str]], folder: Path) -> gr.Blocks:
 
 def _tab(task: str) -> Callable[[str, Any, Path], None]:
     """Return the function that builds the task's tab."""
-    room = part(task, "prediction")
+    room = task_module(task, "prediction")
     if hasattr(room, "compare"):
         return _face_tab
     return _picture_tab if ".png" in room.SUFFIXES else _sound_tab

@@ -8,7 +8,7 @@ from stages.core import paths
 from stages.core.errors import InputError, run_stage
 from stages.sources import http, path, sevenzip
 from stages.sources.kaggle import download as kaggle
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 
 def main(task: str) -> None:
@@ -27,7 +27,7 @@ def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
     """Put the archives that `settings.source` names into `out`."""
     where, cache, max_bytes = f"tasks.{task}.source", paths.downloads(task), int(settings.max_unpacked_gb * 1e9)
     if settings.source == "sample":
-        part(settings.kind, "sample").make(out, settings, seed)
+        task_module(settings.kind, "sample").make(out, settings, seed)
     elif settings.source == "kaggle":
         if not settings.competitions:
             raise InputError(f"tasks.{task}.competitions: names no competition to download; docs/COMPETING.md lists them")
@@ -36,7 +36,7 @@ def fetch(task: str, settings: Any, seed: int, out: Path) -> None:
             key = f"tasks.{task}.competitions.{stem}".rstrip(".")
             kaggle.fetch(competition, out, cache, key, max_bytes=max_bytes)
     elif settings.source == "public":
-        known = part(settings.kind, "public").PUBLIC
+        known = task_module(settings.kind, "public").PUBLIC
         if not settings.public:
             raise InputError(f"tasks.{task}.public: names no archives; use the source 'kaggle' or a path to your archives")
         for name in settings.public:

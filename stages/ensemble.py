@@ -9,7 +9,7 @@ from stages.core import checksums, paths
 from stages.core.errors import run_stage
 from stages.results import headlines
 from stages.results.members import Member
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 
 def main(name: str) -> None:
@@ -27,7 +27,7 @@ def main(name: str) -> None:
     with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()
         predictions_to.mkdir()
-        metrics = part(ensemble.kind, "ensemble").combine(
+        metrics = task_module(ensemble.kind, "ensemble").combine(
             name,
             members,
             paths.features(ensemble.task),
@@ -40,9 +40,9 @@ def main(name: str) -> None:
     with paths.output(paths.evaluation(name)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")
     with paths.output(paths.headlines(name)) as partial:
-        chosen = headlines.choose(metrics, part(ensemble.kind, "evaluation").HEADLINES)
+        chosen = headlines.choose(metrics, task_module(ensemble.kind, "evaluation").HEADLINES)
         partial.write_text(json.dumps({"dev": chosen}, indent=2) + "\n")
-    score = part(ensemble.kind, "training").SCORE.name
+    score = task_module(ensemble.kind, "training").SCORE.name
     alone = ", ".join(f"{member} {found['dev'][score]:.4f}" for member, found in evaluations.items())
     how = f"by the mean of the {metrics['mean']}, better on dev"
     if ensemble.weights == "fit":

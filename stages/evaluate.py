@@ -8,24 +8,24 @@ from stages.core.errors import run_stage
 from stages.data import checkpoint
 from stages.results import plots
 from stages.results.headlines import choose
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 
 def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
-    task = part(run.kind, "training")
+    task = task_module(run.kind, "training")
     checksums.check(paths.features(run.task))
     file = paths.weights(name, run.evaluate.weights)
     saved = checkpoint.load_trained(file)
     compute = device.choose(params.device, params.precision, params.deterministic)
-    kind = part(run.kind, "statistics").Stats
+    kind = task_module(run.kind, "statistics").Stats
     model, _ = checkpoint.restore(lambda stats: task.build_model(run, stats), kind, file, saved)
     model = compute.to_device(model)
     with paths.output(paths.plots(name)) as plots_to, paths.output(paths.predictions(name)) as predictions_to:
         plots_to.mkdir()
         predictions_to.mkdir()
-        evaluation = part(run.kind, "evaluation")
+        evaluation = task_module(run.kind, "evaluation")
         metrics = evaluation.evaluate(
             model,
             name,

@@ -19,7 +19,7 @@ from stages.data import checkpoint
 from stages.exporting import onnx_graph
 from stages.exporting.card import Card, render
 from stages.results import summary
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 
 def main(name: str) -> None:
@@ -31,9 +31,9 @@ def main(name: str) -> None:
     _check_parameters(name, run, saved)
     digest = checkpoint.weights_hash(saved.weights)
     metrics = _metrics(name, digest)
-    build_model, kind = part(run.kind, "training").build_model, part(run.kind, "statistics").Stats
+    build_model, kind = task_module(run.kind, "training").build_model, task_module(run.kind, "statistics").Stats
     model, stats = checkpoint.restore(lambda stats: build_model(run, stats), kind, source, saved)
-    export = part(run.kind, "export")
+    export = task_module(run.kind, "export")
     graph = export.graph(model.eval(), stats)
     if hasattr(export, "as_evaluated"):
         graph = export.as_evaluated(graph, run, metrics, digest, paths.predictions(name))

@@ -10,7 +10,7 @@ from stages.config.schema import Run
 from stages.core import paths
 from stages.core.errors import run_stage
 from stages.results import plots
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.training import schedules
 
 
@@ -25,7 +25,7 @@ def main(name: str) -> None:
     else:
         from stages.tuning.search import search  # imports torch, which is slow
 
-        lr, source = search(name, run, params, part(run.kind, "training"), part(run.kind, "statistics").Stats)
+        lr, source = search(name, run, params, task_module(run.kind, "training"), task_module(run.kind, "statistics").Stats)
     with paths.output(paths.lr(name)) as partial:
         partial.write_text(json.dumps({"lr": lr, "source": source}, indent=2) + "\n")
     print(f"learning rate {lr:.3g}, from {source}")

@@ -23,7 +23,7 @@ from stages.data.tables import Row, Table, read_table, write_table
 from stages.reporting.environment import git
 from stages.reporting.page import flatten
 from stages.results.members import Member
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 OUT_OF_FOLD = "out_of_fold.csv"
 
@@ -89,7 +89,7 @@ def _out_of_fold(members: Sequence[Member], run: Run, out: Path) -> dict[str, An
         raise InputError(f"tasks.{run.task}.fold: the dev splits of the experiments are not parts of the training data")
     write_table(out / OUT_OF_FOLD, header, rows)
     together = Table(str(out / OUT_OF_FOLD), header, [Row(line, cells) for line, cells in enumerate(rows, start=2)])
-    return {**part(run.kind, "folds").score(together), "num": len(names), "only_train": len(training) - len(names)}
+    return {**task_module(run.kind, "folds").score(together), "num": len(names), "only_train": len(training) - len(names)}
 
 
 def _submission(members: Sequence[Member], run: Run, out: Path) -> dict[str, int]:
@@ -97,8 +97,8 @@ def _submission(members: Sequence[Member], run: Run, out: Path) -> dict[str, int
     features = paths.features(run.task)
     if not (features / "test").is_dir() or not read_texts(features / "test" / "names"):
         return {}
-    part(run.kind, "folds").predict_test(members, features, run, out)
-    submission = part(run.kind, "submission")
+    task_module(run.kind, "folds").predict_test(members, features, run, out)
+    submission = task_module(run.kind, "submission")
     return {file.name: submission.check(file, features, out) for file in submission.write(out, features, out)}
 
 

@@ -3,7 +3,7 @@
 from stages.core import checksums, paths
 from stages.core.errors import run_stage
 from stages.data import archive, understood
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 
 def main(task: str) -> None:
@@ -12,7 +12,7 @@ def main(task: str) -> None:
     archives = archive.open_all(paths.raw(task), int(settings.max_unpacked_gb * 1e9))
     with paths.output(paths.features(task)) as out:
         out.mkdir()
-        stats = part(settings.kind, "raw").pack(archives, out, settings, params.data_seed)
+        stats = task_module(settings.kind, "raw").pack(archives, out, settings, params.data_seed)
         checksums.write(out)
     for line in understood.lines(stats.understood):
         print(line)

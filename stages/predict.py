@@ -29,7 +29,7 @@ from stages.core.errors import InputError, run_command
 from stages.data import checkpoint
 from stages.data.statistics import Stats
 from stages.data.tables import row
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 CHUNK = 64  # files in memory at a time
 FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -82,16 +82,16 @@ def load(name: str) -> Trained:
     current = params.run(name)
     file = weights_file(name, current)
     saved = checkpoint.load_trained(file)
-    types = typing.get_type_hints(part(current.kind, "settings").Run, include_extras=True)
+    types = typing.get_type_hints(task_module(current.kind, "settings").Run, include_extras=True)
     run = dataclasses.replace(
         current, **{key: build(types[key], saved.run.get(key), f"{file}: {key}") for key in ("model", "loss")}
     )
     # `deterministic=True` would import what torch.compile needs, 1 s. In a forward pass it affects only cuDNN.
     compute = device.choose(params.device, params.precision, deterministic=False)
     cudnn.deterministic = params.deterministic
-    build_model, kind = part(run.kind, "training").build_model, part(run.kind, "statistics").Stats
+    build_model, kind = task_module(run.kind, "training").build_model, task_module(run.kind, "statistics").Stats
     model, stats = checkpoint.restore(lambda stats: build_model(run, stats), kind, file, saved)
-    room = part(run.kind, "prediction")
+    room = task_module(run.kind, "prediction")
     return Trained(name, run, stats, saved.weights, saved.made_up, compute.to_device(model), compute, room)
 
 

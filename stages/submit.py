@@ -10,7 +10,7 @@ from stages.core import checksums, paths
 from stages.core.errors import InputError, run_stage
 from stages.core.hashes import file_hash
 from stages.sources.kaggle import submit as kaggle
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 SCORES = ("public_score", "private_score")
 
@@ -20,7 +20,7 @@ def main(name: str) -> None:
     task = params.system(name).task
     if params.submit.enabled and params.task(task).source == "sample":
         raise InputError(f"submit.enabled: the source of {task} is sample; do not send made-up data to Kaggle")
-    submission = part(params.task(task).kind, "submission")
+    submission = task_module(params.task(task).kind, "submission")
     predictions, features = paths.predictions(name), paths.features(task)
     checksums.check(features, below=False)
     checksums.check(predictions)

@@ -25,7 +25,7 @@ from stages.data import checkpoint
 from stages.sweeping import space, summary, worker
 from stages.sweeping.clone import Snapshot
 from stages.sweeping.record import FOLDER, WAIT, Sweep
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     with locked(FOLDER / "repro.lock", WAIT):
         repro(f"normalize@{run.task}")  # all trials share it
-    score, snapshot = part(run.kind, "training").SCORE, Snapshot.take()
+    score, snapshot = task_module(run.kind, "training").SCORE, Snapshot.take()
     basis = _basis(options.run, resolved, [parameter.path for parameter in chosen.parameters])
     sweep = Sweep.open(chosen, basis, maximize=score.higher_is_better, epochs=resolved.run(options.run).epochs)
     stop = Event()

@@ -21,10 +21,10 @@ from stages.data import checkpoint
 from stages.data.checkpoint import Checkpoint, Origin
 from stages.data.statistics import Stats
 from stages.results import summary
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.training.finished import Finished
 from stages.training.loop import Diverged, Trainer
-from stages.training.recorder import Recorder, Silence, write_timing
+from stages.training.recorder import NullRecorder, Recorder, write_timing
 from stages.training.resume import Resume, resuming
 from stages.training.state import TrainState
 from stages.training.warm_start import warm_start
@@ -36,7 +36,7 @@ def main(name: str) -> None:
     run = params.run(name)
     data = checksums.check(paths.features(run.task))
     compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
-    stats = part(run.kind, "statistics").Stats.read(paths.features(run.task))
+    stats = task_module(run.kind, "statistics").Stats.read(paths.features(run.task))
     # Checkpoints record how they were trained, not how they are evaluated.
     trained = {key: value for key, value in asdict(run).items() if key != "evaluate"}
     lr, made_up = float(json.loads(paths.lr(name).read_text())["lr"]), params.task(run.task).source == "sample"
@@ -67,7 +67,7 @@ def _train(
     resume: Resume | None,
     snapshot: dependencies.Snapshot,
 ) -> TrainState:
-    task, lr, seed = part(run.kind, "training"), origin.lr, origin.seed
+    task, lr, seed = task_module(run.kind, "training"), origin.lr, origin.seed
     batches = task.train_batches(paths.features(run.task), run, compute, seed)
     dev = None if run.train.final else task.eval_batches(paths.features(run.task), "dev", run, compute)
     device.seed_torch(seed)
@@ -76,7 +76,7 @@ def _train(
     warm_start(model, name, run, stats)
     where = f"{compute.name}, {compute.precision}" + (f", {n} processes" if (n := distributed.size()) > 1 else "")
     print(f"{summary.num_parameters(model):,} parameters on {where}, learning rate {lr:.3g}", flush=True)
-    recorder = Recorder(paths.history(name), name, task.SCORE.name, run.epochs, len(batches)) if resume else Silence()
+    recorder = Recorder(paths.history(name), name, task.SCORE.name, run.epochs, len(batches)) if resume else NullRecorder()
     trainer = Trainer(task, run, lr, batches, dev, compute, seed, recorder, resume or Resume(None))
     try:
         with recorder:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from dulwich.refs import Ref, check_ref_format
+from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -277,9 +278,11 @@ def test_experiments_need_a_commit_and_somebody_to_make_it(
 
 
 def test_a_worker_is_at_work_while_its_process_lives(project: Project) -> None:
+    subprocess.run(["git", "init", "-q"], check=True)
+    Repo.init()
     file = Path(".dvc/tmp/exps/celery/dvc-exp-worker-1.json")
     assert not queue._worker_alive()
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         file.write_text(json.dumps({"pid": process.pid, "returncode": None}))
         assert queue._worker_alive()

@@ -18,7 +18,7 @@ from tests.test_imports import imports
 # No result depends on these rooms: they read and check params.yaml, name paths, lock files and print errors. What they
 # contribute is declared as params and outs already; so is what a task's settings.py checks.
 PLUMBING = ("stages/__init__.py", "stages/core", "stages/config", "stages/tasks/__init__.py")
-# The modules of a task that a stage file finds by name at run time (stages.tasks.part).
+# The modules of a task that a stage file finds by name at run time (stages.tasks.task_module).
 PARTS = {
     "download": ["sample", "public"],
     "normalize": ["raw"],

@@ -91,7 +91,7 @@ def test_the_similarity_of_faces_is_the_mean_of_the_members(tmp_path: Path) -> N
         (tmp_path / name / "embeddings").mkdir(parents=True)
         np.save(tmp_path / name / "embeddings/known.npy", embeddings.numpy())
         each.append(Member(name, tmp_path / name, 0.5))
-    found = faces.together(each, "known")
+    found = faces.join_embeddings(each, "known")
     wanted = sum(F.cosine_similarity(part[:2], part[2:]) for part in parts) / 2
     torch.testing.assert_close(verification.cosines(found[:2], found[2:]), wanted, atol=1e-6, rtol=0)
 

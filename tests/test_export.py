@@ -25,7 +25,7 @@ from stages.core.errors import InputError
 from stages.data import checkpoint
 from stages.exporting import card, onnx_graph
 from stages.exporting.onnx_graph import Graph, Port
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.tasks.faces.evaluation import whitening
 from stages.tasks.faces.training.cosine_head import CosineHead
 from stages.tasks.speech.export import portable
@@ -105,7 +105,7 @@ def test_every_network_computes_the_same_as_onnx(name: str, tmp_path: Path) -> N
     run, model = RUNS[name], tiny(name)
     stats, file, random = STATS[run.task], tmp_path / "model.onnx", np.random.default_rng(0)
     before = copy.deepcopy(model.state_dict())
-    graph = part(run.kind, "export").graph(model, stats)
+    graph = task_module(run.kind, "export").graph(model, stats)
     onnx_graph.write(graph, file, {})
     assert len(onnx_graph.check(graph, file)) >= 3
     sizes = ((1, 1), (1, 2), (4, 31), (2, 200)) if run.task == "speech" else ((1, 0), (6, 0))
@@ -192,7 +192,7 @@ def trained(project: Project, name: str = "custom_resnet", **changes: Any) -> st
     run = params.run(name)
     stats = replace(STATS[run.task], num={"train": 1234, "dev": 5, "test": 0})
     seed_torch(1)
-    model = part(run.kind, "training").build_model(run, stats)
+    model = task_module(run.kind, "training").build_model(run, stats)
     settings = {key: value for key, value in asdict(run).items() if key != "evaluate"}
     origin = {"run": settings, "lr": 0.0125, "seed": 11, "stats": asdict(stats), "data": "aa", "made_up": True}
     result = {"history": [{}, {}, {}], "epoch": 2, "weights": model.state_dict()}
@@ -223,7 +223,7 @@ def test_the_command_writes_a_checked_file_and_its_card(project: Project, capsys
     card = (folder / "README.md").read_text()
     parameters = sum(
         weight.numel()
-        for weight in part("cifar10", "training").build_model(RUNS["custom_resnet"], STATS["cifar10"]).parameters()
+        for weight in task_module("cifar10", "training").build_model(RUNS["custom_resnet"], STATS["cifar10"]).parameters()
     )
     for said in (
         digest, hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(), f"{parameters:,}", "nine-layer residual",
@@ -246,7 +246,7 @@ def test_exported_faces_have_the_whitened_embeddings_that_were_evaluated(project
         export.main("resnet50")
     assert not (project.folder / "exports").exists()
 
-    model = part("faces", "training").build_model(load_params().run("resnet50"), STATS["faces"]).eval()
+    model = task_module("faces", "training").build_model(load_params().run("resnet50"), STATS["faces"]).eval()
     model.load_state_dict(checkpoint.load(paths.model("resnet50") / "best.safetensors")["weights"])
     images = random.integers(0, 256, (12, 32, 32, 3), np.uint8)
     x = (images - np.array(STATS["faces"].mean)) / STATS["faces"].std
@@ -358,8 +358,8 @@ def test_a_failed_check_keeps_the_last_good_export(project: Project, monkeypatch
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_states_the_licence_of_every_source(kind: str) -> None:
-    about = part(kind, "export").ABOUT
-    named = {"kaggle", "path"} | ({"public"} if part(kind, "public").PUBLIC else set())
+    about = task_module(kind, "export").ABOUT
+    named = {"kaggle", "path"} | ({"public"} if task_module(kind, "public").PUBLIC else set())
     named |= {"sample"} if kind != "image_folder" else set()  # of which there is none
     assert about.licences.keys() == named
     assert isinstance(about, card.About) and about.result and about.limits

@@ -16,7 +16,7 @@ from stages.core.errors import InputError
 from stages.data.packed import Ragged, read_texts, text_row
 from stages.data.tables import read_table
 from stages.results.members import Member
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.tasks.cifar10 import CLASSES
 from stages.tasks.speech.training import decode
 from tests.conftest import SMALL, Project
@@ -149,7 +149,7 @@ def test_utterances_are_decoded_from_the_mean_of_all_networks(project: Project, 
                 probabilities = random.dirichlet([0.1] * 41, len(mean)) + 1e-4
                 mean += probabilities / 3
                 emissions.append(np.log(probabilities).astype(np.float16))
-    part("speech", "folds").predict_test(members, tmp_path, load_params().run("bilstm"), tmp_path)
+    task_module("speech", "folds").predict_test(members, tmp_path, load_params().run("bilstm"), tmp_path)
     found = read_table(tmp_path / "test.csv")
     assert found.column("name") == ["0", "1"]
     assert found.column("predicted") == decode.beam_search(
@@ -160,4 +160,4 @@ def test_utterances_are_decoded_from_the_mean_of_all_networks(project: Project, 
 def test_utterances_are_scored_by_distance_and_per_phoneme(tmp_path: Path) -> None:
     file = tmp_path / "dev.csv"
     file.write_text("name,predicted,label,distance\na,kitten,sitting,3\nb,,ab,2\nc,x,x,0\n")
-    assert part("speech", "folds").score(read_table(file)) == {"distance": 5 / 3, "per": 5 / 10}
+    assert task_module("speech", "folds").score(read_table(file)) == {"distance": 5 / 3, "per": 5 / 10}

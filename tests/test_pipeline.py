@@ -26,7 +26,7 @@ from stages.core.errors import InputError, Interrupted
 from stages.data import checkpoint
 from stages.reporting.collect import collect
 from stages.reporting.page import headline
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.training import loop
 from stages.training.step import take_step
 from tests.conftest import ROOT, Project, cifar_batch
@@ -183,7 +183,7 @@ def test_a_final_training_learns_from_dev_too_and_has_no_score_on_it(project: Pr
 
     # Every item of both splits, with its own label.
     settings, features, compute = load_params().run(run), Path(f"data/features/{task}"), Compute(torch.device("cpu"), "fp32")
-    training = part(task, "training")
+    training = task_module(task, "training")
     train, dev_split = (training.eval_batches(features, split, settings, compute) for split in ("train", "dev"))
     expected = sorted([*labels(train), *labels(dev_split)])
     assert sorted(labels(training.train_batches(features, settings, compute, 1))) == expected

@@ -21,7 +21,7 @@ from stages.compute.device import Compute
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.data import checkpoint
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.tasks.speech import CHARACTERS, NUM_CLASSES, SYMBOLS, prediction, raw
 from tests.conftest import ROOT
 from tests.tasks.test_contract import KINDS
@@ -302,4 +302,6 @@ def test_it_starts_without_what_it_does_not_need(ask: Any) -> None:
 
 def test_every_room_reads_the_kinds_of_files_that_it_names() -> None:
     for kind in KINDS:
-        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in part(kind, "prediction").SUFFIXES)
+        assert all(
+            suffix.startswith(".") and suffix == suffix.lower() for suffix in task_module(kind, "prediction").SUFFIXES
+        )

@@ -24,7 +24,7 @@ from stages.images.statistics import ImageStats
 from stages.images.training import classifier
 from stages.tasks.cifar10 import training
 from stages.training.loop import Trainer
-from stages.training.recorder import Silence
+from stages.training.recorder import NullRecorder
 from stages.training.resume import Resume
 from stages.tuning import range_test
 
@@ -124,7 +124,7 @@ def _train(params: Params, compute: device.Compute, data: Path, lr: float) -> di
     device.seed_torch(params.seed)
     model = compute.to_device(training.build_model(run, features.PICTURES))
     began = time.perf_counter()
-    trainer = Trainer(training, run, lr, batches, dev, compute, params.seed, Silence(), Resume(None))
+    trainer = Trainer(training, run, lr, batches, dev, compute, params.seed, NullRecorder(), Resume(None))
     state = trainer.train(model)
     compute.synchronize()
     return {

@@ -14,7 +14,7 @@ from benchmarks.gpu.sizes import Sizes
 from stages.compute.device import DTYPES, Compute, seed_torch
 from stages.compute.device import choose as choose_device
 from stages.config.schema import Params
-from stages.tasks import part
+from stages.tasks import task_module
 from stages.training import compiling, optimizers
 from stages.training.step import take_step
 
@@ -42,10 +42,10 @@ class Trainer:
         change: Callable[[nn.Module], None] = lambda _: None,
     ) -> None:
         self.run, self.compute, self.seed = params.run(name), compute, params.seed
-        self.task = part(self.run.kind, "training")
+        self.task = task_module(self.run.kind, "training")
         self.batches = self.task.train_batches(features, self.run, compute, params.seed)
         seed_torch(params.seed)
-        model = self.task.build_model(self.run, part(self.run.kind, "statistics").Stats.read(features))
+        model = self.task.build_model(self.run, task_module(self.run.kind, "statistics").Stats.read(features))
         change(model)
         model = compute.to_device(model).train()
         self.network, self.compile_seconds = compiling.compiled(model, self.task, self.run, self.batches, compute)

@@ -103,7 +103,7 @@ def answer(
             parts.append(classification.answers(torch.from_numpy(mean), labels[chunk]))
             if rows:
                 rows.append(mean.astype(np.float16))
-    return classification.together(read_texts(features / split / "names"), parts)
+    return classification.join(read_texts(features / split / "names"), parts)
 
 
 def draw_disagreements(

@@ -38,7 +38,7 @@ from stages.core.errors import InputError
 ROOT = Path(__file__).parent
 
 
-def part(kind: str, name: str = "") -> ModuleType:
+def task_module(kind: str, name: str = "") -> ModuleType:
     """Import the module `name` of a kind of task, or its package. Raises InputError for an unknown kind."""
     known = [file.parent.name for file in ROOT.glob("*/__init__.py")]
     if kind not in known:
@@ -48,4 +48,4 @@ def part(kind: str, name: str = "") -> ModuleType:
 
 def load_params(path: Path = paths.PARAMS) -> Params:
     """Read params.yaml and check it against the settings of each task's kind. Raises InputError."""
-    return params.load(lambda kind: part(kind, "settings"), path)
+    return params.load(lambda kind: task_module(kind, "settings"), path)

@@ -24,7 +24,7 @@ from stages.core import interrupts
 from stages.core.errors import InputError, Interrupted
 from stages.training import compiling, schedules
 from stages.training.protocol import Batches
-from stages.training.recorder import Recorder, Silence
+from stages.training.recorder import NullRecorder, Recorder
 from stages.training.resume import Resume
 from stages.training.running_means import RunningMeans
 from stages.training.state import TrainState, copy_weights
@@ -64,7 +64,7 @@ class Trainer:
     dev: Batches | None  # None: no evaluation, and no best epoch
     compute: Compute
     seed: int
-    recorder: Recorder | Silence
+    recorder: Recorder | NullRecorder
     resume: Resume
 
     def train(self, model: nn.Module) -> TrainState:
@@ -187,7 +187,7 @@ class Trainer:
         """Raise Diverged with the step, the learning rate and the items if a loss of the epoch was not finite."""
         if (step := means.first_bad_step()) is None:
             return
-        names = self.batches.items(epoch, step - epoch * len(self.batches))
+        names = self.batches.item_names(epoch, step - epoch * len(self.batches))
         items = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
         where = f"step {step} (epoch {epoch + 1}, learning rate {self.rate(state, step):.3g}, items {items})"
         raise Diverged(f"the loss is not finite at {where}; try a smaller lr or a clip_norm", state)

@@ -54,7 +54,7 @@ class Recorder:
         self._live.make_summary()
 
 
-class Silence:
+class NullRecorder:
     """A Recorder that records nothing, for the processes other than the first."""
 
     def __enter__(self) -> Self:

@@ -7,16 +7,16 @@ from stages.config.schema import Params, Run
 from stages.core import checksums, paths
 from stages.core.errors import InputError
 from stages.data.statistics import Stats
-from stages.results import plots
+from stages.results import plots, summary
 from stages.training.warm_start import warm_start
 from stages.tuning import range_test
 
 
 def search(name: str, run: Run, params: Params, task: ModuleType, kind: type[Stats]) -> tuple[float, str]:
-    """Return the suggested rate and its source, and plot the range test. task: the task's `training` module. kind: of
-    its statistics.
+    """Return the suggested rate and its source, and plot the range test.
 
-    Raises InputError if the test suggests nothing.
+    task: the task's `training` module. kind: of its statistics. Raises InputError if the test suggests nothing, or the
+    network is larger than the task allows.
     """
     checksums.check(paths.features(run.task))
     compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
@@ -24,6 +24,7 @@ def search(name: str, run: Run, params: Params, task: ModuleType, kind: type[Sta
     device.seed_torch(params.seed_of(name))
     stats = kind.read(paths.features(run.task))
     model = compute.to_device(task.build_model(run, stats))
+    params.check_size(run.task, f"runs.{name}", summary.num_parameters(model))
     warm_start(model, name, run, stats)
     rates, losses = range_test.range_test(
         model, params.range_test, task=task, run=run, batches=batches, compute=compute, seed=params.seed_of(name)

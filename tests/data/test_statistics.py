@@ -11,7 +11,7 @@ from benchmarks.features import STATS, write_stats
 from stages.core.errors import InputError
 from stages.data.statistics import LeftOut, Stats, Understood
 from stages.images.statistics import ImageStats
-from stages.tasks import part
+from stages.tasks import task_module
 
 CONTENT: dict[str, Any] = {
     "rejected": [{"item": "a.zip: b.png", "reason": "is empty"}],
@@ -32,7 +32,7 @@ def test_the_file_has_the_contents_order_and_gives_it_back(tmp_path: Path) -> No
 def test_nothing_of_a_kinds_file_is_lost(task: str, tmp_path: Path) -> None:
     """Checkpoints hold it, too."""
     write_stats(tmp_path, STATS[task])
-    found = part(task, "statistics").Stats.read(tmp_path)
+    found = task_module(task, "statistics").Stats.read(tmp_path)
     assert found == STATS[task] and asdict(found) == json.loads((tmp_path / "stats.json").read_text())
     assert Stats.read(tmp_path).num == found.num
 

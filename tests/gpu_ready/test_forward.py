@@ -22,7 +22,7 @@ from benchmarks.gpu.sizes import full_params
 from stages.compute.device import Compute
 from stages.config.schema import CutMix, MixUp
 from stages.images.training.batches import ImageBatch
-from stages.tasks import part
+from stages.tasks import task_module
 from stages.tasks.faces.settings import ArcFace
 from stages.training.running_means import RunningMeans
 from tests.conftest import ROOT
@@ -47,7 +47,7 @@ def stand_in_for_ctc(log_probs: Tensor, targets: Tensor, lengths: Tensor, target
 
 def computed(run: Any, folder: Path, precision: str, *, training: bool) -> RunningMeans:
     """Forward pass, loss and metric of a batch, added up as the training loop adds them."""
-    task = part(run.task, "training")
+    task = task_module(run.task, "training")
     with fake_gpu(), torch.set_grad_enabled(training):
         model, means = fake_network(task, run, STATS[run.task]).train(training), RunningMeans(CUDA)
         batch = first_batch(run, STATS[run.task], folder, CUDA, run.augment if training else None)

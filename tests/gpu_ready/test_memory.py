@@ -12,7 +12,7 @@ from benchmarks.features import PICTURES
 from benchmarks.gpu.sizes import full_params
 from stages.compute.device import Compute, seed_torch
 from stages.images.training.batches import ImageBatch
-from stages.tasks import part
+from stages.tasks import task_module
 from tests.conftest import Project
 
 STATS = replace(PICTURES, classes=list("abcdefg"), side=64)
@@ -22,7 +22,7 @@ STATS = replace(PICTURES, classes=list("abcdefg"), side=64)
 def test_activations_are_what_stays_allocated_after_a_forward_pass(project: Project, name: str, width: int) -> None:
     run = full_params().run(name)
     run = replace(run, batch_size=16, model=replace(run.model, width=width))
-    task = part(run.task, "training")
+    task = task_module(run.task, "training")
     with fake_gpu():
         model = fake_network(task, run, STATS).train()
         counted, _ = memory.activations(model, task, memory.fake_batch(run, STATS), Compute(CUDA, "fp32"))

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.features import STATS
 from stages.compute.device import Compute, seed_torch
 from stages.config.schema import Run, Training
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.training.running_means import RunningMeans
 from stages.training.state import TrainState
 from stages.training.step import take_step
@@ -40,13 +40,13 @@ def small(name: str, **changes: Any) -> Run:
 
 def start(run: Run) -> TrainState:
     seed_torch(0)
-    model = FP16.to_device(part(run.task, "training").build_model(run, STATS[run.task]))
+    model = FP16.to_device(task_module(run.task, "training").build_model(run, STATS[run.task]))
     return TrainState.start(model, run, 1e-3, FP16)
 
 
 def step(state: TrainState, run: Run, batch: Any) -> torch.Tensor:
     """The losses, as in the training loop's step."""
-    task = part(run.task, "training")
+    task = task_module(run.task, "training")
     losses, metrics = take_step(state.model, state.optimizer, state.scaler, batch, task, run, FP16, 1e-3)
     if state.ema is not None:
         state.average_step(0.999)

@@ -12,7 +12,7 @@ from benchmarks.features import PICTURES, SPEECH
 from stages.compute.device import Compute
 from stages.config.schema import Run, TaskSettings
 from stages.data.statistics import Stats
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.training.protocol import Score
 from tests.conftest import ROOT
 
@@ -50,24 +50,26 @@ FOLDS = {"score": ["predictions"], "predict_test": ["members", "features", "run"
 def test_a_kind_has_every_function(kind: str) -> None:
     for name, functions in FUNCTIONS.items():
         for function, arguments in functions.items():
-            found = getattr(part(kind, name), function)
+            found = getattr(task_module(kind, name), function)
             assert list(inspect.signature(found).parameters) == arguments, f"{kind}.{name}.{function}"
             assert found.__doc__, f"{kind}.{name}.{function} has no docstring"
-    settings = part(kind, "settings")
+    settings = task_module(kind, "settings")
     if "fold" in {field.name for field in dataclasses.fields(settings.Settings)}:
         for function, arguments in FOLDS.items():
-            found = getattr(part(kind, "folds"), function)
+            found = getattr(task_module(kind, "folds"), function)
             assert list(inspect.signature(found).parameters) == arguments and found.__doc__, f"{kind}.folds.{function}"
     assert issubclass(settings.Settings, TaskSettings)
-    assert all(url.startswith("https://") and ":" in checksum for url, checksum in part(kind, "public").PUBLIC.values())
+    assert all(
+        url.startswith("https://") and ":" in checksum for url, checksum in task_module(kind, "public").PUBLIC.values()
+    )
     assert issubclass(settings.Run, Run)
-    assert isinstance(part(kind, "training").SCORE, Score)
-    assert issubclass(part(kind, "statistics").Stats, Stats)
+    assert isinstance(task_module(kind, "training").SCORE, Score)
+    assert issubclass(task_module(kind, "statistics").Stats, Stats)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_network_of_its_inputs_is_a_kinds_to_choose(kind: str) -> None:
-    settings = part(kind, "settings")
+    settings = task_module(kind, "settings")
     [inputs] = get_args(get_type_hints(settings.Settings)["inputs"])
     assert get_type_hints(settings.Run)["model"] == import_module(f"stages.{inputs}.settings").Model
 
@@ -87,10 +89,10 @@ def test_the_keys_of_a_model_are_the_arguments_of_its_constructor(inputs: str) -
 @pytest.mark.parametrize("name", load_params(ROOT / "params.yaml").runs)
 def test_a_runs_model_takes_its_example(name: str) -> None:
     run = load_params(ROOT / "params.yaml").run(name)
-    task = part(run.kind, "training")
+    task = task_module(run.kind, "training")
     stats: Any = SPEECH
     if run.inputs == "images":
-        stats = dataclasses.replace(PICTURES, side=getattr(part(run.kind), "SIDE", 64))
+        stats = dataclasses.replace(PICTURES, side=getattr(task_module(run.kind), "SIDE", 64))
     model: Any = Compute(torch.device("cpu"), "fp32").to_device(task.build_model(run, stats)).eval()
     output = model(*task.example(stats))
     if run.inputs == "images":

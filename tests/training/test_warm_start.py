@@ -18,7 +18,7 @@ from stages.config.schema import Run, StartFrom
 from stages.core import paths
 from stages.core.errors import InputError
 from stages.data import checkpoint
-from stages.tasks import load_params, part
+from stages.tasks import load_params, task_module
 from stages.tasks.faces.settings import ArcFace
 from stages.training.warm_start import warm_start
 from tests.conftest import ROOT, Project
@@ -36,7 +36,7 @@ def of(name: str) -> Any:
 
 def network(name: str, stats: Any = None, run: Run | None = None, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    model: nn.Module = part(RUNS[name].kind, "training").build_model(run or RUNS[name], stats or of(name))
+    model: nn.Module = task_module(RUNS[name].kind, "training").build_model(run or RUNS[name], stats or of(name))
     return model
 
 

@@ -149,7 +149,7 @@ def predict(
             if kept:
                 kept.append(log_probs.cpu().numpy().astype(np.float16))
             outputs.append((*answers(log_probs, batch.targets), by_view[0].argmax(1)))
-    return together(list(batches.names), outputs)
+    return join(list(batches.names), outputs)
 
 
 def answers(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -162,7 +162,7 @@ def answers(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return best.indices, best.values.exp(), torch.where(targets < 0, 0.0, loss)
 
 
-def together(names: list[str], outputs: Sequence[tuple[Tensor, ...]]) -> Predictions:
+def join(names: list[str], outputs: Sequence[tuple[Tensor, ...]]) -> Predictions:
     """Concatenate the `answers` of all batches, each followed by the plain view's predictions if they differ."""
     predicted, probability, loss, *plain = (torch.cat(column).cpu() for column in zip(*outputs, strict=True))
     return Predictions(names, predicted, probability.double(), loss.double(), *(plain or [predicted]))

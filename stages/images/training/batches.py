@@ -91,7 +91,7 @@ class _ImageBatches:
         """Return the indices of each batch of this epoch, over all processes."""
         return list(self.order(epoch).tensor_split(self._ends[:-1]))
 
-    def items(self, epoch: int, number: int) -> list[str]:
+    def item_names(self, epoch: int, number: int) -> list[str]:
         """Return the names in batch `number` of an epoch."""
         return [self.names[index] for index in self.batches(epoch)[number].tolist()]
 

@@ -95,7 +95,7 @@ class SequenceBatches:
             left -= size
         return np.array(sizes)
 
-    def items(self, epoch: int, number: int) -> list[str]:
+    def item_names(self, epoch: int, number: int) -> list[str]:
         """Return the names in batch `number` of an epoch."""
         return [self.names[index] for index in self.batches(epoch)[number].tolist()]
 

@@ -42,7 +42,7 @@ def combine(
     if kind is not None:
 
         def embed(split: str) -> Tensor:
-            found = together(members, split)
+            found = join_embeddings(members, split)
             save(predictions_to, split, found)
             return found
 
@@ -50,7 +50,7 @@ def combine(
     return metrics
 
 
-def together(members: Sequence[Member], split: str) -> Tensor:
+def join_embeddings(members: Sequence[Member], split: str) -> Tensor:
     """Return the members' embeddings of a split, (N, sum of D) float32. Raises InputError if a member has none."""
     parts = []
     for member in members:

@@ -75,7 +75,7 @@ def test_each_epoch_has_an_order_of_its_own_and_seeds_differ() -> None:
 def test_items_names_what_a_batch_holds() -> None:
     batches = make(DeviceBatches)
     part = list(batches.epoch(2))[1]
-    assert batches.items(2, 1) == [f"item{index}" for index in part.indices.tolist()]
+    assert batches.item_names(2, 1) == [f"item{index}" for index in part.indices.tolist()]
 
 
 def test_images_that_do_not_fit_are_refused_by_device_and_worked_on_by_auto(monkeypatch: pytest.MonkeyPatch) -> None:

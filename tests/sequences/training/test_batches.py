@@ -45,7 +45,7 @@ def test_every_item_comes_once_whole_and_with_its_own_targets(data: Any, batch_s
     assert len(parts) == len(batches)
     assert sorted(torch.cat([part.indices for part in parts]).tolist()) == list(range(83))
     for number, part in enumerate(parts):
-        assert batches.items(4, number) == [f"u{index}" for index in part.indices.tolist()]
+        assert batches.item_names(4, number) == [f"u{index}" for index in part.indices.tolist()]
         for row, index in enumerate(part.indices.tolist()):
             length = int(part.lengths[row])
             assert length == LENGTHS[index]

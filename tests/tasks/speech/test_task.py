@@ -20,7 +20,7 @@ from stages.tasks import load_params
 from stages.tasks.speech import CHARACTERS, NUM_CLASSES, training
 from stages.tasks.speech.settings import Loss
 from stages.training.loop import Trainer
-from stages.training.recorder import Silence
+from stages.training.recorder import NullRecorder
 from stages.training.resume import Resume
 from tests.conftest import ROOT
 
@@ -90,7 +90,7 @@ def trainer(folder: Path, num_phonemes: list[int]) -> Trainer:
     run, compute = load_params(ROOT / "params.yaml").run("bilstm"), Compute(torch.device("cpu"), "fp32")
     run = replace(run, epochs=1, batch_size=2, model=BiLSTM("bilstm", hidden=4, num_layers=1, dropout=0.0))
     batches, dev = training.train_batches(folder, run, compute, 1), training.eval_batches(folder, "dev", run, compute)
-    return Trainer(training, run, 0.01, batches, dev, compute, 1, Silence(), Resume(None))
+    return Trainer(training, run, 0.01, batches, dev, compute, 1, NullRecorder(), Resume(None))
 
 
 def test_an_epoch_in_which_every_loss_was_zeroed_stops_the_training(tmp_path: Path) -> None:
