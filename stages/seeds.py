@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     queue.prepare(f"normalize@{run.task}")
     refs = queue.run_all(values, options.jobs)
     metrics = spread.by_metric([flatten(queue.made(ref, paths.headlines(options.run))["dev"]) for ref in refs])
+    for found in metrics.values():
+        found["interval"] = spread.interval(found["values"])
     report = {"seeds": seeds, "source": params.task(run.task).source, "commit": git("rev-parse", "HEAD"), "dev": metrics}
     with paths.replacing(paths.seeds(options.run)) as partial:
         partial.write_text(json.dumps(report, indent=2) + "\n")

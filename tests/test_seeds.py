@@ -52,8 +52,9 @@ def test_the_scores_of_all_seeds_become_a_table(
         "min": 1.0,
         "max": 4.5,
         "values": [1.0, 2.0, 4.5],
+        "interval": pytest.approx([2.5 - 4.4783, 2.5 + 4.4783], abs=1e-4),  # 4.3027 standard errors, by a table of t
     }
-    assert "distance       2.5000  1.8028  3  1.0000  4.5000" in capsys.readouterr().out
+    assert "distance       2.5000  1.8028  3  1.0000  4.5000  -1.9783 to 6.9783" in capsys.readouterr().out
     assert {results.name: results.seeds for results in collect(load_params())}["pblstm"] == found
 
 

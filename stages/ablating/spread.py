@@ -44,6 +44,15 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.fmean(values), statistics.stdev(values), len(values), min(values), max(values))
 
 
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % confidence interval of the mean by Student's t, for independent values such as those of seeds."""
+    from scipy.stats import t
+
+    mean, sd, n, _, _ = spread(values)
+    half = float(t.ppf(0.975, n - 1)) * sd / n**0.5
+    return mean - half, mean + half
+
+
 def by_metric(found: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
     """Return each metric's spread and values over several experiments. found: the metrics of each experiment."""
     values = {name: [metrics[name] for metrics in found] for name in found[0]}
@@ -51,11 +60,13 @@ def by_metric(found: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]
 
 
 def text(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a table with a line for each metric of `by_metric`."""
-    rows = [["metric on dev", "mean", "sd", "n", "min", "max"]]
+    """Return a table with a line for each metric of `by_metric`, with their intervals if they have them."""
+    has_intervals = all("interval" in found for found in metrics.values())
+    rows = [["metric on dev", "mean", "sd", "n", "min", "max", *(["95 % interval of the mean"] if has_intervals else [])]]
     for name, found in metrics.items():
         mean, sd, low, high = (f"{found[key]:.4f}" for key in ("mean", "sd", "min", "max"))
-        rows.append([name, mean, sd, str(found["n"]), low, high])
+        interval = ["{:.4f} to {:.4f}".format(*found["interval"])] if has_intervals else []
+        rows.append([name, mean, sd, str(found["n"]), low, high, *interval])
     return columns(rows)
 
 
