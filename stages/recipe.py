@@ -23,6 +23,7 @@ from stages.ablating.prepare import check_git
 from stages.ablating.spread import check_seed
 from stages.config.check import build, mapping, nearest
 from stages.config.params import read
+from stages.config.schema import Params
 from stages.core import checksums, paths
 from stages.core.errors import InputError, run_command
 from stages.core.hashes import file_hash
@@ -57,17 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for source in options.source:
         if not Path(source).exists():
             raise InputError(f"{source}: no such file or folder; the recipe needs {recipe.data}")
-    content = read(paths.PARAMS)
-    changes = overrides(recipe, content, options.source, options.seed)
-    params = grids.apply(recipe.run, changes, content)
+    changes, params = _resolve(recipe, read(paths.PARAMS), options)
     if options.seed is not None:
         check_seed(recipe.run, params.run(recipe.run))
     check_git()
-    committed = _committed()
-    if params != grids.apply(recipe.run, overrides(recipe, committed, options.source, options.seed), committed):
-        undo = (
-            f"commit them, or `git checkout {paths.PARAMS}`"  # an interrupted recipe has left its own changes, which is fine
-        )
+    if params != _resolve(recipe, _committed(), options)[1]:  # an interrupted recipe has left its own changes, which is fine
+        undo = f"commit them, or `git checkout {paths.PARAMS}`"
         raise InputError(f"{paths.PARAMS}: has changes of this run that the record's commit would lack; {undo}")
     commit = git("rev-parse", "HEAD")
     name = options.name if options.seed is None else f"{options.name}-seed-{options.seed}"
@@ -103,6 +99,12 @@ def overrides(recipe: Recipe, params: Any, sources: Sequence[str], seed: int | N
     source = json.dumps([str(Path(source).resolve()) for source in sources], ensure_ascii=False)
     changes = [word for path, value in recipe.changes.items() for word in grids.overrides(path, value, block)]
     return [f"tasks.{block['task']}.source={source}", *changes, *([] if seed is None else [f"seed={seed}"])]
+
+
+def _resolve(recipe: Recipe, content: Any, options: argparse.Namespace) -> tuple[list[str], Params]:
+    """Return the arguments of -S and the parameters after them. content: of params.yaml."""
+    changes = overrides(recipe, content, options.source, options.seed)
+    return changes, grids.apply(recipe.run, changes, content)
 
 
 def _committed() -> Any:

@@ -30,8 +30,11 @@ def main() -> int:
     print(plan(params, task), flush=True)
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the stages, which save their state
     began = time.monotonic()
-    is_first = not task and is_sample(params, task) and not REPORT.exists()
-    failed = (is_first and side_by_side(params)) or dvc_repro(targets(params, task) if task else []).wait()
+    failed = 0
+    if not task and not real_tasks(params, task) and not REPORT.exists():
+        failed = side_by_side(params)
+    if not failed:
+        failed = dvc_repro(targets(params, task) if task else []).wait()
     if not failed:
         print()
         scores.main()
@@ -43,19 +46,18 @@ def plan(params: Params, task: str) -> str:
     """Return what will run and how long it takes, for the terminal."""
     runs = runs_of(params, task)
     lines = [f"{len(runs)} runs: {', '.join(runs)}. Stages that have not changed are skipped."]
-    if is_sample(params, task):
-        lines += [f"sample data: {SAMPLE}"]
-    else:
-        tasks = {params.runs[name].task for name in runs}
-        real = sorted(name for name in tasks if params.task(name).source != "sample")
+    if real := real_tasks(params, task):
         lines += [f"real data for {', '.join(real)}: full networks, which take hours on a CPU."]
         lines += ["Ctrl-C saves the training state, and the same command continues."]
+    else:
+        lines += [f"sample data: {SAMPLE}"]
     return "\n".join(lines)
 
 
-def is_sample(params: Params, task: str) -> bool:
-    """Whether all runs of the task, or all runs if it is empty, are of sample data."""
-    return all(params.task(params.runs[name].task).source == "sample" for name in runs_of(params, task))
+def real_tasks(params: Params, task: str) -> list[str]:
+    """Return the sorted names of the tasks that `task` covers, all if it is empty, without those of sample data."""
+    tasks = {params.runs[name].task for name in runs_of(params, task)}
+    return sorted(name for name in tasks if params.task(name).source != "sample")
 
 
 def runs_of(params: Params, task: str) -> list[str]:

@@ -61,12 +61,13 @@ def by_metric(found: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]
 
 def text(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a table with a line for each metric of `by_metric`, with their intervals if they have them."""
-    has_intervals = all("interval" in found for found in metrics.values())
-    rows = [["metric on dev", "mean", "sd", "n", "min", "max", *(["95 % interval of the mean"] if has_intervals else [])]]
+    rows = [["metric on dev", "mean", "sd", "n", "min", "max"]]
     for name, found in metrics.items():
         mean, sd, low, high = (f"{found[key]:.4f}" for key in ("mean", "sd", "min", "max"))
-        interval = ["{:.4f} to {:.4f}".format(*found["interval"])] if has_intervals else []
-        rows.append([name, mean, sd, str(found["n"]), low, high, *interval])
+        rows.append([name, mean, sd, str(found["n"]), low, high])
+    if all("interval" in found for found in metrics.values()):
+        bounds = ["{:.4f} to {:.4f}".format(*found["interval"]) for found in metrics.values()]
+        rows = [[*row, cell] for row, cell in zip(rows, ["95 % interval of the mean", *bounds], strict=True)]
     return columns(rows)
 
 
