@@ -1,6 +1,6 @@
 """Submit a file to Kaggle once and wait for its score.
 
-A receipt, <receipts>/<competition>/<SHA-256>.json, records the state of each file, so that nothing is submitted twice:
+A receipt (receipt.py) records the state of each file, so that nothing is submitted twice:
 
 - It is written before the submission, then with Kaggle's reference, then with the scores or Kaggle's error.
 - Without a reference (no receipt, a killed process, a lost response) the file's hash is searched in the descriptions of the
@@ -8,36 +8,29 @@ A receipt, <receipts>/<competition>/<SHA-256>.json, records the state of each fi
   automatically: the stage stops, and the same command searches first.
 - With a reference the score is requested. With scores or an error nothing is.
 
-A receipt may be deleted; then the scores are read again, such as the private one, which appears when a competition ends.
-Two checkouts have separate receipts and see each other only through Kaggle's list: both send what it does not show yet.
-
 The client's `competition_submit` (2.2.4) is not used: it uploads without a time-out, prints errors to stdout, and returns a
 message for a failed upload instead of raising.
 """
 
-import dataclasses
 import hashlib
-import json
 import math
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import requests
 from rich.console import Console
 
-from stages.config.check import Positive, build
-from stages.core import paths
 from stages.core.errors import InputError, Interrupted
 from stages.core.locks import Locked, locked
 from stages.sources.kaggle import client
 from stages.sources.kaggle.client import Retries
+from stages.sources.kaggle.receipt import Receipt
 
 POLL, LONGEST_POLL = 2.0, 30.0  # seconds between requests for the score; each wait is 1.5 times the last
 SETTLING = 300.0  # seconds after which a file that is not in Kaggle's list counts as not submitted
@@ -56,7 +49,7 @@ def submit(file: Path, competition: str, *, receipts: Path, wait_minutes: float,
     content = file.read_bytes()
     path = receipts / competition / f"{hashlib.sha256(content).hexdigest()}.json"
     with _alone(path.with_suffix(".lock")):
-        receipt = _Receipt(path)
+        receipt = Receipt(path)
         try:
             if receipt.facts.status is None:
                 _Submission(file, content, competition, receipt, where).finish(wait_minutes)
@@ -74,67 +67,10 @@ def submit(file: Path, competition: str, *, receipts: Path, wait_minutes: float,
     return {key: value for key, value in receipt.known().items() if key in keys}
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """The state of a file, in the order in which it becomes known.
-
-    sent: when it was sent, or when the response was lost. reference: the submission's number at Kaggle.
-    """
-
-    file: str | None = None
-    description: str | None = None
-    sent: str | None = None
-    reference: Annotated[int, Positive] | None = None
-    status: Literal["complete", "error"] | None = None
-    public_score: float | None = None
-    private_score: float | None = None
-    error: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.status is not None and self.reference is None:
-            raise ValueError("reference: missing beside a status")
-        if self.status == "error" and self.error is None:
-            raise ValueError("error: missing beside that status")
-        try:
-            self.age()
-        except (ValueError, OverflowError):
-            raise ValueError(f"sent: must be a time, but is {self.sent!r}") from None
-
-    def age(self) -> float:
-        """Return the seconds since it was sent, infinite if it was not."""
-        return math.inf if self.sent is None else time.time() - datetime.fromisoformat(self.sent).timestamp()
-
-
-class _Receipt:
-    """A file's facts on disk. Raises InputError if the file at `path` is not a receipt."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.facts = path, _Facts()
-        try:
-            if path.exists():
-                self.facts = build(_Facts, json.loads(path.read_text()), "")
-        except (ValueError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{path}: is not a receipt ({reason}); delete it, and Kaggle's list is used instead") from None
-
-    def known(self) -> dict[str, Any]:
-        return {key: value for key, value in dataclasses.asdict(self.facts).items() if value is not None}
-
-    def add(self, **facts: Any) -> None:
-        self.facts = dataclasses.replace(self.facts, **facts)
-        with paths.replacing(self.path) as partial:
-            partial.write_text(json.dumps(self.known(), indent=2) + "\n")
-
-    def discard(self) -> None:
-        """Forget the file, which Kaggle has refused."""
-        self.facts = _Facts()
-        self.path.unlink()
-
-
 class _Submission:
     """The submission of one file."""
 
-    def __init__(self, file: Path, content: bytes, competition: str, receipt: _Receipt, where: str) -> None:
+    def __init__(self, file: Path, content: bytes, competition: str, receipt: Receipt, where: str) -> None:
         self.file, self.content, self.competition, self.receipt, self.where = file, content, competition, receipt, where
         self.mark = receipt.path.stem[:16]  # of the hash
         self.retries = Retries(competition, where)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from random import Random
 
-from stages.sources.kaggle.submit import _Receipt
+from stages.sources.kaggle.receipt import Receipt
 
 VALUES = ["null", "[]", "{}", "-1", "1e999", "NaN", '"x"', "9" * 5000, "[" * 100_000, "true", '"\\ud800"', '{"a": 1}']
 
@@ -30,6 +30,6 @@ def mutate(random: Random, content: bytes) -> bytes:
 def attempt(content: bytes, folder: Path) -> None:
     path = folder / "receipt.json"
     path.write_bytes(content)
-    receipt = _Receipt(path)
+    receipt = Receipt(path)
     receipt.add(reference=2)
-    assert _Receipt(path).facts.reference == 2
+    assert Receipt(path).facts.reference == 2
