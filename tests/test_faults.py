@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from stages import download
-from stages.core.errors import InputError, describe, naming, run_stage
+from stages.core.errors import InputError, Interrupted, describe, naming, run_stage
 from stages.data import checkpoint
 from stages.images.training.batches import WorkerBatches
 from tests.conftest import ROOT, Project
@@ -246,6 +246,20 @@ def test_a_name_with_a_space_which_the_shell_takes_apart_reaches_the_check_of_na
     monkeypatch.setattr(sys, "argv", ["find_lr", "my", "resnet"])
     run_stage(taken.append)
     assert taken == ["my resnet"]
+
+
+@pytest.mark.parametrize("error", [Interrupted("`dvc repro` continues"), KeyboardInterrupt()])
+def test_an_interrupted_stage_exits_as_the_shell_expects(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["train", "pblstm"])
+    with pytest.raises(SystemExit) as stopped:
+        run_stage(main)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted: ")
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), RuntimeError("shapes differ"), from_worker(ValueError("a bug"))])

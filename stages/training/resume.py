@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not _is_whole(path):
         raise InputError(f"{path}: damaged or foreign: its checksum does not match")
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     except Exception as error:  # torch raises many kinds for a foreign file
         raise InputError(f"{path}: not a readable state ({type(error).__name__})") from None
     return content

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from stages.compute import distributed
 from stages.config.schema import Crop, Cutout, Flip
 from stages.core.errors import InputError
 from stages.images.settings import Augment
@@ -84,3 +85,12 @@ def test_images_that_do_not_fit_are_refused_by_device_and_worked_on_by_auto(monk
         make(load, loading="device")
     assert isinstance(make(load, loading="auto"), WorkerBatches)
     assert isinstance(make(load, loading="auto", num=5), DeviceBatches)
+
+
+@pytest.mark.parametrize("kind", [DeviceBatches, WorkerBatches])
+def test_a_training_batch_must_give_every_process_an_image(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "size", lambda: 4)
+    make(kind, batch_size=4)
+    make(kind, batch_size=3, augment=None)
+    with pytest.raises(InputError, match=r"^batch_size: the smallest batch has 3 item\(s\) for 4 processes"):
+        make(kind, batch_size=3)

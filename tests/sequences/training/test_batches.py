@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from stages.compute import distributed
 from stages.config.schema import Frames
+from stages.core.errors import InputError
 from stages.data.packed import Ragged, RaggedArray
 from stages.sequences.training.batches import SequenceBatches, mask_frames_and_coefficients
 
@@ -106,3 +108,10 @@ def test_a_mask_never_reaches_beyond_a_short_utterance() -> None:
     inputs = np.ones((200, 10, 3), np.float32)
     mask_frames_and_coefficients(inputs, np.full(200, 4), np.random.default_rng(1).random((200, 4), np.float32), None, 50)
     assert (inputs[:, 4:] == 1).all() and (inputs[:, :4] == 0).any()
+
+
+def test_a_training_batch_must_give_every_process_an_utterance(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "size", lambda: 4)
+    make(data, batch_size=4)
+    with pytest.raises(InputError, match=r"^batch_size: the smallest batch has 3 item\(s\) for 4 processes"):
+        make(data, batch_size=3)
