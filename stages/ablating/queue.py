@@ -23,7 +23,7 @@ from stages.core.errors import InputError
 from stages.reporting.environment import git
 
 POLL_SECONDS = 3.0
-START_SECONDS = 60  # a worker takes 3 s to start on an idle machine
+START_SECONDS = 60  # a worker takes 3 s to start on an idle machine, and 10 s without work to end
 ENDED = ("Success", "Failed")  # DVC's other states of a task are Queued and Running
 
 
@@ -104,6 +104,8 @@ def _put(values: Sequence[Value]) -> list[str]:
     """Queue the values that are not queued or running already, and return the revisions of all."""
     names, tasks = {value.name for value in values}, _tasks()
     active = {task.name for task in tasks.values() if task.state not in ENDED}
+    if not active:
+        _wait_for_idle_workers()
     # Names are unique per commit. `dvc exp run --force` would free them, too, but repeat all stages.
     head = git("rev-parse", "HEAD") or ""
     if old := sorted(
@@ -162,6 +164,17 @@ def _start(jobs: int) -> None:
             return
         time.sleep(1)
     raise InputError("the queue's workers do not start; .dvc/tmp/exps/celery/*.out shows why")
+
+
+def _wait_for_idle_workers() -> None:
+    """Wait until the workers of an earlier command have ended, which takes 10 s after their last experiment.
+
+    An experiment that such a worker takes while it ends fails without a log.
+    """
+    for _ in range(START_SECONDS):
+        if not _worker_alive():
+            return
+        time.sleep(1)
 
 
 def _worker_alive() -> bool:
