@@ -90,7 +90,8 @@ class TrainingProgress:
             transient=True,
         )
         self._title, self._bar = title, self._progress.add_task(title, total=epochs * steps, note="")
-        self._finished, self._began = 0, time.monotonic()
+        self._first: int | None = None  # the step at which this process started, counted over all epochs
+        self._with_header, self._began = True, time.monotonic()
 
     def start(self) -> None:
         self._progress.start()
@@ -100,8 +101,10 @@ class TrainingProgress:
 
     def begin(self, epoch: int, done: int = 0) -> None:
         """Start epoch `epoch`, counted from 0, of which `done` steps were taken before an interruption."""
-        description = f"{self._title} {epoch + 1}/{self._epochs}"
-        self._progress.update(self._bar, description=description, completed=epoch * self._steps + done)
+        description, step = f"{self._title} {epoch + 1}/{self._epochs}", epoch * self._steps + done
+        if self._first is None:
+            self._first = step
+        self._progress.update(self._bar, description=description, completed=step)
 
     def step(self) -> None:
         self._progress.advance(self._bar)
@@ -113,10 +116,11 @@ class TrainingProgress:
     def epoch(self, row: dict[str, float], best: float | None, seconds: float) -> None:
         """Print the row of a finished epoch. row: the epoch's metrics. best: the best dev score so far, if any."""
         epoch, self._best = int(row["epoch"]), "" if best is None else f"{best:.4g}"
-        if not self._finished:
+        if self._with_header:
             self._write((*self.HEADER[:4], self._score, *self.HEADER[5:]))
-        self._finished += 1
-        left = (time.monotonic() - self._began) / self._finished * (self._epochs - epoch)
+            self._with_header = False
+        taken = epoch * self._steps - (self._first or 0)
+        left = (time.monotonic() - self._began) / taken * (self._epochs - epoch) * self._steps
         names = ("train/loss", "dev/loss", f"dev/{self._score}")
         numbers = (f"{row[name]:.4g}" if name in row else "" for name in names)
         cells = (f"epoch {epoch}/{self._epochs}", f"{row['lr']:.2g}", *numbers, self._best)

@@ -1,5 +1,8 @@
 """What a training says: a row for each epoch that fits a terminal."""
 
+import time
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +37,19 @@ def test_an_epoch_is_one_row_of_at_most_80_columns_below_a_header(capsys: pytest
     ]
     assert len(rows) == 2 and max(map(len, (header, *rows))) <= 80
     assert header.index("distance") + len("distance") == rows[0].index("12.35") + len("12.35"), "columns end together"
+
+
+def test_the_time_left_counts_the_steps_since_the_restart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    progress = TrainingProgress("pblstm", "distance", epochs=5, steps=10)
+    progress.begin(2, done=8)
+    for epoch, now, left in ((3, 20.0, "3.3 min"), (4, 60.0, "50 s")):
+        monkeypatch.setattr(time, "monotonic", partial(float, now))
+        progress.epoch({"epoch": float(epoch), "lr": 0.1}, best=None, seconds=30.0)
+        assert capsys.readouterr().out.endswith(f"{left}\n")
+        progress.begin(epoch)
 
 
 @given(st.floats(0, 1e6))
