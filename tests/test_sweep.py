@@ -14,7 +14,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.core.errors import InputError
+from stages.reporting.environment import git
 from stages.sweeping import space
+from stages.sweeping.clone import Snapshot
 from tests.conftest import ROOT, Checkout, Project, change_params, copy_project
 
 RUN = "custom_resnet"
@@ -83,6 +85,25 @@ def test_where_optuna_is_not_installed_it_says_so_in_a_sentence() -> None:
 
 
 # The trials.
+
+
+def test_a_snapshot_has_uncommitted_changes_even_while_an_editor_locks_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("params.yaml")
+    file.write_text("lr: 1")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run(["git", *identity, *command], check=True)
+    unchanged = Snapshot.take()
+    assert unchanged.tree == unchanged.commit
+    for variable in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(variable, "a")
+    file.write_text("lr: 2")
+    Path(".git/index.lock").touch()
+    snapshot = Snapshot.take()
+    assert git("show", f"{snapshot.tree}:params.yaml") == "lr: 2" and snapshot.commit == unchanged.commit
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@
 start together one may run the other's experiment.
 """
 
+import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stages.core import paths
 from stages.core.errors import InputError
@@ -22,9 +25,15 @@ class Snapshot:
 
     @classmethod
     def take(cls) -> "Snapshot":
-        """Take a snapshot of the current state, without changing the project."""
+        """Take a snapshot of the current state, without changing the project.
+
+        Reads a copy of git's index, because an editor that watches the project locks the index now and then.
+        """
         commit = _git("rev-parse", "HEAD")
-        return cls(commit, _git("stash", "create") or commit)
+        with TemporaryDirectory() as folder:
+            index = Path(folder) / "index"
+            shutil.copy(_git("rev-parse", "--git-path", "index"), index)
+            return cls(commit, _git("stash", "create", GIT_INDEX_FILE=str(index)) or commit)
 
     def ref(self, name: str) -> str:
         """Return the ref of the experiment `name`."""
@@ -54,8 +63,8 @@ def fetch(folder: Path, ref: str) -> None:
     _git("fetch", "--quiet", "--no-write-fetch-head", "--no-auto-maintenance", str(folder), f"+{ref}:{ref}")
 
 
-def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True)
+def _git(*arguments: str, **variables: str) -> str:
+    result = subprocess.run(["git", *arguments], env=os.environ | variables, capture_output=True, text=True)
     if result.returncode:
         raise InputError(f"`git {' '.join(arguments)}` failed: {' '.join(result.stderr.split())}")
     return result.stdout.strip()
