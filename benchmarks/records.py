@@ -34,11 +34,14 @@ def table() -> str:
     for recipe, records in by_recipe.items():
         links = ", ".join(f"[{record['seed']}](../{record['file'].as_posix()})" for record in records)
         last = records[-1]
-        minutes = statistics.mean(record["timing"]["train_seconds"] for record in records) / 60
+        timings = [record["timing"] for record in records if record["timing"]]  # none if DVC's run cache had the training
+        training = f"{max(map(len, last['history'].values()))} epochs"
+        if timings:
+            minutes = statistics.mean(timing["train_seconds"] for timing in timings) / 60
+            training += f", {minutes:.0f} minutes, {timings[-1]['precision']}"
         lines.append(
             f"| [{recipe}](../recipes/{recipe}.yaml), seed {links} | {last['claim']} | {scores(records)} "
-            f"| {last['timing']['epochs']} epochs, {minutes:.0f} minutes, {last['timing']['precision']} "
-            f"| {last['machine']}, {last['date']}, {last['commit'][:7]} |"
+            f"| {training} | {last['machine']}, {last['date']}, {last['commit'][:7]} |"
         )
     return "\n".join(lines)
 
