@@ -121,6 +121,9 @@ def swept(tmp_path: Path) -> Checkout:
         folder / "params.yaml", tasks__cifar10__sample={"train": 200, "test": 5}, runs__custom_resnet__sample=small
     )
     write_spaces(folder, **{RUN: {"lr": {"choice": {"good": 0.01, "tiny": 1e-12, "huge": 1e30}}}})
+    earlier = folder / "metrics" / RUN / "train/plots/metrics/dev/accuracy.tsv"  # in git, of a longer training
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("step\taccuracy\n" + "".join(f"{epoch}\t0.5\n" for epoch in range(1, 10)))
     checkout = Checkout(folder)
     checkout.run("git init -q && git add . && git commit -qm code")
     return checkout

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stages.core import paths
 from stages.core.errors import InputError
 
 
@@ -42,8 +41,8 @@ class Snapshot:
         return f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}"
 
 
-def make(folder: Path, run: str, snapshot: Snapshot) -> None:
-    """Clone the project into `folder`, without the training history of the run. Raises InputError if git fails."""
+def make(folder: Path, snapshot: Snapshot) -> None:
+    """Clone the project into `folder`. Raises InputError if git fails."""
     from dvc.config import Config
     from dvc.repo import Repo
 
@@ -56,8 +55,6 @@ def make(folder: Path, run: str, snapshot: Snapshot) -> None:
     with Repo() as project, Config(str(folder / ".dvc")).edit("local") as config:
         config.update(project.config.read("local"))
         config.setdefault("cache", {})["dir"] = project.cache.local_cache_dir
-    for file in (folder / paths.history(run)).rglob("*.tsv"):
-        file.unlink()
 
 
 def fetch(folder: Path, ref: str) -> None:

@@ -53,7 +53,7 @@ def _run(sweep: Sweep, trial: optuna.Trial, score: str, snapshot: Snapshot, stop
     try:
         with locked(sweep.folder / "clone.lock", WAIT):
             shutil.rmtree(folder, ignore_errors=True)
-            clone.make(folder, run, snapshot)
+            clone.make(folder, snapshot)
         state.mkdir(exist_ok=True)
         end = _watch(_start(folder, state, log, name, sweep, values), trial, score, folder / paths.history(run), stop)
         if end is None:
@@ -109,13 +109,17 @@ def _start(
 def _watch(
     process: subprocess.Popen[bytes], trial: optuna.Trial, score: str, history: Path, stop: Event
 ) -> TrialState | None:
-    """Wait for the trial and return COMPLETE, PRUNED or FAIL, or None if `stop` was set."""
-    reported = set[int]()
+    """Wait for the trial and return COMPLETE, PRUNED or FAIL, or None if `stop` was set.
+
+    history: has an earlier training's scores until this one begins.
+    """
+    reported, earlier = set[int](), _scores(history, score)
     try:
         while process.poll() is None:
             if stop.wait(POLL_SECONDS):
                 return None
-            if _report(trial, _scores(history, score), reported):
+            scores = _scores(history, score)
+            if scores != earlier and _report(trial, scores, reported):
                 return TrialState.PRUNED
     finally:
         _end(process)

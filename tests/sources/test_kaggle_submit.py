@@ -15,6 +15,7 @@ import pytest
 from stages.core.errors import InputError
 from stages.sources.kaggle import client
 from stages.sources.kaggle import submit as kaggle_submit
+from stages.sources.kaggle.receipt import Receipt
 from tests.kaggle_server import DAILY_LIMIT, RULES, Fault, KaggleServer
 
 KEY = "tasks.cifar10.competitions.submission"
@@ -164,7 +165,7 @@ def test_without_a_receipt_the_file_is_looked_for_in_kaggles_list(server: Kaggle
 def test_a_process_that_dies_before_it_notes_the_reference_does_not_submit_twice(
     state: str, server: KaggleServer, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = kaggle_submit.Receipt.add
+    add = Receipt.add
 
     def die(self: Any, **facts: Any) -> None:
         if "reference" in facts:
@@ -172,7 +173,7 @@ def test_a_process_that_dies_before_it_notes_the_reference_does_not_submit_twice
         add(self, **facts)
 
     with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(kaggle_submit.Receipt, "add", die)
+        patched.setattr(Receipt, "add", die)
         submit()
     server.submission_states = [state, "ERROR" if state == "ERROR" else "COMPLETE"]
     if state == "ERROR":
