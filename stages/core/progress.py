@@ -119,7 +119,7 @@ class TrainingProgress:
         if self._with_header:
             self._write((*self.HEADER[:4], self._score, *self.HEADER[5:]))
             self._with_header = False
-        taken = epoch * self._steps - (self._first or 0)
+        taken = max(epoch * self._steps - (self._first or 0), 1)  # 0 after a restart at the end of an epoch
         left = (time.monotonic() - self._began) / taken * (self._epochs - epoch) * self._steps
         names = ("train/loss", "dev/loss", f"dev/{self._score}")
         numbers = (f"{row[name]:.4g}" if name in row else "" for name in names)
