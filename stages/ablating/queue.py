@@ -23,7 +23,7 @@ from stages.core.errors import InputError
 from stages.reporting.environment import git
 
 POLL_SECONDS = 3.0
-START_SECONDS = 60  # a worker takes 3 s to start on an idle machine, and 10 s without work to end
+WORKER_SECONDS = 60  # a worker takes 3 s to start on an idle machine, and 10 s without work to end
 ENDED = ("Success", "Failed")  # DVC's other states of a task are Queued and Running
 
 
@@ -104,8 +104,8 @@ def _put(values: Sequence[Value]) -> list[str]:
     """Queue the values that are not queued or running already, and return the revisions of all."""
     names, tasks = {value.name for value in values}, _tasks()
     active = {task.name for task in tasks.values() if task.state not in ENDED}
-    if not active:
-        _wait_for_idle_workers()
+    if not active:  # an experiment that an idle worker takes while it ends fails without a log
+        _wait_for_workers(alive=False)
     # Names are unique per commit. `dvc exp run --force` would free them, too, but repeat all stages.
     head = git("rev-parse", "HEAD") or ""
     if old := sorted(
@@ -159,22 +159,17 @@ def _tasks() -> dict[str, Task]:
 
 def _start(jobs: int) -> None:
     dvc("queue", "start", "-j", str(jobs))
-    for _ in range(START_SECONDS):
-        if _worker_alive():
-            return
+    if not _wait_for_workers(alive=True):
+        raise InputError("the queue's workers do not start; .dvc/tmp/exps/celery/*.out shows why")
+
+
+def _wait_for_workers(alive: bool) -> bool:
+    """Wait until a worker is alive, or until none is. Returns whether that came to be within WORKER_SECONDS."""
+    for _ in range(WORKER_SECONDS):
+        if _worker_alive() == alive:
+            return True
         time.sleep(1)
-    raise InputError("the queue's workers do not start; .dvc/tmp/exps/celery/*.out shows why")
-
-
-def _wait_for_idle_workers() -> None:
-    """Wait until the workers of an earlier command have ended, which takes 10 s after their last experiment.
-
-    An experiment that such a worker takes while it ends fails without a log.
-    """
-    for _ in range(START_SECONDS):
-        if not _worker_alive():
-            return
-        time.sleep(1)
+    return False
 
 
 def _worker_alive() -> bool:

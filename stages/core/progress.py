@@ -119,8 +119,10 @@ class TrainingProgress:
         if self._with_header:
             self._write((*self.HEADER[:4], self._score, *self.HEADER[5:]))
             self._with_header = False
-        taken = max(epoch * self._steps - (self._first or 0), 1)  # 0 after a restart at the end of an epoch
-        left = (time.monotonic() - self._began) / taken * (self._epochs - epoch) * self._steps
+        taken = epoch * self._steps - (self._first or 0)
+        # None are taken after a restart at the end of an epoch.
+        pace = (time.monotonic() - self._began) / taken if taken else seconds / self._steps
+        left = pace * (self._epochs - epoch) * self._steps
         names = ("train/loss", "dev/loss", f"dev/{self._score}")
         numbers = (f"{row[name]:.4g}" if name in row else "" for name in names)
         cells = (f"epoch {epoch}/{self._epochs}", f"{row['lr']:.2g}", *numbers, self._best)

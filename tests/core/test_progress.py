@@ -52,6 +52,15 @@ def test_the_time_left_counts_the_steps_since_the_restart(
         progress.begin(epoch)
 
 
+def test_the_time_left_after_a_restart_at_the_end_of_an_epoch_is_by_that_epochs_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = TrainingProgress("pblstm", "distance", epochs=5, steps=10)
+    progress.begin(2, done=10)
+    progress.epoch({"epoch": 3.0, "lr": 0.1}, best=None, seconds=30.0)
+    assert capsys.readouterr().out.endswith("30 s     60 s\n")
+
+
 @given(st.floats(0, 1e6))
 def test_a_brief_duration_is_within_a_twentieth(seconds: float) -> None:
     number, unit = brief(seconds).split()

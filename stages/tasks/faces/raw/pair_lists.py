@@ -124,3 +124,8 @@ def text_lines(content: bytes, where: str) -> list[tuple[int, str]]:
 def named_in(pairs: Collection[Pair]) -> set[str]:
     """Return the names of the images in these pairs."""
     return {name for pair in pairs for name in pair[:2]}
+
+
+def is_number(text: str) -> bool:
+    """Whether the text is a whole number of at most nine digits."""
+    return text.isascii() and text.isdecimal() and len(text) < 10

@@ -103,7 +103,7 @@ def parse_labels(content: bytes, where: str) -> dict[str, int]:
     labels: dict[str, int] = {}
     for number, line in pair_lists.text_lines(content, where):
         name, *label = line.rsplit(maxsplit=1)
-        if not (label and label[0].isascii() and label[0].isdecimal() and len(label[0]) < 10):
+        if not (label and pair_lists.is_number(label[0])):
             raise InputError(f"{where}: line {number}: must be a path and a whole number, but is {line[:100]!r}")
         if name in labels:
             raise InputError(f"{where}: line {number}: {name} is a duplicate")

@@ -13,7 +13,7 @@ from stages.images.raw.folders import check_classes, class_of, hold_out
 from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
 from stages.tasks.faces.raw.layout import Item, Layout, Pair, Submission
 from stages.tasks.faces.raw.layouts.gallery import HEADER
-from stages.tasks.faces.raw.pair_lists import named_in, text_lines
+from stages.tasks.faces.raw.pair_lists import is_number, named_in, text_lines
 from stages.tasks.faces.settings import Settings
 
 PAIRS = "pairs.txt"
@@ -96,13 +96,13 @@ def parse_lfw(content: bytes, where: str) -> list[tuple[int, Pair]]:
     """
     lines = text_lines(content, where)
     head = lines[0][1].split() if lines else []
-    if not 1 <= len(head) <= 2 or not all(map(_is_number, head)):
+    if not 1 <= len(head) <= 2 or not all(map(is_number, head)):
         raise InputError(f"{where}: line 1: must be the numbers of folds and pairs, like LFW's 10 300")
     pairs = []
     for number, line in lines[1:]:
         cells = line.split("\t") if "\t" in line else line.split()
         numbers = cells[1::2] if len(cells) == 4 else cells[1:]
-        if len(cells) not in (3, 4) or not all(map(_is_number, numbers)):
+        if len(cells) not in (3, 4) or not all(map(is_number, numbers)):
             raise InputError(f"{where}: line {number}: must be `name n1 n2` or `name1 n1 name2 n2`, but is {line!r}")
         people = (cells[0], cells[2]) if len(cells) == 4 else (cells[0], cells[0])
         name, other = (f"{who}/{who}_{int(index):04d}" for who, index in zip(people, numbers, strict=True))
@@ -111,7 +111,3 @@ def parse_lfw(content: bytes, where: str) -> list[tuple[int, Pair]]:
     if len(pairs) != expected:
         raise InputError(f"{where}: has {len(pairs):,} pairs, but its first line says {expected:,}; fetch it again")
     return pairs
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 10
