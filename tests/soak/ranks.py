@@ -2,8 +2,8 @@
 
 - one of two processes is killed: the job ends soon, and the next start continues;
 - the same under torchrun's --max-restarts: the job continues by itself;
-- two hosts, which are two network namespaces with a c10d rendezvous (where `ip netns` is allowed).
-Each ends with the weights of two processes that nothing happened to, bit for bit.
+- for each task two hosts, which are two network namespaces with a c10d rendezvous (where `ip netns` is allowed).
+Each takes its batches in two parts, and ends with the weights of two processes that nothing happened to, bit for bit.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.conftest import Checkout
 from tests.soak import checkout
 from tests.soak.kills import EVERY_STEP, command, processes
 
-RUN = "bilstm"
+KILLED = "bilstm"
 TWO = "torchrun --standalone --nproc-per-node=2"
 HOSTS = {"soak0": "10.213.0.1", "soak1": "10.213.0.2"}
 
@@ -28,61 +28,66 @@ HOSTS = {"soak0": "10.213.0.1", "soak1": "10.213.0.2"}
 def main() -> None:
     failed = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        untrained = checkout.make(folder / "untrained", RUN, launcher=TWO, checkpoint_minutes=EVERY_STEP)
-        untrained.run(f"dvc repro find_lr@{RUN}")
-
-        def copy(name: str) -> Checkout:
-            return Checkout(Path(shutil.copytree(untrained.folder, folder / name, symlinks=True)))
-
-        whole = copy("whole")
-        whole.run(f"dvc repro evaluate@{RUN}")
-        expected = weights(whole)
-        trials = {trial.__name__: trial for trial in (next_start, by_itself, hosts)}
-        for trial in [trials[name] for name in sys.argv[1:]] or trials.values():
-            began = time.monotonic()
-            told, found = trial(copy(trial.__name__))
-            equal = found in (expected, None)
-            failed += [] if equal else [trial.__name__]
-            verdict = "" if found is None else "; the same weights" if equal else "; OTHER WEIGHTS"
-            print(f"{trial.__name__}: {told}{verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+        for run in checkout.RUNS:
+            untrained, expected = prepare(Path(name) / run, run)
+            for trial in (next_start, by_itself, hosts) if run == KILLED else (hosts,):
+                began = time.monotonic()
+                told, found = trial(copy(untrained, trial.__name__), run)
+                equal = found in (expected, None)
+                failed += [] if equal else [f"{run} {trial.__name__}"]
+                verdict = "" if found is None else "; the same weights" if equal else "; OTHER WEIGHTS"
+                print(f"{run}, {trial.__name__}: {told}{verdict} ({time.monotonic() - began:.0f} s)", flush=True)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
-def weights(project: Checkout) -> str:
-    return str(json.loads((project.folder / f"metrics/{RUN}/evaluate.json").read_text())["weights_sha256"])
+def prepare(folder: Path, run: str) -> tuple[Checkout, str]:
+    """Return the project before its training, and the weights that two processes on one host reach undisturbed."""
+    saved = {"launcher": TWO, "checkpoint_minutes": EVERY_STEP}
+    untrained = checkout.make(folder / "untrained", run, **saved, **{f"runs__{run}__train__accumulate": 2})
+    untrained.run(f"dvc repro find_lr@{run}")
+    whole = copy(untrained, "whole")
+    whole.run(f"dvc repro evaluate@{run}")
+    return untrained, weights(whole, run)
 
 
-def next_start(project: Checkout) -> tuple[str, str]:
-    dvc, log = start(project)
+def copy(project: Checkout, name: str) -> Checkout:
+    return Checkout(Path(shutil.copytree(project.folder, project.folder.parent / name, symlinks=True)))
+
+
+def weights(project: Checkout, run: str) -> str:
+    return str(json.loads((project.folder / f"metrics/{run}/evaluate.json").read_text())["weights_sha256"])
+
+
+def next_start(project: Checkout, run: str) -> tuple[str, str]:
+    dvc, log = start(project, run)
     kill_one(dvc, log)
     died = time.monotonic()
     code = dvc.wait(60)
     seconds = time.monotonic() - died
     if code == 0 or any(command(pid) for pid in processes(dvc.pid)):
         raise SystemExit(f"the job did not end: exit code {code}")
-    told = project.run(f"dvc repro evaluate@{RUN}")
+    told = project.run(f"dvc repro evaluate@{run}")
     [line] = [line for line in told.splitlines() if line.startswith("continuing")]
-    return f"ended {seconds:.1f} s after the kill, then {line!r}", weights(project)
+    return f"ended {seconds:.1f} s after the kill, then {line!r}", weights(project, run)
 
 
-def by_itself(project: Checkout) -> tuple[str, str]:
+def by_itself(project: Checkout, run: str) -> tuple[str, str]:
     launcher = project.folder / "params.yaml"
     launcher.write_text(launcher.read_text().replace(TWO, f"{TWO} --max-restarts=2"))
-    dvc, log = start(project)
+    dvc, log = start(project, run)
     kill_one(dvc, log)
     if dvc.wait(300) != 0:
         raise SystemExit(f"not restarted:\n{log.read_text()}")
     [line] = [line for line in log.read_text().splitlines() if line.startswith("continuing")]
-    return f"restarted, {line!r}", weights(project)
+    return f"restarted, {line!r}", weights(project, run)
 
 
-def start(project: Checkout) -> tuple[subprocess.Popen[bytes], Path]:
+def start(project: Checkout, run: str) -> tuple[subprocess.Popen[bytes], Path]:
     """A training, to be killed."""
     log = project.folder.parent / f"{project.folder.name}.log"
     with log.open("w") as out:
         dvc = subprocess.Popen(
-            ["bash", "-c", f"exec dvc repro evaluate@{RUN}"],
+            ["bash", "-c", f"exec dvc repro evaluate@{run}"],
             cwd=project.folder, env=project.environment() | {"PYTHONUNBUFFERED": "1"}, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
@@ -119,7 +124,7 @@ def environment(pid: int, ancestor: int) -> bytes:
         return b""
 
 
-def hosts(project: Checkout) -> tuple[str, str | None]:
+def hosts(project: Checkout, run: str) -> tuple[str, str | None]:
     """One process on each of two hosts, each with a folder of its own."""
     if not lay_cable():
         return "skipped, for `ip netns` is not allowed here", None
@@ -130,7 +135,7 @@ def hosts(project: Checkout) -> tuple[str, str | None]:
                 ["ip", "netns", "exec", host, "torchrun", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d",
                  "--rdzv-id=soak", f"--rdzv-endpoint={HOSTS['soak0']}:29400", f"--rdzv-conf=is_host={int(host == 'soak0')}",
                  f"--local-addr={address}",
-                 "-m", "stages.train", RUN],
+                 "-m", "stages.train", run],
                 cwd=copies[host].folder,
                 env=project.environment() | {"GLOO_SOCKET_IFNAME": host, "OMP_NUM_THREADS": "1"},
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -144,8 +149,8 @@ def hosts(project: Checkout) -> tuple[str, str | None]:
     if any(process.returncode for process in running):
         raise SystemExit("\n".join(text[-2000:] for text in told))
     [first] = [host for host, text in zip(HOSTS, told, strict=True) if "2 processes" in text]
-    copies[first].run(f"python -m stages.evaluate {RUN}")
-    return f"{HOSTS[first]} was the first process and wrote", weights(copies[first])
+    copies[first].run(f"python -m stages.evaluate {run}")
+    return f"{HOSTS[first]} was the first process and wrote", weights(copies[first], run)
 
 
 def lay_cable() -> bool:
