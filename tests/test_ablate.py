@@ -33,7 +33,7 @@ def load(file: Path) -> Any:
 
 
 PARAMS, COMMITTED = load(ROOT / "params.yaml"), load(ROOT / "ablations.yaml")
-ROW = Row("beam", "evaluate.dev_beam", "1", "sample", "distance", 1.75, 0.004, 12, 60.5, "d5da8f96bbdf", "x-beam-1", "dvc …")
+ROW = Row("beam", "evaluate.beam", "1", "sample", "distance", 1.75, 0.004, 12, 60.5, "d5da8f96bbdf", "x-beam-1", "dvc …")
 
 
 def write_grids(**runs: Any) -> None:
@@ -131,7 +131,7 @@ def test_a_value_that_params_yaml_may_not_have_is_an_error(project: Project, key
 
 
 def test_misspelt_runs_and_grids_are_met_with_the_nearest(project: Project) -> None:
-    write_grids(pblstm={"beam": {"evaluate.dev_beam": [1, 2]}}, bilsm={"beam": {"evaluate.dev_beam": [1, 2]}})
+    write_grids(pblstm={"beam": {"evaluate.beam": [1, 2]}}, bilsm={"beam": {"evaluate.beam": [1, 2]}})
     with pytest.raises(InputError, match=r"pblstm has no grid 'baem'; did you mean 'beam'\?"):
         grids.choose("pblstm", "baem")
     with pytest.raises(InputError, match=r"has no grids of 'bilstm'; did you mean 'bilsm'\?"):
@@ -149,7 +149,7 @@ def test_a_grid_that_changes_nothing_is_left_out_and_refused_where_it_was_asked_
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of pblstm, the sample block hides optimizer.lr."""
-    write_grids(pblstm={"rate": {"optimizer.lr": [0.1, 0.2]}, "beam": {"evaluate.dev_beam": [1, 2]}})
+    write_grids(pblstm={"rate": {"optimizer.lr": [0.1, 0.2]}, "beam": {"evaluate.beam": [1, 2]}})
     hidden = r"0.1 and 0.2 would be the same run: runs.pblstm.optimizer.lr: 0.1 -> 0.005 (its sample block"
     assert [value.name for value in grids.choose("pblstm")] == ["pblstm-beam-1", "pblstm-beam-2"]
     assert f"left out: ablations.yaml: pblstm.rate: {hidden}" in capsys.readouterr().out
@@ -186,7 +186,7 @@ def commit_results(run: str, score: float) -> str:
     return reference
 
 
-VALUE = grids.Value("pblstm", "beam", "evaluate.dev_beam", "1", ("runs.pblstm.evaluate.dev_beam=1",))
+VALUE = grids.Value("pblstm", "beam", "evaluate.beam", "1", ("runs.pblstm.evaluate.beam=1",))
 
 
 def test_a_row_is_what_the_experiments_commit_says_whatever_lies_in_the_workspace(project: Project) -> None:
@@ -195,7 +195,7 @@ def test_a_row_is_what_the_experiments_commit_says_whatever_lies_in_the_workspac
     commit_results("pblstm", 9.0)
     found = ablate.result(VALUE, first, "distance", ["a.zip", "b.zip"])
     made: dict[str, Any] = {"weights": "ab" * 6, "experiment": "pblstm-beam-1"}
-    command = "dvc exp run -S runs.pblstm.evaluate.dev_beam=1 evaluate@pblstm"
+    command = "dvc exp run -S runs.pblstm.evaluate.beam=1 evaluate@pblstm"
     assert found == dataclasses.replace(ROW, source="a.zip; b.zip", command=command, **made)
     failed = ablate.result(VALUE, None, "distance", "sample")
     assert (failed.score, failed.lr, failed.epochs, failed.seconds, failed.weights) == (None, None, None, None, "")
@@ -205,7 +205,7 @@ def test_a_grid_takes_the_place_of_its_old_rows_and_leaves_those_of_others(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     git("init", "-q")
-    write_grids(pblstm={"beam": {"evaluate.dev_beam": [1, 2]}, "dropout": {"model.dropout": [0.1, 0.2]}})
+    write_grids(pblstm={"beam": {"evaluate.beam": [1, 2]}, "dropout": {"model.dropout": [0.1, 0.2]}})
     refs = {"pblstm-beam-1": commit_results("pblstm", 1.5), "pblstm-beam-2": None}
     prepared: list[str] = []
     monkeypatch.setattr(queue, "prepare", prepared.append)
@@ -300,6 +300,6 @@ def test_a_path_that_dvcs_queue_cannot_have_is_told_before_anything_is_queued(
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     shutil.copy(ROOT / "params.yaml", folder)
-    write_grids(pblstm={"beam": {"evaluate.dev_beam": [1, 2]}})
+    write_grids(pblstm={"beam": {"evaluate.beam": [1, 2]}})
     with pytest.raises(InputError, match="DVC's queue fails below a path"):
         ablate.main(["pblstm"])

@@ -89,8 +89,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             soundfile.write(file, np.sin(np.arange(800 * rank) / 5), 8000)
         once = (12, 60.5, "d5da8f96bbdf", "x", "dvc exp run …")
         rows = [
-            ("beam", "evaluate.dev_beam", "1", "sample", "distance", 1.75, 0.004, *once),
-            ("beam", "evaluate.dev_beam", "50", "sample", "distance", 1.5, 0.004, *once),
+            ("beam", "evaluate.beam", "1", "sample", "distance", 1.75, 0.004, *once),
+            ("beam", "evaluate.beam", "50", "sample", "distance", 1.5, 0.004, *once),
             ("rate", "optimizer.lr", "<b>9</b>", "a.zip", "distance", "", "", "", "", "", "x", "dvc exp run …"),
             ("rate", "optimizer.lr", "0.1", "a.zip", "distance", 3.0, 0.1, 12, 60.5, "0123456789ab", "x", "dvc exp run …"),
         ]
@@ -198,7 +198,7 @@ def test_a_grid_is_a_table_and_where_two_values_have_a_score_a_plot(made: Path) 
     assert ["1", "1.75", "0.004", "12", "1 min 0 s", "d5da8f96bbdf", "dvc exp run …"] in cells
     assert ["&lt;b&gt;9&lt;/b&gt;", "failed", "–", "–", "–", "–", "dvc exp run …"] in cells
     captions = re.findall(r"<figcaption>([^<]+: [^<]+)</figcaption>", section)
-    assert captions == ["beam: evaluate.dev_beam, on sample data", "rate: optimizer.lr"]
+    assert captions == ["beam: evaluate.beam, on sample data", "rate: optimizer.lr"]
     specs = [json.loads(found) for found in re.findall(r'<script type="application/json">(.*?)</script>', section)]
     [plot] = [spec for spec in specs if "layer" in spec]
     assert plot["data"]["values"] == [{"value": "1", "score": 1.75}, {"value": "50", "score": 1.5}]

@@ -14,7 +14,7 @@ class Row:
     """A value of a grid and its results, which are None for a failed experiment."""
 
     grid: str
-    key: str  # in the run's block in params.yaml, such as evaluate.dev_beam
+    key: str  # in the run's block in params.yaml, such as evaluate.beam
     value: str
     source: str  # of the task's data
     metric: str

@@ -20,4 +20,4 @@ def score(predictions: Table) -> dict[str, float]:
 
 def predict_test(members: Sequence[Member], features: Path, run: Run, predictions_to: Path) -> None:
     """Write the mean emissions of the test split, and test.csv from their beam search."""
-    write_test(answer(members, features, "test", MEANS[0], run.evaluate.test_beam, predictions_to), predictions_to)
+    write_test(answer(members, features, "test", MEANS[0], run.evaluate.beam, predictions_to), predictions_to)

@@ -66,7 +66,7 @@ def predict(model: nn.Module, inputs: Sequence[np.ndarray], run: Run, stats: Sta
     """Recognise utterances (T, F) float32, decoded by beam search like the test split."""
     model.eval()
     found = [_log_probs(model, torch.from_numpy(utterance), compute) for utterance in inputs]
-    texts = decode.beam_search([log_probs.numpy() for log_probs in found], run.evaluate.test_beam, run.evaluate.cut, None)
+    texts = decode.beam_search([log_probs.numpy() for log_probs in found], run.evaluate.beam, run.evaluate.cut, None)
     frames = training.example(stats)[0][0]
     seconds = len(frames) / len(_log_probs(model, frames, compute)) * SECONDS_PER_FRAME  # per output frame
     return [_answer(log_probs, text, seconds) for log_probs, text in zip(found, texts, strict=True)]

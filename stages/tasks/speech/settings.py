@@ -42,8 +42,7 @@ class Loss:
 @dataclass(frozen=True)
 class Evaluate:
     weights: Weights
-    dev_beam: PositiveInt
-    test_beam: PositiveInt
+    beam: PositiveInt  # prefixes that beam search keeps; docs/RESULTS.md compares widths
     # Beam search ignores symbols below this probability in a frame; from 1/41 a frame could be left with none.
     cut: Annotated[float, Rule(f"must be at least 0 and below 1/{NUM_CLASSES}", lambda value: 0 <= value < 1 / NUM_CLASSES)]
 

@@ -139,7 +139,7 @@ def test_a_worker_imports_neither_torch_nor_the_main_program() -> None:
 @pytest.mark.parametrize("cut", [1 / NUM_CLASSES, -0.1])
 def test_a_cut_that_can_leave_nothing_is_an_error(cut: float) -> None:
     with pytest.raises(InputError, match=r"evaluate\.cut: must be at least 0 and below 1/41"):
-        build(Evaluate, {"weights": "best", "dev_beam": 2, "test_beam": 10, "cut": cut}, "evaluate")
+        build(Evaluate, {"weights": "best", "beam": 10, "cut": cut}, "evaluate")
 
 
 @given(st.lists(st.tuples(st.text("abc", max_size=8), st.text("abc", max_size=8)), max_size=5))

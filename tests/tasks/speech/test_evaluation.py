@@ -123,7 +123,7 @@ def known_output(model: nn.Module, batch: Any) -> Any:
 
 
 def evaluate(folder: Path, features: Path) -> dict[str, Any]:
-    settings = SimpleNamespace(dev_beam=2, test_beam=10, cut=0.001)
+    settings = SimpleNamespace(beam=10, cut=0.001)
     run: Any = SimpleNamespace(evaluate=settings, train=SimpleNamespace(final=False))
     index = device.choose("cpu", "fp32", False)
     return evaluation.evaluate(nn.Identity(), "run", run, features, index, 0, plots_to=folder, predictions_to=folder)

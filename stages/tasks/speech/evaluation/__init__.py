@@ -41,11 +41,11 @@ def evaluate(
     name: the run's, for titles. Distances are means over utterances; rates are per symbol of the true strings.
     """
     if (features / "test").is_dir() and read_texts(features / "test" / "names"):
-        test = predict(model, features, "test", run, compute, beam=run.evaluate.test_beam, keep=predictions_to)
+        test = predict(model, features, "test", run, compute, beam=run.evaluate.beam, keep=predictions_to)
         write_test(test, predictions_to)
     if run.train.final:
         return {}
-    dev = predict(model, features, "dev", run, compute, beam=run.evaluate.dev_beam, keep=predictions_to)
+    dev = predict(model, features, "dev", run, compute, beam=run.evaluate.beam, keep=predictions_to)
     return report(name, features, dev, plots_to=plots_to, predictions_to=predictions_to)
 
 
