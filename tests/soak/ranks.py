@@ -6,6 +6,7 @@
 Each takes its batches in two parts, and ends with the weights of two processes that nothing happened to, bit for bit.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -26,9 +27,12 @@ HOSTS = {"soak0": "10.213.0.1", "soak1": "10.213.0.2"}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser("python -m tests.soak.ranks", description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="*", default=list(checkout.RUNS), help="of the runs in tests/soak/checkout.py")
+    runs = parser.parse_args().runs
     failed = []
     with tempfile.TemporaryDirectory() as name:
-        for run in checkout.RUNS:
+        for run in runs:
             untrained, expected = prepare(Path(name) / run, run)
             for trial in (next_start, by_itself, hosts) if run == KILLED else (hosts,):
                 began = time.monotonic()
@@ -42,8 +46,8 @@ def main() -> None:
 
 def prepare(folder: Path, run: str) -> tuple[Checkout, str]:
     """Return the project before its training, and the weights that two processes on one host reach undisturbed."""
-    saved = {"launcher": TWO, "checkpoint_minutes": EVERY_STEP}
-    untrained = checkout.make(folder / "untrained", run, **saved, **{f"runs__{run}__train__accumulate": 2})
+    in_parts = {f"runs__{run}__train__accumulate": 2}
+    untrained = checkout.make(folder / "untrained", run, launcher=TWO, checkpoint_minutes=EVERY_STEP, **in_parts)
     untrained.run(f"dvc repro find_lr@{run}")
     whole = copy(untrained, "whole")
     whole.run(f"dvc repro evaluate@{run}")
