@@ -41,11 +41,11 @@ def evaluate(
     name: the run's, for titles. Distances are means over utterances; rates are per symbol of the true strings.
     """
     if (features / "test").is_dir() and read_texts(features / "test" / "names"):
-        test = predict(model, features, "test", run, compute, beam=run.evaluate.beam, keep=predictions_to)
+        test = predict(model, features, "test", run, compute, predictions_to)
         write_test(test, predictions_to)
     if run.train.final:
         return {}
-    dev = predict(model, features, "dev", run, compute, beam=run.evaluate.beam, keep=predictions_to)
+    dev = predict(model, features, "dev", run, compute, predictions_to)
     return report(name, features, dev, plots_to=plots_to, predictions_to=predictions_to)
 
 
@@ -95,12 +95,10 @@ class Predictions(NamedTuple):
 
 
 @torch.no_grad()
-def predict(
-    model: nn.Module, features: Path, split: str, run: Run, compute: Compute, *, beam: int, keep: Path
-) -> Predictions:
+def predict(model: nn.Module, features: Path, split: str, run: Run, compute: Compute, predictions_to: Path) -> Predictions:
     """Recognise every utterance of a split, in chunks, as all emissions together would fill gigabytes.
 
-    keep: a folder for the emissions as float16, <split>.npy and <split>_offsets.npy, for ensembles.
+    predictions_to: a folder for the emissions as float16, <split>.npy and <split>_offsets.npy, for ensembles.
     """
     model.eval()
     batches = training.eval_batches(features, split, run, compute)
@@ -111,7 +109,8 @@ def predict(
     frames = 0
 
     def search() -> None:
-        predicted.update(zip(pending, decode.beam_search([*pending.values()], beam, run.evaluate.cut, None), strict=True))
+        texts = decode.beam_search([*pending.values()], run.evaluate.beam, run.evaluate.cut, None)
+        predicted.update(zip(pending, texts, strict=True))
         pending.clear()
 
     for batch in track(batches.epoch(0), "evaluating", len(batches)):
@@ -130,7 +129,7 @@ def predict(
         found |= zip(indices, zip(greedy, true, batch.lengths.tolist(), strict=True), strict=True)
     search()
     if len(kept) == len(found):
-        with Ragged(keep / split, (NUM_CLASSES,), np.float16) as writer:
+        with Ragged(predictions_to / split, (NUM_CLASSES,), np.float16) as writer:
             for index in range(len(batches.names)):
                 writer.append(kept[index])
     order = range(len(batches.names))
