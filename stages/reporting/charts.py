@@ -55,8 +55,12 @@ def curve(run: str, metric: str, splits: dict[str, Curve]) -> dict[str, Any]:
         "mark": {"type": "line", "point": {"size": 30} if few else False, "clip": True, "tooltip": True},
         "encoding": {
             "x": EPOCH,
-            # A constant has no range, so its axis starts at zero.
-            "y": {"field": "value", "type": "quantitative", "scale": {"zero": len(values) == 1}, "title": title},
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "scale": {"zero": len(values) == 1, "padding": 8},  # a constant has no range, so its axis starts at zero
+                "title": title,
+            },
             "color": {"field": "split", "type": "nominal", "scale": {"domain": names, "range": colours}, "legend": legend},
             "strokeDash": {
                 "field": "split",

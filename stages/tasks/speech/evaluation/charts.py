@@ -52,10 +52,10 @@ def by_length(path: Path, run: str, seconds: np.ndarray, distance: np.ndarray, n
         bins = np.array_split(np.argsort(seconds, kind="stable"), NUM_BINS)
         middles = [np.median(seconds[indices]) for indices in bins]
         means = [distance[indices].sum() / max(num_symbols[indices].sum(), 1) for indices in bins]
-        axes.plot(middles, means, color="#bd1f01", marker="o", label="phoneme error rate of a tenth of the utterances")
+        axes.plot(middles, means, color="#bd1f01", marker="o", label="error rate of a tenth of the utterances")
     rate = distance.sum() / max(num_symbols.sum(), 1)
-    axes.axhline(rate, color="#3f90da", linestyle="--", label=f"phoneme error rate of all: {rate:.1%}")
+    axes.axhline(rate, color="#3f90da", linestyle="--", label=f"of all: {rate:.1%}")
     axes.set(xlabel="length of the utterance, seconds", ylabel="distance per true symbol", xlim=(0, None), ylim=(0, None))
     axes.set_title(f"{run}: errors against length, {len(seconds):,} dev utterances")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     save(figure, path)
