@@ -6,7 +6,7 @@ metrics/<ensemble>.json, metrics/<ensemble>/evaluate.json and plots/, data/predi
 import json
 
 from stages.core import checksums, paths
-from stages.core.errors import run_stage
+from stages.core.errors import InputError, run_stage
 from stages.results import headlines
 from stages.results.members import Member
 from stages.tasks import load_params, task_module
@@ -20,6 +20,9 @@ def main(name: str) -> None:
     params.check_size(ensemble.task, f"ensembles.{name}", num_parameters)
     checksums.check(paths.features(ensemble.task), below=False)
     runs = {member: params.runs_of(member) for member in ensemble.members}
+    if final := [run for each in runs.values() for run in each if params.run(run).train.final]:
+        why = f"{final[0]} trains on dev, too (train.final), and has no dev predictions to average"
+        raise InputError(f"ensembles.{name}.members: {why}; set final to false")
     total = sum(map(len, runs.values()))
     members = [Member(member, paths.predictions(member), len(runs[member]) / total) for member in ensemble.members]
     for member in members:

@@ -18,7 +18,8 @@ def main(name: str) -> None:
     checksums.check(paths.features(run.task))
     file = paths.weights(name, run.evaluate.weights)
     saved = checkpoint.load_trained(file)
-    compute = device.choose(params.device, params.precision, params.deterministic)
+    num_threads = params.task(run.task).num_threads
+    compute = device.choose(params.device, params.precision, params.deterministic, num_threads=num_threads)
     kind = task_module(run.kind, "statistics").Stats
     model, _ = checkpoint.restore(lambda stats: task.build_model(run, stats), kind, file, saved)
     model = compute.to_device(model)
@@ -32,7 +33,7 @@ def main(name: str) -> None:
             run,
             paths.features(run.task),
             compute,
-            params.seed,
+            params.seed_of(name),
             plots_to=plots_to,
             predictions_to=predictions_to,
         )

@@ -35,8 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     task = params.task(run.task)
     if not hasattr(task, "fold"):
         raise InputError(f"tasks.{run.task}: tasks of the kind {run.kind} have no folds")
-    if run.train.final:
-        raise InputError(f"runs.{options.run}.train.final: would train on the fold, too; set it to false")
     queue.prepare(f"normalize@{run.task}")
     refs = queue.run_all(grids.folds(options.run, run.task, options.of), options.jobs)
     metrics = spread.by_metric([flatten(queue.made(ref, paths.headlines(options.run))["dev"]) for ref in refs])

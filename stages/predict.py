@@ -87,7 +87,8 @@ def load(name: str) -> Trained:
         current, **{key: build(types[key], saved.run.get(key), f"{file}: {key}") for key in ("model", "loss")}
     )
     # `deterministic=True` would import what torch.compile needs, 1 s. In a forward pass it affects only cuDNN.
-    compute = device.choose(params.device, params.precision, deterministic=False)
+    num_threads = params.task(current.task).num_threads
+    compute = device.choose(params.device, params.precision, deterministic=False, num_threads=num_threads)
     cudnn.deterministic = params.deterministic
     build_model, kind = task_module(run.kind, "training").build_model, task_module(run.kind, "statistics").Stats
     model, stats = checkpoint.restore(lambda stats: build_model(run, stats), kind, file, saved)

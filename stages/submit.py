@@ -9,7 +9,6 @@ from pathlib import Path
 from stages.core import checksums, paths
 from stages.core.errors import InputError, run_stage
 from stages.core.hashes import file_hash
-from stages.sources.kaggle import submit as kaggle
 from stages.tasks import load_params, task_module
 
 SCORES = ("public_score", "private_score")
@@ -33,6 +32,8 @@ def main(name: str) -> None:
         }
     files = sorted(paths.submissions(name).iterdir())
     if params.submit.enabled:
+        from stages.sources.kaggle import submit as kaggle  # imports requests, which is slow
+
         key = f"tasks.{task}.competitions"
         if report.keys().isdisjoint(competitions):
             each = f"give a name for each of {', '.join(report)}"

@@ -76,7 +76,8 @@ def _basis(name: str, resolved: Params, swept: Sequence[str]) -> str:
     listed = [dependencies.listed(stage, key) for stage, key in keys.items()]
     code = {dependencies.ROOT / file for found in listed for file in found.code}
     data = checksums.check(paths.features(run.task), below=False)
-    settings = [carried_out(resolved, name), data, resolved.seed, resolved.precision, swept]
+    top = [resolved.seed, resolved.precision, resolved.device, resolved.deterministic, resolved.compile, resolved.range_test]
+    settings = [carried_out(resolved, name), data, *top, swept]
     return checkpoint.fingerprint(settings, dependencies.ROOT, code)
 
 

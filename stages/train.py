@@ -35,7 +35,13 @@ def main(name: str) -> None:
     params = load_params()
     run = params.run(name)
     data = checksums.check(paths.features(run.task))
-    compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
+    compute = device.choose(
+        params.device,
+        params.precision,
+        params.deterministic,
+        params.compile,
+        num_threads=params.task(run.task).num_threads,
+    )
     stats = task_module(run.kind, "statistics").Stats.read(paths.features(run.task))
     # Checkpoints record how they were trained, not how they are evaluated.
     trained = {key: value for key, value in asdict(run).items() if key != "evaluate"}

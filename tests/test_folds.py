@@ -4,12 +4,13 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from stages import download, evaluate, folds, normalize, train
+from stages import ablate, download, evaluate, folds, normalize, seeds, train
 from stages.ablating import grids, queue
 from stages.core import paths
 from stages.core.errors import InputError
@@ -128,10 +129,11 @@ def test_a_fold_that_failed_leaves_nothing(project: Project, monkeypatch: pytest
     assert not paths.folds("custom_resnet").exists() and not paths.folds_together("custom_resnet").exists()
 
 
-def test_a_final_training_has_no_folds(project: Project) -> None:
+@pytest.mark.parametrize("command", [folds, seeds, ablate])
+def test_a_final_training_leaves_nothing_to_compare(project: Project, command: ModuleType) -> None:
     project.set(runs__custom_resnet__train={"final": True})
-    with pytest.raises(InputError, match=r"runs\.custom_resnet\.train\.final: would train on the fold, too"):
-        folds.main(["custom_resnet"])
+    with pytest.raises(InputError, match=r"runs\.custom_resnet\.train\.final: trains on dev, too"):
+        command.main(["custom_resnet"])
 
 
 def test_utterances_are_decoded_from_the_mean_of_all_networks(project: Project, tmp_path: Path) -> None:
@@ -149,11 +151,12 @@ def test_utterances_are_decoded_from_the_mean_of_all_networks(project: Project, 
                 probabilities = random.dirichlet([0.1] * 41, len(mean)) + 1e-4
                 mean += probabilities / 3
                 emissions.append(np.log(probabilities).astype(np.float16))
+    project.set(runs__bilstm__evaluate={"weights": "best", "beam": 5, "cut": 0.02})
     task_module("speech", "folds").predict_test(members, tmp_path, load_params().run("bilstm"), tmp_path)
     found = read_table(tmp_path / "test.csv")
     assert found.column("name") == ["0", "1"]
     assert found.column("predicted") == decode.beam_search(
-        [np.log(mean).astype(np.float32) for mean in means], 10, 1e-3, None
+        [np.log(mean).astype(np.float32) for mean in means], 5, 0.02, None
     )
 
 

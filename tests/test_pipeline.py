@@ -99,6 +99,20 @@ def test_from_nothing_to_a_submission(project: Project) -> None:
     assert {path: path.read_bytes() for path in contents} == contents
 
 
+def test_the_sample_trains_on_one_thread_whatever_the_number_of_cores(project: Project) -> None:
+    project.set(**TINY)
+    for name, argument in (("download", "cifar10"), ("normalize", "cifar10"), ("find_lr", "custom_resnet")):
+        succeed(name, argument)
+    weights, before = [], torch.get_num_threads()
+    for num_cores in (1, 2):
+        torch.set_num_threads(num_cores)
+        succeed("train", "custom_resnet")
+        weights.append(paths.weights("custom_resnet", "last").read_bytes())
+        assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
+    assert weights[0] == weights[1]
+
+
 def test_speech_from_nothing_to_a_submission(project: Project) -> None:
     project.set(
         precision="fp32",

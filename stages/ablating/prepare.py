@@ -20,11 +20,17 @@ def check_git() -> None:
 
 
 def chosen_run(name: str, command: str, params: Params) -> Run:
-    """Return the run that `make COMMAND RUN=name` names. Raises InputError if it names none or an unknown one."""
+    """Return the run that `make COMMAND RUN=name` names.
+
+    Raises InputError if it names none, an unknown one, or one that has no dev score to compare.
+    """
     if not name:
         example = f"`make {command} RUN={next(iter(params.runs))}`"
         raise InputError(f"name a run, as in {example}; {nearest('', params.runs)}")
-    return params.run(name)
+    run = params.run(name)
+    if run.train.final:
+        raise InputError(f"runs.{name}.train.final: trains on dev, too, and leaves no score to compare; set it to false")
+    return run
 
 
 def repro(target: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.config.check import build, mapping, nearest
-from stages.config.schema import SAMPLE_BLOCK, Epochs, Hidden, OneCycle, Params, Run
+from stages.config.schema import SAMPLE_BLOCK, Epochs, Hidden, Params, Run
 from stages.core import paths
 from stages.core.errors import InputError
 
@@ -106,8 +106,8 @@ def _resolve(
     sample, source = mapping(run.sample, f"{where}.sample"), f"{where}.sample"
     if "epochs" in sample and "schedule" not in sample:
         shorter = run.with_epochs(build(Epochs, sample["epochs"], f"{source}.epochs"))
-        if isinstance(shorter.schedule, OneCycle):
-            sample = {**sample, "schedule": {"peak_epoch": shorter.schedule.peak_epoch}}
+        moved = {key: value for key, value in vars(shorter.schedule).items() if value != getattr(run.schedule, key)}
+        sample = {**sample, "schedule": moved}
     overlaid, hidden = _overlay(block, sample, "", source)
     small: Run = build(kind, overlaid, source)
     run, hidden = (small, hidden) if params.tasks[task].source == "sample" else (run, [])

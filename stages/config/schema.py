@@ -266,6 +266,14 @@ class TaskSettings:
     max_parameters: PositiveInt | None = field(default=None, kw_only=True)  # of a run, and of an ensemble's members together
     competitions: str | dict[str, str]  # Kaggle's name of the competition, or one for each submission file
 
+    @property
+    def num_threads(self) -> int | None:
+        """PyTorch's threads on the CPU. None: its default, usually all cores.
+
+        The sample's networks are so small that a second thread costs more than it saves.
+        """
+        return 1 if self.source == "sample" else None
+
 
 Depths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # blocks in each of a network's four stages
 
@@ -305,6 +313,9 @@ class Run:
         if isinstance(self.schedule, OneCycle) and self.schedule.peak_epoch >= self.epochs:
             peak = f"schedule.peak_epoch: must be below the run's {self.epochs} epochs"
             raise ValueError(f"{peak}, but is {self.schedule.peak_epoch:g}")
+        if isinstance(self.schedule, Cosine) and self.schedule.warmup_epochs >= self.epochs:
+            warmup = f"schedule.warmup_epochs: must be below the run's {self.epochs} epochs"
+            raise ValueError(f"{warmup}, but is {self.schedule.warmup_epochs:g}")
         weights = self.evaluate.weights
         if self.train.final and weights == "best":
             raise ValueError(
@@ -316,10 +327,12 @@ class Run:
             raise ValueError(f"evaluate.weights: {weights} needs train.{weights}; set it")
 
     def with_epochs(self, epochs: int) -> Self:
-        """Return the run with another number of epochs; the peak of a one-cycle schedule moves in proportion."""
+        """Return the run with another number of epochs. A one-cycle's peak and a cosine's warm-up change in proportion."""
         schedule = self.schedule
         if isinstance(schedule, OneCycle):
             schedule = dataclasses.replace(schedule, peak_epoch=schedule.peak_epoch * epochs / self.epochs)
+        if isinstance(schedule, Cosine):
+            schedule = dataclasses.replace(schedule, warmup_epochs=schedule.warmup_epochs * epochs / self.epochs)
         return dataclasses.replace(self, epochs=epochs, schedule=schedule)
 
 

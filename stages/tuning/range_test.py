@@ -91,9 +91,13 @@ def suggest_lr(rates: list[float], losses: list[float]) -> Suggestion:
 
     The search is limited to a tenth to a third of the rate with the lowest loss, and starts after the loss has fallen by a
     tenth of its total fall. Without these limits noise decides, as with adaptive optimizers the loss falls evenly over three
-    or four decades: with six of eight seeds custom_resnet's sample got a rate below 3e-4, at which it hardly learns.
-    Raises ValueError if the total fall is no larger than the median difference between two steps.
+    or four decades: with six of eight seeds custom_resnet's sample got a rate below 3e-4, at which it hardly learns. If the
+    loss starts to fall only above that third, the rate at which it starts is returned.
+
+    Raises ValueError without a finite loss, or if it falls by no more than the median difference between two steps.
     """
+    if not losses:
+        raise ValueError("the first loss is not finite")
     smoothed = np.array(smoothed_losses(losses))
     lowest = int(smoothed.argmin())
     fall = smoothed[0] - smoothed[lowest]

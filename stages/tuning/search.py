@@ -19,7 +19,13 @@ def search(name: str, run: Run, params: Params, task: ModuleType, kind: type[Sta
     network is larger than the task allows.
     """
     checksums.check(paths.features(run.task))
-    compute = device.choose(params.device, params.precision, params.deterministic, params.compile)
+    compute = device.choose(
+        params.device,
+        params.precision,
+        params.deterministic,
+        params.compile,
+        num_threads=params.task(run.task).num_threads,
+    )
     batches = task.train_batches(paths.features(run.task), run, compute, params.seed_of(name))
     device.seed_torch(params.seed_of(name))
     stats = kind.read(paths.features(run.task))

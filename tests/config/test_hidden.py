@@ -31,6 +31,8 @@ def committed(project: Project) -> Project:
         ({"runs__bilstm__model__dropout": 0.2, "tasks__speech__source": "a.zip"}, None),
         ({"runs__pblstm__model__dropout": 0.3}, None),
         ({"epochs": 3}, None),
+        # The sample's fewer epochs move the peak in proportion, so the change has an effect.
+        ({"runs__bilstm__schedule": {"name": "one_cycle", "peak_epoch": 20}}, None),
     ],
 )
 def test_a_change_without_effect_names_the_key_to_set(committed: Project, changes: dict, message: str | None) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from stages.config.schema import SGD, Constant, OneCycle, Params
+from stages.config.schema import SGD, Constant, Cosine, OneCycle, Params
 from stages.core.errors import InputError
 from stages.images.settings import CustomResnet
 from stages.tasks import load_params
@@ -358,6 +358,15 @@ def test_a_peak_after_the_last_epoch_is_refused(plain: dict[str, Any]) -> None:
     assert problem() == f"{RUN}.schedule.peak_epoch: must be below the run's 24 epochs, but is 24"
     change(plain, {f"{RUN}.schedule.peak_epoch": 5, f"{RUN}.sample": {"epochs": 4, "schedule": {"peak_epoch": 4}}})
     assert problem() == f"{RUN}.sample.schedule.peak_epoch: must be below the run's 4 epochs, but is 4"
+
+
+def test_a_warm_up_becomes_shorter_with_the_epochs_and_must_end_before_them(plain: dict[str, Any]) -> None:
+    change(plain, {f"{RUN}.schedule": {"name": "cosine", "warmup_epochs": 6}, f"{RUN}.sample": {"epochs": 12}})
+    assert load_params().run("custom_resnet").schedule == Cosine("cosine", 3.0)
+    change(plain, {"epochs": 2})
+    assert load_params().run("custom_resnet").schedule == Cosine("cosine", 0.5)
+    change(plain, {f"{RUN}.schedule.warmup_epochs": 24})
+    assert problem() == f"{RUN}.schedule.warmup_epochs: must be below the run's 24 epochs, but is 24"
 
 
 def test_an_override_that_changes_nothing_has_no_line(plain: dict[str, Any]) -> None:

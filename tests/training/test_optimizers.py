@@ -145,6 +145,8 @@ def test_a_loss_that_never_falls_has_no_suggestion() -> None:
         suggest(np.logspace(-6, 1, 50), np.linspace(1, 2, 50))
     with pytest.raises(ValueError, match="never fell"):
         range_test.suggest_lr([0.1], [1.0])
+    with pytest.raises(ValueError, match="the first loss is not finite"):
+        range_test.suggest_lr([], [])
 
 
 @pytest.mark.parametrize(

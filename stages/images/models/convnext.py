@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import StochasticDepth
 
 
 class LayerNorm(nn.LayerNorm):
@@ -28,7 +27,11 @@ class Block(nn.Module):
 
     def __init__(self, width: int, path_dropout: float) -> None:
         super().__init__()
-        self.path_dropout = StochasticDepth(path_dropout, mode="row")
+        self.path_dropout: nn.Module = nn.Identity()
+        if path_dropout:
+            from torchvision.ops import StochasticDepth  # takes as long to import as torch
+
+            self.path_dropout = StochasticDepth(path_dropout, mode="row")
         self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.expand = nn.Linear(width, 4 * width)

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stages.config.schema import ColorJitter, Crop, CutMix, Cutout, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate
+from stages.core.errors import InputError
 
 Draws = dict[str, Tensor]
 
@@ -31,6 +32,15 @@ def steps(augment: Any) -> dict[str, Any]:
     """Return the enabled augmentations of single images, by name, in order."""
     values = {field.name: getattr(augment, field.name) for field in dataclasses.fields(augment)}
     return {name: value for name, value in values.items() if not isinstance(value, MixUp | CutMix | None)}
+
+
+def check_sizes(augment: Any, side: int) -> None:
+    """Raise InputError if an augmentation is too large for images of `side` pixels."""
+    for name, step in steps(augment).items():
+        if isinstance(step, Cutout) and step.size > side:
+            raise InputError(f"augment.{name}.size: {step.size} is more than the {side} pixels of the images; give less")
+        if isinstance(step, Crop) and step.padding >= side:
+            raise InputError(f"augment.{name}.padding: {step.padding} must be below the {side} pixels of the images")
 
 
 def draw(augment: Any, num: int, side: int, seed: int, epoch: int) -> Draws:

@@ -69,6 +69,7 @@ class _ImageBatches:
         self.mean, self.std = torch.tensor(mean, device=device), torch.tensor(std, device=device)
         self._mix = getattr(augment, "mix", None)
         if augment is not None:
+            augmentation.check_sizes(augment, images.shape[1])
             distributed.require(self._ends[0])
 
     def __len__(self) -> int:

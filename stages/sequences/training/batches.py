@@ -38,7 +38,7 @@ class SequenceBatches:
     """inputs: ragged (T, F) float32; targets: ragged (S,) class indices, or None; names: N strings for messages.
 
     batch_size: a number of sequences, or of frames including padding. augment: a block with freq_mask and time_mask for
-    training; None for evaluation.
+    training; None for evaluation. num_used: the first features of a frame that the network takes; None: all.
     """
 
     def __init__(
@@ -51,7 +51,9 @@ class SequenceBatches:
         device: torch.device,
         seed: int,
         augment: Any = None,
+        num_used: int | None = None,
     ) -> None:
+        self.num_used = num_used
         self.num_items, self.names, self.device, self.seed, self.augment = len(inputs), names, device, seed, augment
         self._inputs, self._targets = inputs, targets
         self.lengths = np.diff(inputs.offsets)
@@ -88,8 +90,10 @@ class SequenceBatches:
     def _sizes_within(self, frames: int) -> np.ndarray:
         """Return the sizes of batches within a budget of frames: (number of batches,)."""
         lengths, sizes, first, left = np.sort(self.lengths)[::-1], [], 0, self.num_items
+        if self.augment is not None:  # the longest that the random change can put first
+            lengths = lengths * (1 + JITTER / 2) / (1 - JITTER / 2)
         while left:  # a batch is padded to the longest sequence left
-            size = min(max(frames // int(lengths[first]), 1), left)
+            size = min(max(int(frames / lengths[first]), 1), left)
             sizes.append(size)
             first += self.num_long(size)
             left -= size
@@ -108,7 +112,8 @@ class SequenceBatches:
                 continue
             inputs, lengths = _pad([self._inputs[index] for index in indices])
             if self.augment is not None:
-                mask_frames_and_coefficients(inputs, lengths, draws[indices], self.augment.freq_mask, self.augment.time_mask)
+                used = inputs[:, :, : self.num_used]  # a view; a mask beyond it would have no effect
+                mask_frames_and_coefficients(used, lengths, draws[indices], self.augment.freq_mask, self.augment.time_mask)
             none = [np.zeros(0, np.int64)] * len(indices)
             targets, target_lengths = _pad(none if self._targets is None else [self._targets[index] for index in indices])
             yield SequenceBatch(

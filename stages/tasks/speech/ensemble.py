@@ -66,6 +66,8 @@ def fit(members: Sequence[Member], features: Path) -> Fitted:
     def loss(items: np.ndarray, weight: float) -> float:
         total = 0.0
         for index in items.tolist():
+            if not len(emissions[index][0]):
+                continue  # too short for an output frame; its loss is zero in training, too
             mean = torch.from_numpy(kept.mean(emissions[index], [weight, 1 - weight], MEANS[0]))
             lengths = torch.tensor([len(mean)]), torch.tensor([len(targets[index])])
             total += F.ctc_loss(mean[:, None], targets[index][None], *lengths, blank=BLANK, zero_infinity=True).item()
@@ -82,6 +84,7 @@ def answer(
     beam: int,
     keep: Path | None = None,
     by_item: np.ndarray | None = None,
+    cut: float = CUT,
 ) -> Predictions:
     """Decode the M members' mean. kind: one of MEANS. keep: a folder for the mean emissions, as float16.
 
@@ -99,7 +102,7 @@ def answer(
     greedy = [decode.greedy(torch.from_numpy(mean[None]), torch.tensor([len(mean)]))[0] for mean in means]
     true = read_table(members[0].folder / "dev.csv").column("label") if split == "dev" else [""] * len(names)
     lengths = [len(frames) for frames in storage.read_frames(features / split)]
-    return Predictions(names, decode.beam_search(means, beam, CUT, None), greedy, true, lengths)
+    return Predictions(names, decode.beam_search(means, beam, cut, None), greedy, true, lengths)
 
 
 def _emissions(members: Sequence[Member], split: str) -> list[RaggedArray]:

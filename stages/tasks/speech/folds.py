@@ -20,4 +20,6 @@ def score(predictions: Table) -> dict[str, float]:
 
 def predict_test(members: Sequence[Member], features: Path, run: Run, predictions_to: Path) -> None:
     """Write the mean emissions of the test split, and test.csv from their beam search."""
-    write_test(answer(members, features, "test", MEANS[0], run.evaluate.beam, predictions_to), predictions_to)
+    settings = run.evaluate
+    mean = answer(members, features, "test", MEANS[0], settings.beam, predictions_to, cut=settings.cut)
+    write_test(mean, predictions_to)

@@ -73,6 +73,13 @@ def test_each_epoch_has_an_order_of_its_own_and_seeds_differ() -> None:
     assert torch.equal(make(DeviceBatches, seed=1).order(1), orders[3])
 
 
+@pytest.mark.parametrize("kind", [DeviceBatches, WorkerBatches])
+@pytest.mark.parametrize("augment", [Augment(cutout=Cutout(33)), Augment(crop=Crop(32))])
+def test_an_augmentation_larger_than_the_images_is_named(kind: Any, augment: Augment) -> None:
+    with pytest.raises(InputError, match=r"augment\.(cutout\.size: 33|crop\.padding: 32) "):
+        make(kind, augment=augment)
+
+
 def test_items_names_what_a_batch_holds() -> None:
     batches = make(DeviceBatches)
     part = list(batches.epoch(2))[1]

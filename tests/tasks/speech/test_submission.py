@@ -59,7 +59,7 @@ def test_an_utterance_that_was_left_out_keeps_its_row(
 
 
 def test_spring_2022_has_characters_of_its_own(tmp_path: Path) -> None:
-    # As SYSTEMS.md lists them, one for each symbol.
+    # One for each symbol, written out.
     theirs = [*" .aAhowybcdDerEfgHiIjklmnNOYpRsStTuUvW?zZ"]
     expected = {symbol: theirs[SYMBOLS_2022.index(symbol)] for symbol in SYMBOLS_2022}
     for symbol, character in list(zip(SYMBOLS, CHARACTERS, strict=True))[1:]:

@@ -70,6 +70,7 @@ def _batches(features: Path, splits: list[str], run: Run, compute: Compute, seed
         device=compute.device,
         seed=seed,
         augment=augment,
+        num_used=run.model.features,
     )
 
 

@@ -61,7 +61,7 @@ def npy(array: Any) -> bytes:
 
 
 def naive_normalize(frames: np.ndarray) -> np.ndarray:
-    """Coefficient by coefficient, as SYSTEMS.md says it."""
+    """Coefficient by coefficient, by the definition."""
     result = np.zeros(frames.shape)
     for f in range(frames.shape[1]):
         mean = sum(frames[:, f].tolist()) / len(frames)
