@@ -10,7 +10,7 @@ from stages.core.errors import InputError
 from stages.data import folds
 from stages.images.raw.listing import SUFFIXES, File, Listing
 
-# Names of folders that hold images but are no classes. One in the place of a class means another layout.
+# Names of folders, in any case, that hold images but are no classes. One in the place of a class means another layout.
 NO_CLASS = {"images", "train", "dev", "val", "valid", "validation", "test"}
 # Maps the parts of an image's path to its split and the number of parts above its name there; None if it is in no split.
 Locate = Callable[[tuple[str, ...]], tuple[str, int] | None]
@@ -23,11 +23,23 @@ def class_of(name: str) -> str:
 
 def check_classes(listing: Listing, classes: Iterable[str], example: File, what: str) -> None:
     """Raises InputError if a class has a name in NO_CLASS. example: an image. what: a class, in words."""
-    if wrong := sorted(NO_CLASS.intersection(classes)):
+    if wrong := sorted(name for name in classes if name.lower() in NO_CLASS):
         raise InputError(
             f"{listing.where(example)}: a folder {wrong[0]} is in the place of {what}, so the layout was not understood; "
-            "see docs/DATA.md for the layouts"
+            f"see docs/DATA.md for the layouts, or rename the folder if it is {what}"
         )
+
+
+def of_test(parts: tuple[str, ...]) -> tuple[str, int] | None:
+    """Locate an image anywhere below a folder test."""
+    folders = [part.lower() for part in parts[:-1]]
+    return ("test", folders.index("test") + 1) if "test" in folders else None
+
+
+def by_class(parts: tuple[str, ...], above: tuple[str, ...] | None = None) -> tuple[str, int] | None:
+    """Locate an image in test or, without splits, in its class's folder. above: the classes' folder, once it is known."""
+    in_class = len(parts) > 1 and above in (None, parts[:-2])
+    return of_test(parts) or (("train", len(parts) - 2) if in_class else None)
 
 
 def check_filled(listing: Listing, folders: Iterable[File], locate: Locate, filled: Collection[tuple[str, str]]) -> None:

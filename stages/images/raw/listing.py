@@ -26,6 +26,11 @@ class File(NamedTuple):
         """The parts of the path, without empty ones and dots."""
         return tuple(part for part in self.member.split("/") if part not in ("", "."))
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders above it in lower case, as Train/ is the same split as train/."""
+        return tuple(part.lower() for part in self.parts[:-1])
+
 
 class Listing:
     """The files of all archives. images: those with an image's suffix. others: the rest."""

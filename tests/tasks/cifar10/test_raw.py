@@ -280,6 +280,13 @@ def test_kaggles_images_arrive_pixel_for_pixel(write_zip: WriteZip, tmp_path: Pa
     assert (tmp_path / "out" / "sample_submission.csv").read_bytes() == KAGGLE["sampleSubmission.csv"]
 
 
+def test_kaggles_folders_may_have_capitals(write_zip: WriteZip, tmp_path: Path) -> None:
+    pack(write_zip("a.zip", KAGGLE), tmp_path / "a")
+    capitals = {name.replace("train/", "Train/").replace("test/", "TEST/"): KAGGLE[name] for name in KAGGLE}
+    pack(write_zip("b.zip", capitals), tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
 def test_the_test_images_may_be_missing(write_zip: WriteZip, tmp_path: Path) -> None:
     stats = pack(write_zip("a.zip", {name: KAGGLE[name] for name in KAGGLE if "test" not in name}), tmp_path / "out")
     assert stats.num["test"] == 0

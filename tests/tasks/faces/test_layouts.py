@@ -400,6 +400,19 @@ def test_a_folder_test_beside_the_persons_is_the_test(write_zip: WriteZip, tmp_p
     assert submitted(tmp_path / "out", stats, tmp_path / "predictions")["classification"][1] == "1.jpg,2"
 
 
+@pytest.mark.parametrize("kind", ["split", "persons", "fall 2024", "trials"])
+def test_a_split_may_have_capitals(kind: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    splits = folders(train="ab", val="ab") | images(["test/1.jpg"])
+    files = {**EVERY, "split": splits, "persons": PERSONS | images(["mine/test/1.jpg"])}[kind]
+    folder = re.compile(r"(train|dev|val|test)(_data)?/")
+    capitals = {folder.sub(lambda found: found[0].capitalize(), name): content for name, content in files.items()}
+    stats = pack(write_zip("a.zip", files), tmp_path / "a")
+    assert pack(write_zip("b.zip", capitals), tmp_path / "b") == stats
+    for split in ("train", "dev", "test"):
+        if stats.num[split]:
+            assert read(tmp_path / "a", split) == read(tmp_path / "b", split)
+
+
 def test_no_image_of_lfws_pairs_trains_or_is_in_dev(write_zip: WriteZip, tmp_path: Path) -> None:
     out = tmp_path / "out"
     pack(write_zip("a.zip", LFW), out)
@@ -457,8 +470,9 @@ LOOKS_2021 = "this looks like HW2P2 with trials, fall 2020 to fall 2021, but "
         (folders(train="ab"), "without one, give the folder train"),
         (folders(train="ab", dev="cd"), "no identity in common"),
         (images([f"{s}/{n}.jpg" for s in ("train", "dev") for n in "01"]), "but train/<identity>/*.jpg is missing"),
+        (PERSONS | images([f"mine/Dev/{n}.jpg" for n in "01"]), "no person's folder may be called train, dev, val or valid"),
         (images([f"images/{n}.jpg" for n in "0123"]), "a folder images is in the place of an identity"),
-        (PERSONS | images(["mine/1.jpg"]), "both hold the persons images"),
+        (PERSONS | images(["mine/1.jpg"]), "both hold the train images"),
         (images([f"{who}/1.jpg" for who in "abc"]), "nobody has two images"),
         (LFW | {"pairs.txt": b"10\t300\n" + LFW["pairs.txt"][4:]}, "has 4 pairs, but its first line says 6,000"),
         (LFW | {"pairs.txt": LFW["pairs.txt"].replace(b"\t3", b"\t9")}, "line 4: names Cy_D/Cy_D_0009.jpg, which is"),

@@ -462,7 +462,7 @@ def test_an_image_without_a_place_is_named_or_left_out_when_so_asked(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"train/": None}, "by split and identity, but train/<identity>/*.jpg is missing (in a.zip)"),
+        ({"train/": None}, "by split and identity, but train/<identity>/*.jpg is missing, and no person"),
         (
             {"unknown_test/1.jpg": face(0)},
             "fall 2022 to spring 2024, but known/ is missing, although there are images in unknown_test/",

@@ -124,6 +124,16 @@ def test_folders_by_split(tmp_path: Path, above: str, name: str) -> None:
     assert "submission: submission.csv (id,label)" in lines(stats.understood)
 
 
+def test_a_split_may_have_capitals(tmp_path: Path) -> None:
+    test = pictures("Test/2.png", "Test/a/1.png")
+    stats = pack(tmp_path, write(tmp_path / "plain", PLAIN | test))
+    assert stats.classes == ["cat", "dog"] and split(tmp_path, "test").keys() == {"2.png", "a/1.png"}
+    capitals = {name.replace("train", "TRAIN").replace("dev", "Val"): content for name, content in SPLIT.items()}
+    assert pack(tmp_path, write(tmp_path / "split", capitals | test)).num == {"train": 6, "dev": 6, "test": 2}
+    with pytest.raises(InputError, match=r"a folder Test is in the place of a class, .*, or rename the folder"):
+        pack(tmp_path, write(tmp_path / "in_train", SPLIT | pictures("train/Test/1.png")))
+
+
 def test_dev_is_held_out_of_train_where_there_is_no_dev_folder(tmp_path: Path) -> None:
     stats = pack(tmp_path, write(tmp_path / "pets", {f"train/{name}": content for name, content in PLAIN.items()}))
     assert stats.num == {"train": 18, "dev": 2, "test": 0}

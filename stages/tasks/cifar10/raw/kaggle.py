@@ -40,13 +40,13 @@ def read(archives: list[Archive], *, dev_fraction: float, fold: Fold | None, see
         images = {name for name in archive.names if name.lower().endswith(".png")}
         for member, content in archive.members(images):
             path = PurePosixPath(member)
-            where, (image, problem) = f"{archive.path}: {member}", decode(content)
-            if path.parent.name == "test":
+            split, where, (image, problem) = path.parent.name.lower(), f"{archive.path}: {member}", decode(content)
+            if split == "test":
                 if path.stem in seen_test:
                     problem = "is a duplicate"
                 seen_test.add(path.stem)
                 yield Item("test", path.stem, where, image, None, problem)
-            elif path.parent.name == "train":
+            elif split == "train":
                 if path.stem not in labels:
                     problem = f"has no line in {LABELS}"
                 elif path.stem in seen:

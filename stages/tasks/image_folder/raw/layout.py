@@ -3,7 +3,7 @@
 <class>/*.jpg, test/**                        `dev_fraction` of each class's images, or `fold`, is dev; test/ is optional
 train/<class>/*.jpg, dev/<class>/*, test/**   dev may be val, valid or validation, or be held out of train as above
 
-Folders above these are ignored. Images in test/ have no labels, even in folders.
+Splits may be written with capitals. Folders above these are ignored. Images in test/ have no labels, even in folders.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from stages.core.errors import InputError
 from stages.data import folds
 from stages.data.understood import check_labels
-from stages.images.raw.folders import check_classes, check_filled, class_of, hold_out
+from stages.images.raw.folders import by_class, check_classes, check_filled, class_of, hold_out, of_test
 from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
 from stages.tasks.image_folder.settings import Settings
 
@@ -45,7 +45,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     if not listing.images:
         first = listing.others[0].member
         raise InputError(f"{listing.source}: found no image ({WANTED}); the first file is {first}")
-    by_split = any(not SPLITS.keys().isdisjoint(file.parts[:-1]) for file in listing.images)
+    by_split = any(not SPLITS.keys().isdisjoint(file.folders) for file in listing.images)
     splits, problems = _sort(listing, by_split)
     train, dev, test = splits["train"], splits["dev"], splits["test"]
     classes = sorted({class_of(name) for name in train})
@@ -74,7 +74,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
 
 def _sort(listing: Listing, by_split: bool) -> tuple[Splits, list[tuple[str, str]]]:
     """Return the images by split, and (where, reason) of the other files among them."""
-    splits, problems, place = Splits(listing), list[tuple[str, str]](), _by_split if by_split else _by_class
+    splits, problems, place = Splits(listing), list[tuple[str, str]](), _by_split if by_split else by_class
     for file in listing.images:
         if (found := place(file.parts)) is not None:
             splits.add(found[0], file, found[1])
@@ -84,7 +84,7 @@ def _sort(listing: Listing, by_split: bool) -> tuple[Splits, list[tuple[str, str
         missing = "train/<class>/ is missing" if by_split else "no image is in a class's folder"
         raise InputError(f"{listing.source}: {missing}; see docs/DATA.md for the layouts")
     if not by_split:
-        place = partial(_by_class, above=splits.above("train"))
+        place = partial(by_class, above=splits.above("train"))
     filled = {(split, class_of(name)) for split in ("train", "dev") for name in splits[split]}
     check_filled(listing, [*listing.listed_folders(), *listing.folders_of_others()], place, filled)
     problems += [
@@ -94,17 +94,6 @@ def _sort(listing: Listing, by_split: bool) -> tuple[Splits, list[tuple[str, str
 
 
 def _by_split(parts: tuple[str, ...]) -> tuple[str, int] | None:
-    if len(parts) > 2 and parts[-3] in SPLITS:
-        return SPLITS[parts[-3]], len(parts) - 2
-    return _of_test(parts)
-
-
-def _by_class(parts: tuple[str, ...], above: tuple[str, ...] | None = None) -> tuple[str, int] | None:
-    """above: the folder of the classes, once it is known."""
-    if "test" in parts[:-1]:
-        return _of_test(parts)
-    return ("train", len(parts) - 2) if len(parts) > 1 and above in (None, parts[:-2]) else None
-
-
-def _of_test(parts: tuple[str, ...]) -> tuple[str, int] | None:
-    return ("test", parts.index("test") + 1) if "test" in parts[:-1] else None
+    if len(parts) > 2 and (split := SPLITS.get(parts[-3].lower())):
+        return split, len(parts) - 2
+    return of_test(parts)

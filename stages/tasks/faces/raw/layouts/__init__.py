@@ -106,7 +106,7 @@ def _marked(entries: Sequence[Entry], paths: list[str]) -> list[tuple[Entry, str
     """Return the layouts whose marks are in a path, each with the first such path."""
     found = []
     for entry in entries:
-        marks = re.compile(rf"(?:^|/)(?:{entry.marks})")
+        marks = re.compile(rf"(?:^|/)(?:{entry.marks})", re.IGNORECASE)
         path = next((path for path in paths if marks.search(path)), None)
         if path is not None:
             found.append((entry, path))

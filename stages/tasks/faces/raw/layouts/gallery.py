@@ -10,7 +10,7 @@ Folders above these and other files are ignored.
 import re
 
 from stages.core.errors import InputError
-from stages.images.raw.folders import check_filled, class_of
+from stages.images.raw.folders import check_filled, class_of, of_test
 from stages.images.raw.listing import File, Listing, Splits
 from stages.tasks.faces.raw import tables
 from stages.tasks.faces.raw.identities import identify
@@ -56,11 +56,10 @@ def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, 
     """Return the images by split, and (where, reason) of those that are in a split but do not fit there."""
     splits, problems = Splits(listing), []
     for file in images:
-        parts = file.parts
-        if (found := _locate(parts)) is not None:
+        if (found := _locate(file.parts)) is not None:
             split, depth = found
             splits.add(split, file, depth)
-        elif {*BY_IDENTITY, *FLAT} & set(parts[:-1]):
+        elif {*BY_IDENTITY, *FLAT} & set(file.folders):
             reason = "is not in <split>/<identity>/, test/, unknown_dev/ or unknown_test/"
             problems.append((listing.where(file), reason))
     filled = {(split, class_of(name)) for split in ("train", "dev", "known") for name in splits[split]}
@@ -70,17 +69,17 @@ def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, 
 
 def _locate(parts: tuple[str, ...]) -> tuple[str, int] | None:
     """Return the split, and the number of parts above the image's name in it."""
-    if len(parts) > 2 and parts[-3] in BY_IDENTITY:
-        return BY_IDENTITY[parts[-3]], len(parts) - 2
-    if len(parts) > 1 and parts[-2] in FLAT:
-        return parts[-2], len(parts) - 1
-    return ("test", parts.index("test") + 1) if "test" in parts[:-1] else None
+    if len(parts) > 2 and (split := BY_IDENTITY.get(parts[-3].lower())):
+        return split, len(parts) - 2
+    if len(parts) > 1 and (folder := parts[-2].lower()) in FLAT:
+        return folder, len(parts) - 1
+    return of_test(parts)
 
 
 def check_complete(listing: Listing, splits: Splits) -> None:
     """Raises Missing if a required split is missing, and InputError for the original VGGFace2."""
     if "train" not in splits:
-        raise Missing("train/<identity>/*.jpg is missing")
+        raise Missing("train/<identity>/*.jpg is missing, and no person's folder may be called train, dev, val or valid")
     if "dev" not in splits:
         test = splits["test"]
         is_by_identity = test and all("/" in name for name in test)

@@ -64,12 +64,12 @@ def _sort(listing: Listing) -> Splits:
     labelled = {file.parts[:-1] for file in listing.tables(LABELS)}
     splits = Splits(listing)
     for file in listing.images:
-        parts = file.parts
-        if "ver_data" in parts[:-1]:
-            splits.add("verification", file, parts.index("ver_data") + 1)
+        parts, folders = file.parts, file.folders
+        if "ver_data" in folders:
+            splits.add("verification", file, folders.index("ver_data") + 1)
             continue
-        begin = parts.index("cls_data") + 1 if "cls_data" in parts[:-1] else 0
-        index = next((index for index in range(begin, len(parts) - 1) if parts[index] in SPLITS), None)
+        begin = folders.index("cls_data") + 1 if "cls_data" in folders else 0
+        index = next((index for index in range(begin, len(folders)) if folders[index] in SPLITS), None)
         if index is None:
             raise InputError(f"{listing.where(file)}: is neither in cls_data/{{train,dev,test}}/ nor in ver_data/")
         depth = index + 1
@@ -78,13 +78,13 @@ def _sort(listing: Listing) -> Splits:
             depth += 1
         elif parts[:depth] in labelled:
             raise InputError(f"{listing.where(file)}: is beside {LABELS}; move it into images/, where its paths begin")
-        splits.add(SPLITS[parts[index]], file, depth)
+        splits.add(SPLITS[folders[index]], file, depth)
     return splits
 
 
 def _labels(listing: Listing, splits: Splits, split: str, problems: list[tuple[str, str]]) -> dict[str, int] | None:
     """Read the labels in the split's labels.txt by image name; None if there is no such file."""
-    tables = [file for file in listing.tables(LABELS) if len(file.parts) > 1 and SPLITS.get(file.parts[-2]) == split]
+    tables = [file for file in listing.tables(LABELS) if file.folders and SPLITS.get(file.folders[-1]) == split]
     if not tables:
         return None
     if len(tables) > 1:

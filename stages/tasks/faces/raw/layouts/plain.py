@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 from stages.core.errors import InputError
-from stages.images.raw.folders import check_classes, class_of, hold_out
+from stages.images.raw.folders import by_class, check_classes, class_of, hold_out
 from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
 from stages.tasks.faces.raw.layout import Item, Layout, Pair, Submission
 from stages.tasks.faces.raw.layouts.gallery import HEADER
@@ -22,7 +22,7 @@ PAIRS = "pairs.txt"
 def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     """Read the layout. Raises InputError, naming a file or folder, if something does not fit."""
     splits = _sort(listing)
-    persons = splits["persons"]
+    persons = splits["train"]
     if not persons:
         raise InputError(f"{listing.source}: there are images in test/ but none in a person's folder")
     check_classes(listing, {class_of(name) for name in persons}, next(iter(persons.values())), "an identity")
@@ -62,13 +62,9 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
 def _sort(listing: Listing) -> Splits:
     splits = Splits(listing)
     for file in listing.images:
-        parts = file.parts
-        if "test" in parts[:-1]:
-            splits.add("test", file, parts.index("test") + 1)
-        elif len(parts) > 1:
-            splits.add("persons", file, len(parts) - 2)
-        else:
+        if (found := by_class(file.parts)) is None:
             raise InputError(f"{listing.where(file)}: is not in a person's folder; move it into one")
+        splits.add(found[0], file, found[1])
     return splits
 
 

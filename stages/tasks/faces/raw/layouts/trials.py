@@ -64,10 +64,10 @@ def _sort(listing: Listing) -> tuple[Splits, list[tuple[str, str]]]:
     splits, problems = Splits(listing), []
     for file in listing.images:
         parts = file.parts
-        depth = next((index + 1 for index, part in enumerate(parts[:-1]) if part in SPLITS), None)
+        depth = next((index + 1 for index, folder in enumerate(file.folders) if folder in SPLITS), None)
         if depth is None:
             continue
-        split = SPLITS[parts[depth - 1]]
+        split = SPLITS[file.folders[depth - 1]]
         if split in ("train", "dev") and len(parts) != depth + 2:
             problems.append((listing.where(file), f"is not in {parts[depth - 1]}/<identity>/"))
         else:
