@@ -169,6 +169,7 @@ GOOD = picture(0)
         ({"pets/images/1.png": GOOD, "pets/other/1.png": GOOD}, "a folder images is in the place of a class"),
         ({"test/1.png": GOOD}, "no image is in a class's folder"),
         ({"dev/a/1.png": GOOD}, "train/<class>/ is missing"),
+        (PLAIN | {"Train/1.png": GOOD}, "train/<class>/ is missing; if train is a class, rename its folder"),
         ({"a/1.png": GOOD, "b/1.png": GOOD}, "no image for the dev split"),
         ({"a/1.bmp": b"", "b/1.bmp": b""}, "found no image (.jpg, .jpeg, .png); the first file is a/1.bmp"),
         (PLAIN | {"labels.csv": b"id,label\n"}, "labels.csv was not used"),

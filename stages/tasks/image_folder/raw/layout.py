@@ -81,8 +81,11 @@ def _sort(listing: Listing, by_split: bool) -> tuple[Splits, list[tuple[str, str
         else:
             problems.append((listing.where(file), "is neither in a class's folder nor in test/"))
     if "train" not in splits:
-        missing = "train/<class>/ is missing" if by_split else "no image is in a class's folder"
-        raise InputError(f"{listing.source}: {missing}; see docs/DATA.md for the layouts")
+        missing = "no image is in a class's folder; see docs/DATA.md for the layouts"
+        if by_split:
+            split = next(name for file in listing.images for name in file.folders if name in SPLITS)
+            missing = f"{split}/ is read as a split, but train/<class>/ is missing; if {split} is a class, rename its folder"
+        raise InputError(f"{listing.source}: {missing}")
     if not by_split:
         place = partial(by_class, above=splits.above("train"))
     filled = {(split, class_of(name)) for split in ("train", "dev") for name in splits[split]}
