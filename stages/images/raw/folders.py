@@ -12,6 +12,7 @@ from stages.images.raw.listing import SUFFIXES, File, Listing
 
 # Names of folders, in any case, that hold images but are no classes. One in the place of a class means another layout.
 NO_CLASS = {"images", "train", "dev", "val", "valid", "validation", "test"}
+TESTS = ("test", "unknown_test")  # splits of which a submission needs every image
 # Maps the parts of an image's path to its split and the number of parts above its name there; None if it is in no split.
 Locate = Callable[[tuple[str, ...]], tuple[str, int] | None]
 
@@ -52,6 +53,18 @@ def check_filled(listing: Listing, folders: Iterable[File], locate: Locate, fill
             raise InputError(
                 f"{listing.where(folder)}: holds no image ({', '.join(SUFFIXES)}); remove the folder or fill it"
             )
+
+
+def not_images(listing: Listing, locate: Locate) -> list[tuple[str, str]]:
+    """Return (where, reason) of the other files in the place of images. Raises InputError for one in a test split."""
+    problems, reason = [], f"is not an image ({', '.join(SUFFIXES)})"
+    for file in listing.others:
+        split, _ = locate(file.parts) or ("", 0)
+        if split in TESTS:
+            raise InputError(f"{listing.where(file)}: {reason}, and a submission needs every image; convert or remove it")
+        if split:
+            problems.append((listing.where(file), reason))
+    return problems
 
 
 def hold_out(names: Iterable[str], fraction: float, fold: Fold | None, seed: int) -> set[str]:

@@ -474,6 +474,9 @@ LOOKS_2021 = "this looks like HW2P2 with trials, fall 2020 to fall 2021, but "
         (images([f"images/{n}.jpg" for n in "0123"]), "a folder images is in the place of an identity"),
         (PERSONS | images(["mine/1.jpg"]), "both hold the train images"),
         (images([f"{who}/1.jpg" for who in "abc"]), "nobody has two images"),
+        (PERSONS | {"mine/Carol/1.heic": b""}, "mine/Carol: holds no image (.jpg, .jpeg, .png); remove"),
+        (PERSONS | {"mine/test/1.webp": b""}, "mine/test/1.webp: is not an image (.jpg, .jpeg, .png), and a submission"),
+        (folders(train="ab", dev="ab") | {"test/1.webp": b""}, "test/1.webp: is not an image"),
         (LFW | {"pairs.txt": b"10\t300\n" + LFW["pairs.txt"][4:]}, "has 4 pairs, but its first line says 6,000"),
         (LFW | {"pairs.txt": LFW["pairs.txt"].replace(b"\t3", b"\t9")}, "line 4: names Cy_D/Cy_D_0009.jpg, which is"),
         ({"train.rec": b"x", "property": b"x"}, "train.rec is a record file of insightface"),
@@ -496,6 +499,7 @@ def test_what_is_nearly_a_layout_is_refused_in_a_sentence(
         (changed(SPRING_2025, "dev/labels.txt", lines("d0.jpg 2", "d1.jpg 10", "d2.jpg 0")), "txt: d2.jpg", "missing"),
         (changed(SPRING_2025, "val_pairs.txt", VAL_PAIRS + lines("zQ.jpg q.jpg 0")), "val_pairs.txt: line 4", "names q.jpg"),
         (TRIALS | images(["classification_data/train_data/1.jpg"]), "train_data/1.jpg", "is not in train_data/"),
+        (PERSONS | {"mine/ann lee/2.webp": b""}, "ann lee/2.webp", "is not an image (.jpg, .jpeg, .png)"),
     ],
 )  # fmt: skip
 def test_an_item_without_its_counterpart_is_named_or_left_out_when_so_asked(

@@ -217,7 +217,7 @@ def test_a_known_identity_may_have_several_images(write_zip: WriteZip, tmp_path:
 
 
 def test_files_beside_the_images_are_not_looked_at(write_zip: WriteZip, tmp_path: Path) -> None:
-    others = ["README.md", "train/.DS_Store", "train/Zoë/.DS_Store", "train/Zoë/._1.png", "train/Zoë/notes.txt"]
+    others = ["README.md", "train/.DS_Store", "train/Zoë/.DS_Store", "train/Zoë/._1.png", "train/notes.txt"]
     others += [".", "test/Thumbs.db", "figures/plot.png", ".git/train/x/y.jpg", "__MACOSX/train/Bob/._1.jpg"]
     pack(write_zip("a.zip", FOLDERS), tmp_path / "a")
     pack(write_zip("b.zip", dict.fromkeys(others, b"other") | FOLDERS), tmp_path / "b")
@@ -445,6 +445,7 @@ def test_rejected_images_are_listed_in_the_same_order_every_time(write_zip: Writ
     ("member", "words"),
     [
         ("train/1.jpg", "is not in <split>/<identity>/"),
+        ("train/Zoë/2.heic", "is not an image (.jpg, .jpeg, .png)"),
         ("unknown_dev/more/1.jpg", "is not in <split>/<identity>/"),
         ("valid/Bob/1.jpg", "train has no images of Bob"),
     ],

@@ -161,6 +161,7 @@ GOOD = picture(0)
         (PLAIN | {"bird/": b""}, "bird: holds no image (.jpg, .jpeg, .png); remove the folder or fill it"),
         (SPLIT | {"dev/c/": b""}, "dev/c: holds no image"),
         (PLAIN | {"cat/x.webp": b""}, "cat/x.webp: is not an image (.jpg, .jpeg, .png)"),
+        (PLAIN | {"test/x.webp": b""}, "test/x.webp: is not an image (.jpg, .jpeg, .png), and a submission needs every"),
         (PLAIN | {"cat/x.png": GOOD[:-20]}, "cat/x.png: is cut short"),
         (PLAIN | {"1.png": GOOD}, "1.png: is neither in a class's folder"),
         (PLAIN | {"cat/more/1.png": GOOD}, "both hold the train images; give one of them"),

@@ -14,12 +14,11 @@ from typing import NamedTuple
 from stages.core.errors import InputError
 from stages.data import folds
 from stages.data.understood import check_labels
-from stages.images.raw.folders import by_class, check_classes, check_filled, class_of, hold_out, of_test
+from stages.images.raw.folders import by_class, check_classes, check_filled, class_of, hold_out, not_images, of_test
 from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
 from stages.tasks.image_folder.settings import Settings
 
 SPLITS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev"}  # folder -> split
-WANTED = ", ".join(SUFFIXES)
 
 
 class Place(NamedTuple):
@@ -44,7 +43,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     """Find the split and label of each image. Raises InputError, naming a file or folder, for an unknown layout."""
     if not listing.images:
         first = listing.others[0].member
-        raise InputError(f"{listing.source}: found no image ({WANTED}); the first file is {first}")
+        raise InputError(f"{listing.source}: found no image ({', '.join(SUFFIXES)}); the first file is {first}")
     by_split = any(not SPLITS.keys().isdisjoint(file.folders) for file in listing.images)
     splits, problems = _sort(listing, by_split)
     train, dev, test = splits["train"], splits["dev"], splits["test"]
@@ -90,10 +89,7 @@ def _sort(listing: Listing, by_split: bool) -> tuple[Splits, list[tuple[str, str
         place = partial(by_class, above=splits.above("train"))
     filled = {(split, class_of(name)) for split in ("train", "dev") for name in splits[split]}
     check_filled(listing, [*listing.listed_folders(), *listing.folders_of_others()], place, filled)
-    problems += [
-        (listing.where(file), f"is not an image ({WANTED})") for file in listing.others if place(file.parts) is not None
-    ]
-    return splits, problems
+    return splits, problems + not_images(listing, place)
 
 
 def _by_split(parts: tuple[str, ...]) -> tuple[str, int] | None:

@@ -4,13 +4,13 @@
     known/<identity>/*, unknown_dev/*, unknown_test/*  verification, optional, with verification_dev.csv
                                                        or, in fall 2022, dev_identities.csv
 
-Folders above these and other files are ignored.
+Folders above these, and other files there, are ignored.
 """
 
 import re
 
 from stages.core.errors import InputError
-from stages.images.raw.folders import check_filled, class_of, of_test
+from stages.images.raw.folders import check_filled, class_of, not_images, of_test
 from stages.images.raw.listing import File, Listing, Splits
 from stages.tasks.faces.raw import tables
 from stages.tasks.faces.raw.identities import identify
@@ -53,7 +53,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
 
 
 def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, str]]]:
-    """Return the images by split, and (where, reason) of those that are in a split but do not fit there."""
+    """Return the images by split, and (where, reason) of the files that are in a split but do not fit there."""
     splits, problems = Splits(listing), []
     for file in images:
         if (found := _locate(file.parts)) is not None:
@@ -64,7 +64,7 @@ def sort(listing: Listing, images: list[File]) -> tuple[Splits, list[tuple[str, 
             problems.append((listing.where(file), reason))
     filled = {(split, class_of(name)) for split in ("train", "dev", "known") for name in splits[split]}
     check_filled(listing, listing.folders_of_others(), _locate, filled)
-    return splits, problems
+    return splits, problems + not_images(listing, _locate)
 
 
 def _locate(parts: tuple[str, ...]) -> tuple[str, int] | None:

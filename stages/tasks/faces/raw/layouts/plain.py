@@ -7,9 +7,10 @@ pairs.txt             LFW's pairs for verification, optional; images in pairs ar
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 from stages.core.errors import InputError
-from stages.images.raw.folders import by_class, check_classes, class_of, hold_out
+from stages.images.raw.folders import by_class, check_classes, check_filled, class_of, hold_out, not_images
 from stages.images.raw.listing import SUFFIXES, File, Listing, Splits
 from stages.tasks.faces.raw.layout import Item, Layout, Pair, Submission
 from stages.tasks.faces.raw.layouts.gallery import HEADER
@@ -21,10 +22,8 @@ PAIRS = "pairs.txt"
 
 def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     """Read the layout. Raises InputError, naming a file or folder, if something does not fit."""
-    splits = _sort(listing)
+    splits, problems = _sort(listing)
     persons = splits["train"]
-    if not persons:
-        raise InputError(f"{listing.source}: there are images in test/ but none in a person's folder")
     check_classes(listing, {class_of(name) for name in persons}, next(iter(persons.values())), "an identity")
     pairs = _lfw_pairs(listing, persons)
     if pairs and len({pair.same for pair in pairs}) < 2:
@@ -53,19 +52,25 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
             "verification": [Item(persons[name], name) for name in sorted(named)],
         },
         {"classification": Submission(HEADER, "name", "index")} if "test" in splits else {},
-        [],
+        problems,
         pairs={"dev": pairs} if pairs else {},
         remark=held_out + (f"; the images of {PAIRS} are in neither train nor dev" if pairs else ""),
     )
 
 
-def _sort(listing: Listing) -> Splits:
+def _sort(listing: Listing) -> tuple[Splits, list[tuple[str, str]]]:
+    """Return the images by split, and (where, reason) of the other files among them."""
     splits = Splits(listing)
     for file in listing.images:
         if (found := by_class(file.parts)) is None:
             raise InputError(f"{listing.where(file)}: is not in a person's folder; move it into one")
         splits.add(found[0], file, found[1])
-    return splits
+    if "train" not in splits:
+        raise InputError(f"{listing.source}: there are images in test/ but none in a person's folder")
+    locate = partial(by_class, above=splits.above("train"))
+    filled = {("train", class_of(name)) for name in splits["train"]}
+    check_filled(listing, [*listing.listed_folders(), *listing.folders_of_others()], locate, filled)
+    return splits, not_images(listing, locate)
 
 
 def _lfw_pairs(listing: Listing, names: Mapping[str, File]) -> list[Pair]:
