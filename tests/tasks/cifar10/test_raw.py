@@ -45,9 +45,9 @@ def pack(
     return raw.pack([Archive(path) for path in paths], out, settings, seed)
 
 
-def problem(archives: Path | list[Path], out: Path) -> str:
+def problem(archives: Path | list[Path], out: Path, *, on_bad: Literal["error", "skip"] = "error") -> str:
     with pytest.raises(InputError) as caught:
-        pack(archives, out)
+        pack(archives, out, on_bad=on_bad)
     return str(caught.value)
 
 
@@ -430,8 +430,22 @@ def test_rejected_items_are_listed_in_the_same_order_every_time(write_zip: Write
 def test_a_bad_table_of_labels_is_named_with_its_line(
     content: bytes, words: str, write_zip: WriteZip, tmp_path: Path
 ) -> None:
-    path = write_zip("raw/a.zip", KAGGLE | {"trainLabels.csv": content})
-    assert problem(path, tmp_path / "out").startswith(f"{tmp_path / 'raw'}: trainLabels.csv: {words}")
+    path = write_zip("a.zip", KAGGLE | {"trainLabels.csv": content})
+    assert problem(path, tmp_path / "out").startswith(f"{path}: trainLabels.csv: {words}")
+
+
+@pytest.mark.parametrize("name", ["trainLabels.csv", "sampleSubmission.csv"])
+def test_a_second_table_is_refused(name: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", KAGGLE | {f"old/{name}": KAGGLE[name]})
+    assert problem(path, tmp_path / "out") == f"{path}: old/{name}: is a duplicate of {path}: {name}; remove one"
+
+
+def test_a_sample_submission_of_other_images_is_refused(write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", {name: KAGGLE[name] for name in KAGGLE if name != "test/7.png"})
+    for on_bad in ("error", "skip"):
+        assert problem(path, tmp_path / "out", on_bad=on_bad) == (
+            f"{path}: sampleSubmission.csv: has 7 rows below its header, but there are 6 test images"
+        )
 
 
 # The binary version, and a folder for each class.

@@ -8,8 +8,11 @@ from typing import Any
 from stages.core.errors import InputError
 from stages.data import folds
 from stages.data.archive import Archive
+from stages.data.packed import read_texts
 from stages.images.raw import packing
+from stages.images.raw.listing import Listing
 from stages.images.raw.packing import Item
+from stages.images.raw.tables import check_sample
 from stages.tasks.cifar10 import CLASSES, HEADER, SIDE
 from stages.tasks.cifar10.raw import batches, binary, folders, kaggle
 from stages.tasks.cifar10.settings import Settings
@@ -30,7 +33,7 @@ ADVICE = "use cifar-10-python.tar.gz, which `source: public` downloads"
 def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> Stats:
     """Decode and check every image, write the splits below `out`, and return their statistics (see `packing.pack`).
 
-    Raises InputError for an unknown layout, and like `packing.pack`.
+    Raises InputError for an unknown layout, a sample submission of other images, and like `packing.pack`.
     """
     names = [name for archive in archives for name in archive.names]
     found = [layout for layout in LAYOUTS if layout.holds(names)]
@@ -48,9 +51,12 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> S
         header=HEADER,
         ignored=layout.IGNORED,
     )
-    sample = kaggle.sample_submission(archives)
+    listing = Listing(archives)
+    sample = listing.table(re.escape(kaggle.SAMPLE))
     if sample is not None:
-        (out / "sample_submission.csv").write_bytes(sample)
+        if stats.num["test"]:
+            check_sample(listing, sample, read_texts(out / "test" / "names"), "test images")
+        (out / "sample_submission.csv").write_bytes(listing.read(sample))
     return stats
 
 

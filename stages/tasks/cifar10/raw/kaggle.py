@@ -1,5 +1,6 @@
 """The layout of Kaggle's competition `cifar-10`: train/1.png…, trainLabels.csv, test/1.png…, sampleSubmission.csv."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -10,15 +11,16 @@ from stages.config.check import nearest
 from stages.config.schema import Fold
 from stages.core.errors import InputError
 from stages.data import folds
-from stages.data.archive import Archive, find
-from stages.data.tables import Row, read_rows
+from stages.data.archive import Archive
+from stages.images.raw.listing import Listing
 from stages.images.raw.packing import Item
+from stages.images.raw.tables import read_table
 from stages.tasks.cifar10 import CLASSES
 from stages.tasks.cifar10.raw.png import decode
 
 LABELS, SAMPLE = "trainLabels.csv", "sampleSubmission.csv"
 NAME = "Kaggle's competition cifar-10"
-IGNORED = rf".*\.7z|(.*/)?{SAMPLE}"  # `download` has made a zip of each 7z; `submit` checks the sample
+IGNORED = rf".*\.7z|(.*/)?{SAMPLE}"  # `download` has made a zip of each 7z; `pack` checks the sample
 
 
 def holds(names: list[str]) -> bool:
@@ -71,16 +73,12 @@ def _check_unpacked(archives: list[Archive]) -> None:
                 )
 
 
-def sample_submission(archives: list[Archive]) -> bytes | None:
-    """Return the competition's sample file, if there is one."""
-    return next((content for _, content in find(archives, SAMPLE)), None)
-
-
 def _read_labels(archives: list[Archive]) -> dict[str, int]:
-    content = next((content for _, content in find(archives, LABELS)), b"")
-    where = f"{archives[0].path.parent}: {LABELS}"
-    rows = read_rows(content, where)
-    if next(rows, Row(1, [])).cells != ["id", "label"]:
+    listing = Listing(archives)
+    file = listing.table(re.escape(LABELS))
+    assert file is not None  # `holds` has found it
+    where, header, rows = read_table(listing, file)
+    if header != ["id", "label"]:
         raise InputError(f"{where}: its first line must be id,label")
     labels: dict[str, int] = {}
     for line, (name, label) in rows:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from stages.config.check import nearest
 from stages.core.errors import InputError
-from stages.data.tables import Row, Table, read_rows
-from stages.images.raw.listing import File, Listing
+from stages.images.raw.listing import Listing
+from stages.images.raw.tables import check_count, check_ids, check_sample, read_table
 from stages.tasks.faces import UNKNOWN
 from stages.tasks.faces.raw.layout import Missing
 
@@ -24,12 +24,12 @@ def verification_labels(listing: Listing, names: Sequence[str], known: Mapping[s
         if names:
             raise Missing(f"{LABELS}, which labels the images of unknown_dev, is missing")
         return {}
-    table = _read(listing, file)
+    table = read_table(listing, file)
     if file.member.endswith(LABELS):
         if table.header != ["id", "label"]:
             raise InputError(f"{table.where}: its first line must be id,label, but is {','.join(table.header)!r}")
-        _check_ids(table.where, table.column("id"), row_ids(len(names)), "images of unknown_dev")
-    _check_count(table.where, len(table.rows), len(names), "images of unknown_dev")
+        check_ids(table.where, table.column("id"), row_ids(len(names)), "images of unknown_dev")
+    check_count(table.where, len(table.rows), len(names), "images of unknown_dev")
     labels = {}
     for name, row, identity in zip(names, table.rows, table.column("label"), strict=True):
         if identity not in known and identity != UNKNOWN:
@@ -55,11 +55,8 @@ def sample_submissions(
     ):
         file = listing.table(pattern)
         if file is not None and expected is not None:
-            table, (things, ids) = _read(listing, file), expected
-            if len(table.header) != 2:
-                first = ",".join(table.header)
-                raise InputError(f"{table.where}: its first line must name an id and a label, but is {first!r}")
-            _check_ids(table.where, sorted(row.cells[0] for row in table.rows), sorted(ids), things)
+            things, ids = expected
+            check_sample(listing, file, ids, things)
             samples[name] = listing.read(file)
     return samples
 
@@ -67,24 +64,3 @@ def sample_submissions(
 def row_ids(num: int) -> list[str]:
     """Return the ids of `num` rows: their numbers from 0."""
     return [str(index) for index in range(num)]
-
-
-def _read(listing: Listing, file: File) -> Table:
-    """Read a table from the archives; an empty one has an empty header."""
-    where = listing.where(file)
-    header, *rows = [*read_rows(listing.read(file), where)] or [Row(1, [])]
-    return Table(where, header.cells, rows)
-
-
-def _check_count(where: str, rows: int, expected: int, things: str) -> None:
-    if rows != expected:
-        raise InputError(f"{where}: has {rows:,} rows below its header, but there are {expected:,} {things}")
-
-
-def _check_ids(where: str, ids: Sequence[str], expected: Sequence[str], things: str) -> None:
-    _check_count(where, len(ids), len(expected), things)
-    for found, name in zip(ids, expected, strict=True):
-        if found != name:
-            raise InputError(
-                f"{where}: has the id {found!r} in the place of {name!r}; its ids must be those of the {things}"
-            )
