@@ -18,7 +18,9 @@ class Rejected:
         if not self.may_skip:
             raise InputError(f"{where}: {reason}; `on_bad: skip` leaves such items out")
 
-    def add(self, where: str, reason: str) -> None:
-        """Record a bad item. Raises InputError if bad items stop the stage."""
+    def add(self, where: str, reason: str, *, is_needed: bool = False) -> None:
+        """Record a bad item. Raises InputError if bad items stop the stage, or a submission has a row for this one."""
+        if is_needed:
+            raise InputError(f"{where}: {reason}; a submission has a row for it, so it cannot be left out")
         self.check(where, reason)
         self.items.append(LeftOut(where, reason))

@@ -52,8 +52,8 @@ def pack(
 
     layout: its name. header: the submission's columns. ignored: a pattern for the members of `archives` that the task does
     not need.
-    Raises InputError for a bad item (unless settings.on_bad is skip), a class without training images, a split whose images
-    are all of one class, and archives that were mostly not read.
+    Raises InputError for a bad item (unless settings.on_bad is skip), a test image that cannot be read, a class without
+    training images, a split whose images are all of one class, and archives that were mostly not read.
     """
     source = archives[0].path.parent
     moments, rejected = Moments(), Rejected(settings.on_bad == "skip")
@@ -62,7 +62,8 @@ def pack(
         writers = {split: _Writer(stack, out / split, side) for split in counts}
         for item in track(items, "reading images"):
             if item.problem is not None:
-                rejected.add(item.where, item.problem)
+                # A second image of the same name leaves no row empty.
+                rejected.add(item.where, item.problem, is_needed=item.split == "test" and item.image is None)
                 continue
             assert item.image is not None
             label = -1 if item.label is None else item.label

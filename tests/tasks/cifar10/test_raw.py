@@ -376,15 +376,26 @@ BAD_IMAGES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "member"), [*((kind, "train/4.png") for kind in BAD_IMAGES), ("truncated", "test/2.png")])
-def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, member: str, write_zip: WriteZip, tmp_path: Path) -> None:
-    path = write_zip("a.zip", KAGGLE | {member: BAD_IMAGES[kind]})
-    assert problem(path, tmp_path / "out").startswith(f"{path}: {member}: is not a readable 32x32 colour PNG")
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+def test_a_bad_image_is_named_or_left_out_when_so_asked(kind: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    path = write_zip("a.zip", KAGGLE | {"train/4.png": BAD_IMAGES[kind]})
+    assert problem(path, tmp_path / "out").startswith(f"{path}: train/4.png: is not a readable 32x32 colour PNG")
     stats = pack(path, tmp_path / "out", on_bad="skip")
-    assert [rejected.item for rejected in stats.rejected] == [f"{path}: {member}"]
+    assert [rejected.item for rejected in stats.rejected] == [f"{path}: train/4.png"]
     assert sum(stats.num.values()) == 66
-    splits = ["test"] if member.startswith("test") else ["train", "dev"]
-    assert Path(member).stem not in [name for split in splits for name in read(tmp_path / "out", split)[2]]
+    assert "4" not in [name for split in ("train", "dev") for name in read(tmp_path / "out", split)[2]]
+
+
+@pytest.mark.parametrize(("files", "member"), [(KAGGLE, "test/2.png"), ({}, "test/cat/0.png")])
+def test_a_bad_test_image_cannot_be_left_out(
+    files: dict[str, bytes], member: str, write_zip: WriteZip, tmp_path: Path
+) -> None:
+    files = files or {f"{split}/{name}/0.png": png(TRAIN[0]) for split in ("train", "test") for name in CLASSES}
+    path = write_zip("a.zip", files | {member: b""})
+    for on_bad in ("error", "skip"):
+        assert problem(path, tmp_path / "out", on_bad=on_bad) == (
+            f"{path}: {member}: is not a readable 32x32 colour PNG; a submission has a row for it, so it cannot be left out"
+        )
 
 
 @pytest.mark.parametrize(

@@ -511,6 +511,17 @@ def test_an_item_without_its_counterpart_is_named_or_left_out_when_so_asked(
     assert item in rejected.item and reason in rejected.reason
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("trials", "test_data/10.jpg"), ("spring 2022", "classification/test/000001.jpg"), ("fall 2022", "test/000001.jpg")],
+)
+def test_a_bad_test_image_cannot_be_left_out(kind: str, name: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    [member] = [path for path in EVERY[kind] if path.endswith(name) and "verification" not in path]
+    for index, files in enumerate((EVERY[kind] | {member: b"bad"}, PERSONS | {"mine/test/1.jpg": b"bad"})):
+        message = problem(write_zip(f"{index}.zip", files), tmp_path / "out", on_bad="skip")
+        assert message.endswith(": is not a readable image; a submission has a row for it, so it cannot be left out")
+
+
 def test_a_bad_image_of_dev_pairs_takes_its_pairs_along_and_one_of_a_test_cannot_be_left_out(
     write_zip: WriteZip, tmp_path: Path
 ) -> None:

@@ -430,12 +430,12 @@ def test_what_has_to_be_converted_is_counted(write_zip: WriteZip, tmp_path: Path
 
 def test_rejected_images_are_listed_in_the_same_order_every_time(write_zip: WriteZip, tmp_path: Path) -> None:
     # stats.json is an output that DVC compares by its bytes.
-    members = CLASSES | {f"{CLASSIFICATION}/test/{name}": b"" for name in TEST} | {f"{CLASSIFICATION}/train/1.jpg": b""}
+    bad = [f"{CLASSIFICATION}/dev/n000009/{name}" for name in TEST] + [f"{CLASSIFICATION}/train/1.jpg"]
+    members = CLASSES | dict.fromkeys(bad, b"")
     first = pack(write_zip("a.zip", members), tmp_path / "first", on_bad="skip")
     second = pack(write_zip("a.zip", dict(reversed(members.items()))), tmp_path / "second", on_bad="skip")
     assert len(first.rejected) == 6
     assert first == second
-    assert not (tmp_path / "first" / "test").exists()
 
 
 # Images that have no place, or no counterpart.

@@ -196,6 +196,11 @@ def test_bad_images_are_left_out_and_listed_where_that_is_wanted(tmp_path: Path)
     ]
 
 
+def test_a_bad_test_image_cannot_be_left_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"test/1\.png: is cut short; a submission has a row for it, so it cannot"):
+        pack(tmp_path, write(tmp_path / "pets", PLAIN | {"test/1.png": GOOD[:-20]}), on_bad="skip")
+
+
 def test_a_class_whose_images_were_all_left_out_is_refused(tmp_path: Path) -> None:
     bad = {f"bird/{number}.jpg": b"nothing" for number in range(5)}
     with pytest.raises(InputError, match="no training image of the class bird"):

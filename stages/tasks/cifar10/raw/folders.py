@@ -40,9 +40,9 @@ def read(archives: list[Archive]) -> Iterator[Item]:
             assert match is not None
             split, label, name = match[1].lower(), CLASSES.index(match[2].lower()), f"{match[2]}/{match[3]}"
             where, (image, problem) = f"{archive.path}: {member}", decode(content)
-            if (split, name) in seen:
-                problem = "is a duplicate"
+            is_duplicate = (split, name) in seen
             seen.add((split, name))
+            if split == "test" and not is_duplicate:
+                yield Item("test", numbers[match[3], match[2]], where, image, None, problem)
+            problem = "is a duplicate" if is_duplicate else problem
             yield Item("dev" if split == "test" else "train", name, where, image, label, problem)
-            if split == "test" and problem is None:
-                yield Item("test", numbers[match[3], match[2]], where, image, None, None)

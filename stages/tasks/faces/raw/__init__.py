@@ -48,9 +48,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> S
         for (split, _, item), content, examined in examine_all(archives, found, side, out):
             where = f"{archives[item.file.archive].path}: {item.file.member}"
             if isinstance(examined, Problem):
-                if item.is_needed:
-                    raise InputError(f"{where}: {examined}; a submission has a row for it, so it cannot be left out")
-                rejected.add(where, str(examined))
+                rejected.add(where, str(examined), is_needed=item.is_needed)
                 continue
             if split not in writers:
                 writers[split] = _Writer(stack, out / split)
@@ -65,7 +63,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> S
     labels = {split: Counter(item.label for item in writers[split].items) for split in ("train", "dev")}
     check_labels(archives[0].path.parent, found.classes, labels)
     mean, std = moments.mean_and_std()
-    submissions = _submissions(found, writers)
+    submissions = _submissions(found)
     pairs = _write_pairs(out, found, writers, archives)
     stats = {
         "classes": found.classes,
@@ -102,12 +100,10 @@ def _understood(
     )
 
 
-def _submissions(found: Layout, writers: Mapping[str, "_Writer"]) -> dict[str, Submission]:
+def _submissions(found: Layout) -> dict[str, Submission]:
     """Describe each submission file: its header, from the sample if there is one, and its kinds of ids and labels."""
     submissions = {}
     for kind, submission in found.submissions.items():
-        if kind == "classification" and "test" not in writers:
-            continue
         name = f"{kind}_sample_submission.csv"
         header = next(read_rows(found.samples[name], name)).cells if name in found.samples else submission.header
         submissions[kind] = replace(submission, header=header)

@@ -34,7 +34,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
     items = {
         "train": people.train,
         "dev": people.dev,
-        "test": [Item(file, name) for name, file in splits["test"].items()],
+        "test": [Item(file, name, is_needed=True) for name, file in splits["test"].items()],
         "known": [Item(file, name, known_labels[class_of(name)]) for name, file in splits["known"].items()],
         "unknown_dev": [Item(file, name, unknown_dev[name]) for name, file in splits["unknown_dev"].items()],
         "unknown_test": [Item(file, name, is_needed=True) for name, file in splits["unknown_test"].items()],

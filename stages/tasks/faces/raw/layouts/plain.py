@@ -48,7 +48,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
         classes,
         {
             **items,
-            "test": [Item(file, name) for name, file in splits["test"].items()],
+            "test": [Item(file, name, is_needed=True) for name, file in splits["test"].items()],
             "verification": [Item(persons[name], name) for name in sorted(named)],
         },
         {"classification": Submission(HEADER, "name", "index")} if "test" in splits else {},

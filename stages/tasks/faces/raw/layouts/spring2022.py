@@ -45,7 +45,7 @@ def read(listing: Listing, settings: Settings, seed: int) -> Layout:
         {
             "train": people.train,
             "dev": people.dev,
-            "test": [Item(file, name) for name, file in splits["test"].items()],
+            "test": [Item(file, name, is_needed=True) for name, file in splits["test"].items()],
             "verification": [Item(file, name, is_needed=name in needed) for name, file in faces.items()],
         },
         submissions,

@@ -95,4 +95,4 @@ def _test(listing: Listing, files: dict[str, File]) -> list[Item]:
         if sorted(names) != sorted(by_name):
             wrong = next(iter(set(names) ^ by_name.keys()), "one of them twice")
             raise InputError(f"{where}: lists {len(names):,} images, and test_data has {len(by_name):,} ({wrong})")
-    return [Item(by_name[name], name) for name in names]
+    return [Item(by_name[name], name, is_needed=True) for name in names]
