@@ -210,6 +210,14 @@ def test_there_must_be_one_test_batch(write_zip: WriteZip, tmp_path: Path) -> No
     assert message.startswith(f"{tmp_path / 'raw'}: 2 members are called test_batch")
 
 
+@pytest.mark.parametrize("suffix", ["", ".bin"])
+def test_a_batch_that_is_there_twice_is_refused(suffix: str, write_zip: WriteZip, tmp_path: Path) -> None:
+    names = [f"{folder}/{batch}{suffix}" for folder in ("new", "old") for batch in ("data_batch_1", "data_batch_2")]
+    path = write_zip("raw/a.zip", dict.fromkeys([*names, f"new/test_batch{suffix}"], b""))
+    message = f"{tmp_path / 'raw'}: 2 members are called data_batch_1{suffix}, but there must be one"
+    assert problem(path, tmp_path / "out") == message
+
+
 def test_a_class_without_training_images_is_named(write_zip: WriteZip, tmp_path: Path) -> None:
     labels = [index % 9 for index in range(20)]
     members = BATCHES | {f"{TOP}/data_batch_{number}": cifar_batch(20, number, labels=labels) for number in (1, 2)}

@@ -1,6 +1,7 @@
 """The data set's own python version: batches as pickled dictionaries of images and labels."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,24 +27,29 @@ def holds(names: list[str]) -> bool:
 def read(archives: list[Archive]) -> Iterator[Item]:
     """Yield every image. The labelled test batch is both the dev split and, numbered from 1, the test split.
 
-    Raises InputError for a damaged batch, missing keys, wrong shapes, and no or several test batches.
+    Raises InputError for a damaged batch, missing keys, wrong shapes, and like `check_once`.
     """
-    tests = 0
+    check_once(archives, TRAIN, TEST)
     for archive in archives:
         wanted = {name for name in archive.names if holds([name]) or PurePosixPath(name).name == TEST}
         for member, content in archive.members(wanted):
             where = f"{archive.path}: {member}"
             images, labels, names = _decode(_unpickle(content, where), where)
             is_test = PurePosixPath(member).name == TEST
-            tests += is_test
             for index, (image, label) in enumerate(zip(images, labels, strict=True)):
                 name = names[index] if names else f"{PurePosixPath(member).name}#{index}"
                 problem = None if 0 <= label < len(CLASSES) else f"the label {label} is not one of 0 to {len(CLASSES) - 1}"
                 yield Item("dev" if is_test else "train", name, f"{where}: image {index} ({name})", image, label, problem)
                 if is_test:
                     yield Item("test", str(index + 1), f"{where}: image {index}", image, None, None)
-    if tests != 1:
-        raise InputError(f"{archives[0].path.parent}: {tests} members are called {TEST}, but there must be one")
+
+
+def check_once(archives: list[Archive], train: re.Pattern[str], test: str) -> None:
+    """Raises InputError unless there is one test batch, and no training batch twice, as in the folder of an old copy."""
+    counts = Counter(PurePosixPath(name).name for archive in archives for name in archive.names)
+    for name in (test, *filter(train.fullmatch, counts)):
+        if counts[name] != 1:
+            raise InputError(f"{archives[0].path.parent}: {counts[name]} members are called {name}, but there must be one")
 
 
 def _unpickle(content: bytes, where: str) -> dict[bytes, Any]:

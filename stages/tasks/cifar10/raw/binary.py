@@ -10,6 +10,7 @@ from stages.core.errors import InputError
 from stages.data.archive import Archive
 from stages.images.raw.packing import Item
 from stages.tasks.cifar10 import CLASSES, SIDE
+from stages.tasks.cifar10.raw.batches import check_once
 
 BATCH, TEST = re.compile(r"data_batch_\d+\.bin|test_batch\.bin"), "test_batch.bin"
 RECORD = 1 + 3 * SIDE * SIDE  # bytes: a label, then the pixels, channel by channel
@@ -25,9 +26,9 @@ def holds(names: list[str]) -> bool:
 def read(archives: list[Archive]) -> Iterator[Item]:
     """Yield every image. The labelled test batch is both the dev split and, numbered from 1, the test split.
 
-    Raises InputError for incomplete records (CIFAR-100 has two labels), and no or several test batches.
+    Raises InputError for incomplete records (CIFAR-100 has two labels), and like `check_once`.
     """
-    tests = 0
+    check_once(archives, BATCH, TEST)
     for archive in archives:
         for member, content in archive.members({name for name in archive.names if holds([name])}):
             name, where = PurePosixPath(member).name, f"{archive.path}: {member}"
@@ -35,12 +36,9 @@ def read(archives: list[Archive]) -> Iterator[Item]:
                 raise InputError(f"{where}: has {len(content):,} bytes, which are not whole records of {RECORD:,}")
             records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
             images = records[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-            tests += name == TEST
             for index, (image, label) in enumerate(zip(images, records[:, 0].tolist(), strict=True)):
                 problem = None if label < len(CLASSES) else f"the label {label} is not one of 0 to {len(CLASSES) - 1}"
                 split = "dev" if name == TEST else "train"
                 yield Item(split, f"{name}#{index}", f"{where}: image {index}", image, label, problem)
                 if name == TEST:
                     yield Item("test", str(index + 1), f"{where}: image {index}", image, None, None)
-    if tests != 1:
-        raise InputError(f"{archives[0].path.parent}: {tests} members are called {TEST}, but there must be one")
