@@ -34,6 +34,7 @@ class Item:
     image: np.ndarray | None  # (side, side, 3) uint8; not None without a problem
     label: int | None  # None in the test split
     problem: str | None
+    has_alpha: bool = False  # which decoding drops
 
 
 def pack(
@@ -56,7 +57,7 @@ def pack(
     training images, a split whose images are all of one class, and archives that were mostly not read.
     """
     source = archives[0].path.parent
-    moments, rejected = Moments(), Rejected(settings.on_bad == "skip")
+    moments, rejected, num_alpha = Moments(), Rejected(settings.on_bad == "skip"), 0
     counts = {split: Counter[int]() for split in ("train", "dev", "test")}
     with ExitStack() as stack:
         writers = {split: _Writer(stack, out / split, side) for split in counts}
@@ -69,8 +70,11 @@ def pack(
             label = -1 if item.label is None else item.label
             counts[item.split][label] += 1
             writers[item.split].append(item.image, label, item.name)
+            num_alpha += item.has_alpha
             if item.split == "train":
                 moments.add(side * side, sums(item.image))
+    if num_alpha:
+        print(f"alpha: dropped from {num_alpha:,} images, so that their transparent parts show the colours stored there")
     check_all_read(archives, re.compile(ignored))
     missing = [name for label, name in enumerate(classes) if not counts["train"][label]]
     if missing:

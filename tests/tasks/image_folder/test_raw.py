@@ -110,6 +110,12 @@ def test_an_image_is_its_middle_square_scaled(tmp_path: Path) -> None:
     assert (images["a/wide.png"][0] == (30, 20, 10)).all() and (images["a/high.png"][0] == (60, 50, 40)).all()
 
 
+def test_images_that_lose_their_transparency_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    glyph = bytes(cv2.imencode(".png", np.zeros((20, 20, 4), np.uint8))[1])
+    pack(tmp_path, write(tmp_path / "pets", PLAIN | {"cat/a.png": glyph, "test/b.png": glyph}))
+    assert "alpha: dropped from 2 images" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("above", "name"), [("", "dev"), ("data/pets/", "val"), ("", "valid"), ("", "validation")])
 def test_folders_by_split(tmp_path: Path, above: str, name: str) -> None:
     files = {f"{above}{file.replace('dev', name)}": content for file, content in SPLIT.items()}

@@ -46,7 +46,8 @@ def _items(listing: Listing, found: Layout, side: int) -> Iterator[Item]:
     def item(member: tuple[str, Place, bytes]) -> Item:
         where, (split, name, label), content = member
         try:
-            return Item(split, name, where, decode(content, side)[1], label, None)
+            header, image = decode(content, side)
+            return Item(split, name, where, image, label, None, "alpha" in header.converted)
         except Problem as problem:
             return Item(split, name, where, None, label, str(problem))
 
