@@ -12,7 +12,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,15 +146,19 @@ class Archive:
         # PowerShell 5 and some old Windows programs write backslashes instead of slashes.
         slash = "/" if any("/" in info.filename for info in archive.infolist()) else "\\"
         for info in archive.infolist():
-            self._grow(self.size + info.file_size, f"{info.filename} of {info.file_size:,} bytes")
-            name = info.filename.replace(slash, "/")
+            name = info.filename
+            if not info.flag_bits & 0x800:  # not marked as UTF-8; Info-ZIP on Linux writes UTF-8 all the same
+                with suppress(UnicodeError):
+                    name = name.encode("cp437").decode()
+            name = name.replace(slash, "/")
+            self._grow(self.size + info.file_size, f"{name} of {info.file_size:,} bytes")
             if name.endswith("/"):
                 self._add_folder(name)
                 continue
             if info.flag_bits & 1:
-                raise InputError(f"{self.path}: {info.filename} is encrypted")
+                raise InputError(f"{self.path}: {name} is encrypted")
             if info.compress_type not in METHODS:
-                what = f"{info.filename} is compressed by method {info.compress_type}"
+                what = f"{name} is compressed by method {info.compress_type}"
                 raise InputError(f"{self.path}: {what}; pack the archive again, deflated")
             self._add(name, info.file_size, info, is_special=stat.S_ISLNK(info.external_attr >> 16))
 

@@ -298,6 +298,13 @@ def test_a_zip_that_was_packed_with_backslashes_has_folders(tmp_path: Path) -> N
     assert archive.names == ["top/sub/a"] and archive.read("top/sub/a") == b"1"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp437"])  # Info-ZIP's on Linux, and that of the zip format
+def test_a_zip_that_does_not_mark_its_names_as_utf_8_keeps_their_accents(encoding: str, tmp_path: Path) -> None:
+    raw = "café".encode(encoding)
+    content = zip_bytes({"x" * len(raw) + "/a": b"1"}).replace(b"x" * len(raw), raw)  # an ASCII name has no mark
+    assert read_all(written(tmp_path / "a.zip", content)) == {"café/a": b"1"}
+
+
 def test_names_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "é")
     assert Archive(written(tmp_path / "a", zip_bytes({decomposed: b"1"}))).names == ["é"]
