@@ -4,6 +4,7 @@ Each coefficient has mean 0 and deviation 1 in each utterance. The test split ha
 utterances has no folder. If the data are recordings, dev also has audio, the original wav and flac files as ragged bytes.
 """
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> S
             converted.update(item.converted)
             if item.classes is not None and len(distinct[item.split]) < 2:
                 distinct[item.split].add(item.classes.tobytes())
-    _check_splits(archives, writers, distinct)
+    _check_splits(archives, writers, distinct, layout.module.IGNORED)
     assert width is not None
     left_out: list[int] = []
     if "test" in writers:
@@ -91,7 +92,10 @@ def pack(archives: list[Archive], out: Path, settings: Settings, seed: int) -> S
 
 
 def _check_splits(
-    archives: list[Archive], writers: Mapping[str, SequenceWriter], distinct: Mapping[str, set[bytes]]
+    archives: list[Archive],
+    writers: Mapping[str, SequenceWriter],
+    distinct: Mapping[str, set[bytes]],
+    ignored: re.Pattern[str],
 ) -> None:
     """Raises InputError for a split without utterances, and for one whose transcripts are all the same."""
     for split in ("train", "dev"):
@@ -102,7 +106,7 @@ def _check_splits(
             raise InputError(f"{archives[0].path.parent}: {same}, so there is nothing to learn; check the transcripts")
     for archive in archives if "test" not in writers else ():
         for name in archive.names:
-            if splits.innermost(name) == "test":
+            if splits.innermost(name) == "test" and not ignored.fullmatch(name):
                 raise InputError(
                     f"{archive.path}: there is no good utterance for the test split, but {name} is in its folder; "
                     "remove the folder if there is nothing to submit"

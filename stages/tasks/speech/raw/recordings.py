@@ -53,9 +53,10 @@ def read(
         for member, content in archive.members(keys):
             key = keys[member]
             yield _item(name(key), split_of[key], f"{archive.path}: {member}", content, transcripts.get(key))
+    places = splits.places([*split_of, *transcripts])
     for key, transcript in transcripts.items():
         if key not in split_of:
-            yield Item(splits.folder(key) or "train", name(key), transcript.where, None, None, "has no audio")
+            yield Item(places[key].split or "train", name(key), transcript.where, None, None, "has no audio")
 
 
 def _item(name: str, split: Split, where: str, content: bytes, transcript: Transcript | None) -> Item:

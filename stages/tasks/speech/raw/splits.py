@@ -1,9 +1,10 @@
 """The split of each recording: by its folder, or drawn by speaker."""
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,38 +14,70 @@ from stages.tasks.speech.raw.item import Split
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 HELD_OUT = 0.1  # share of the speakers, at least one, for each of dev and test without a folder
-SPLIT = re.compile(r"(train|dev|test)([-_].*)?", re.IGNORECASE)
+FOLDERS: dict[str, Split] = {"train": "train", **dict.fromkeys(("dev", "val", "valid", "validation"), "dev"), "test": "test"}
+SPLIT = re.compile(rf"({'|'.join(FOLDERS)})([-_].*)?", re.IGNORECASE)
 LIBRISPEECH = re.compile(r"(\d+)-\d+-\d+")  # speaker, chapter, utterance
 
 
-def folder(key: str) -> Split | None:
-    """Return the split named by the outermost such folder, as LibriSpeech's train-clean-100 or TIMIT's TRAIN."""
-    matches = [SPLIT.fullmatch(part) for part in PurePosixPath(key).parent.parts]
-    return next((cast(Split, match[1].lower()) for match in matches if match), None)
+class Place(NamedTuple):
+    """split: the one that a folder names, as LibriSpeech's train-clean-100 or TIMIT's TRAIN. below: the path below it."""
+
+    split: Split | None
+    below: tuple[str, ...]
+
+
+def places(keys: Iterable[str]) -> dict[str, Place]:
+    """Return the place of each key.
+
+    The outermost folder that names a split counts. The folders that all keys share, which `below` leaves out, do so only if
+    no other does: an archive's own folder may be called train-data.
+    """
+    paths = {key: PurePosixPath(key) for key in keys}
+    shared = PurePosixPath(os.path.commonpath([str(path.parent) for path in paths.values()] or [""]))
+    found = dict[str, Place]()
+    for key, path in paths.items():
+        below = path.relative_to(shared).parts
+        depth = next((depth for depth, folder in enumerate(below[:-1], start=1) if _named(folder)), 0)
+        found[key] = Place(_named(below[depth - 1]) if depth else None, below[depth:])
+    if any(place.split for place in found.values()):
+        return found
+    return {key: Place(innermost(f"{shared}/"), place.below) for key, place in found.items()}
+
+
+def _named(folder: str) -> Split | None:
+    match = SPLIT.fullmatch(folder)
+    return FOLDERS[match[1].lower()] if match else None
 
 
 def innermost(member: str) -> Split | None:
     """Return the split named by the innermost such folder, because an archive's own folder may be called test."""
-    matches = [SPLIT.fullmatch(part) for part in PurePosixPath(member).parent.parts]
-    return next((cast(Split, match[1].lower()) for match in reversed(matches) if match), None)
+    return next(filter(None, map(_named, reversed(member.split("/")[:-1]))), None)
 
 
-def of(keys: Sequence[str], fold: Fold | None, seed: int) -> dict[str, Split]:
-    """Return each utterance's split. keys: folders and name, without suffixes.
+def of(keys: Sequence[str], fold: Fold | None, seed: int, speaker: Callable[[str], str] | None = None) -> dict[str, Split]:
+    """Return each utterance's split. keys: folders and name, without suffixes. speaker: returns that of a key.
 
     Folders name the splits; the default is train. Without a dev folder `seed` draws dev, and test, too, if there is no test
-    folder either: by speaker, if there are enough. A fold replaces dev and leaves test as it is.
+    folder either: by speaker, if there are enough. Unless `speaker` or LibriSpeech's names say who it is, that is the first
+    folder of `Place.below` or, if these are too few (female, male), the innermost. A fold replaces dev and leaves test as it
+    is.
     Raises InputError for a fold if there is a dev folder or too few speakers.
     """
-    given = {key: folder(key) for key in keys}
-    splits: dict[str, Split] = {key: split or "train" for key, split in given.items()}
-    if (own := next((key for key, split in given.items() if split == "dev"), None)) is not None:
+    splits: dict[str, Split] = {key: place.split or "train" for key, place in places(keys).items()}
+    if (own := next((key for key, split in splits.items() if split == "dev"), None)) is not None:
         folds.refuse(fold, own)
-    drawn: list[Split] = [] if "dev" in given.values() else ["dev"] if "test" in given.values() else ["dev", "test"]
+    drawn: list[Split] = [] if "dev" in splits.values() else ["dev"] if "test" in splits.values() else ["dev", "test"]
     pool = [key for key, split in splits.items() if split == "train"]
-    groups = {key: _speaker(key) for key in pool}
-    if len(set(groups.values())) <= len(drawn):
-        groups = {key: key for key in pool}
+    placed = places(pool)
+    ways: tuple[Callable[[str], str], ...] = (
+        speaker or (lambda key: _speaker(key, placed[key].below[:-1][:1])),
+        speaker or (lambda key: _speaker(key, PurePosixPath(key).parts[:-1])),
+        lambda key: key,
+    )
+    for way in ways:
+        groups = {key: way(key) for key in pool}
+        if len(set(groups.values())) > len(drawn):
+            break
     order = np.random.default_rng(seed).permutation(sorted(set(groups.values()))).tolist()
     num = max(1, round(HELD_OUT * len(order)))
     held_out = {split: set(order[index * num : (index + 1) * num]) for index, split in enumerate(drawn)}
@@ -56,6 +89,6 @@ def of(keys: Sequence[str], fold: Fold | None, seed: int) -> dict[str, Split]:
     return splits
 
 
-def _speaker(key: str) -> str:
+def _speaker(key: str, folders: tuple[str, ...]) -> str:
     match = LIBRISPEECH.fullmatch(PurePosixPath(key).name)
-    return match[1] if match else str(PurePosixPath(key).parent)
+    return match[1] if match else "/".join(folders)

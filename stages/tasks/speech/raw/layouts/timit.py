@@ -32,7 +32,8 @@ def read(archives: list[Archive], *, may_skip: bool, fold: Fold | None, seed: in
     for member in members:  # the shortest name wins: X.WAV before X.WAV.wav
         chosen.setdefault(_key(member), member)
     keys = {member: key for key, member in chosen.items()}
-    items = recordings.read(archives, keys, splits.of(sorted(chosen), fold, seed), _transcripts(archives), _name)
+    split_of = splits.of(sorted(chosen), fold, seed, speaker=lambda key: str(PurePosixPath(key).parent))
+    items = recordings.read(archives, keys, split_of, _transcripts(archives), _name)
     return Source(items, lambda width: recordings.form("TIMIT"))
 
 

@@ -109,6 +109,12 @@ def test_a_fold_is_of_the_speakers_and_test_the_same(write_zip: WriteZip, tmp_pa
     assert len(dev) == len(set(dev)) == 5  # test has one of the six
 
 
+def test_an_archive_s_own_folder_called_test_is_no_test_split(write_zip: WriteZip, tmp_path: Path) -> None:
+    members = {"LibriSpeech/README.TXT": b"x"} | libri("train", 2) | libri("val", 1)
+    named = {name.replace("LibriSpeech", "test-corpus"): content for name, content in members.items()}
+    assert pack(write_zip("a.zip", named), tmp_path / "out").num == {"train": 4, "dev": 2, "test": 0}
+
+
 def test_two_speakers_are_split_by_utterance(write_zip: WriteZip, tmp_path: Path) -> None:
     assert pack(write_zip("a.zip", libri("some", 2, each=10)), tmp_path / "out").num == {"train": 16, "dev": 2, "test": 2}
 

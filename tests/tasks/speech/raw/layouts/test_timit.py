@@ -37,6 +37,12 @@ def test_every_recording_is_one_utterance(suffixes: tuple[str, ...], write_zip: 
     assert list(read(tmp_path / "out", "test")) == TEST
 
 
+def test_a_speaker_is_the_folder_of_the_recording_and_not_that_of_the_dialect(write_zip: WriteZip, tmp_path: Path) -> None:
+    members = timit(".WAV")
+    members |= {name.replace("DR1/", "DR2/X"): content for name, content in members.items() if "TRAIN/DR1" in name}
+    assert pack(write_zip("a.zip", members), tmp_path / "out").num == {"train": 10, "dev": 2, "test": 4}
+
+
 def test_sphere_riff_and_both_give_the_same(write_zip: WriteZip, tmp_path: Path) -> None:
     for name, suffixes in (("nist", (".WAV",)), ("riff", (".WAV.wav",)), ("both", (".WAV.wav", ".WAV"))):
         pack(write_zip(f"{name}.zip", timit(*suffixes)), tmp_path / name)
