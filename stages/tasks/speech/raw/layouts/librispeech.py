@@ -6,6 +6,7 @@ with silence at both ends.
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -41,8 +42,21 @@ def read(archives: list[Archive], *, may_skip: bool, fold: Fold | None, seed: in
     if not may_skip:
         _check_words(archives[0].path.parent, texts, split_of)
     transcripts = {key: text.transcript() for key, text in texts.items() if split_of.get(key) != "test"}
-    items = recordings.read(archives, keys, split_of, transcripts, lambda key: PurePosixPath(key).name)
+    items = recordings.read(archives, keys, split_of, transcripts, _names([*split_of, *texts]).__getitem__)
     return Source(items, lambda width: recordings.form("LibriSpeech (words or phones beside recordings)"))
+
+
+def _names(keys: Sequence[str]) -> dict[str, str]:
+    """Return each utterance's name, by key: that of its file, after its folders if other files have the same name.
+
+    Not so in LibriSpeech, whose names are those of speaker and chapter already.
+    """
+    plain = {key: PurePosixPath(key).name for key in keys}
+    count = Counter(plain.values())
+    return {
+        key: plain[key] if count[plain[key]] == 1 or splits.LIBRISPEECH.fullmatch(plain[key]) else "_".join(place.below)
+        for key, place in splits.places(keys).items()
+    }
 
 
 class Text(NamedTuple):

@@ -115,6 +115,21 @@ def test_an_archive_s_own_folder_called_test_is_no_test_split(write_zip: WriteZi
     assert pack(write_zip("a.zip", named), tmp_path / "out").num == {"train": 4, "dev": 2, "test": 0}
 
 
+@pytest.mark.parametrize("folders", [("train/", "dev/", "test/"), ("", "", "")])
+def test_names_that_others_of_the_corpus_have_begin_with_their_folders(
+    folders: tuple[str, ...], write_zip: WriteZip, tmp_path: Path
+) -> None:
+    members, named = dict[str, bytes](), set[str]()
+    for folder, people in zip(folders, (("ann", "bob", "cy"), ("dan",), ("eve",)), strict=True):
+        for number, who in enumerate(f"{person}/{day}" for person in people for day in ("mon", "tue")):
+            members |= {f"{folder}{who}/00{take}.wav": tone(kind="WAV", seed=2 * number + take) for take in range(2)}
+            members[f"{folder}{who}/a.phones.txt"] = b"000 HH AY\n001 B AY\n"
+            named |= {f"{who.replace('/', '_')}_00{take}" for take in range(2)}
+    stats = pack(write_zip("a.zip", members), tmp_path / "out")
+    assert stats.num == {"train": 12, "dev": 4, "test": 4}
+    assert {name for split in stats.num for name in read(tmp_path / "out", split)} == named
+
+
 def test_two_speakers_are_split_by_utterance(write_zip: WriteZip, tmp_path: Path) -> None:
     assert pack(write_zip("a.zip", libri("some", 2, each=10)), tmp_path / "out").num == {"train": 16, "dev": 2, "test": 2}
 
