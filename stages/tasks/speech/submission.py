@@ -1,7 +1,8 @@
 """The submission file of HW3P2: a string of one-character phonemes for each test utterance, in the term's order.
 
-That is the order of test.csv in the predictions: `normalize` sorts the test split by name, or by 2022's test_order.csv.
-Utterances that it left out have empty strings, so that the others keep their rows.
+That is the order of test.csv in the predictions: `normalize` sorts the test split by name, or by 2022's test_order.csv. A
+sample submission may have another order of the rows' numbers, or the utterances' names. Utterances that `normalize` left out
+have empty strings, so that the others keep their rows.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from stages.core.errors import InputError
 from stages.data.tables import write_table
-from stages.results.submission_file import read_predictions, read_sample, validate
+from stages.results.submission_file import read_predictions, read_sample, sample_ids, validate
 from stages.tasks.speech import ALPHABETS, BLANK, CHARACTERS, SYMBOLS
 from stages.tasks.speech.statistics import Stats
 
@@ -17,8 +18,8 @@ from stages.tasks.speech.statistics import Stats
 def write(predictions: Path, features: Path, out: Path) -> list[Path]:
     """Write `out`/submission.csv from test.csv in `predictions`: the sample submission with its last column replaced.
 
-    Without a sample, the header comes from stats.json and rows are numbered from 0. Raises InputError if the sample does
-    not have a row for each test utterance, or for a prediction with an unknown phoneme.
+    Without a sample, the header comes from stats.json and rows are numbered from 0. Raises InputError if the sample's ids
+    are neither these numbers nor the utterances' names, each once, or for a prediction with an unknown phoneme.
     """
     path, expected = out / "submission.csv", _expect(predictions, features)
     write_table(path, expected.header, list(zip(expected.ids, expected.texts, strict=True)))
@@ -49,18 +50,23 @@ def _expect(predictions: Path, features: Path) -> _Expected:
         return "".join(letters[character] for character in text) if letters.keys() >= set(text) else None
 
     ours = f"the pipeline's phoneme characters, {''.join(letters)}"
-    texts = list(read_predictions(predictions / "test.csv", "utterances", translate, ours).values())
+    by_name = read_predictions(predictions / "test.csv", "utterances", translate, ours)
+    texts = list(by_name.values())
     for row in found.left_out:  # ascending, so that each gets its row
         texts.insert(row, "")
     path = features / "sample_submission.csv"
-    header, ids = found.header, [str(index) for index in range(len(texts))]
+    header, by_id = found.header, {str(index): text for index, text in enumerate(texts)}
+    ids = list(by_id)
     if path.is_file():
         sample = read_sample(path)
         header, ids = sample.header, [row.cells[0] for row in sample.rows]
-    if len(ids) != len(texts):
-        raise InputError(f"{path}: has {len(ids)} rows for {len(texts)} test utterances")
+        if len(ids) != len(texts):
+            raise InputError(f"{path}: has {len(ids)} rows for {len(texts)} test utterances")
+        if by_name.keys() <= set(ids):  # the others are those that were left out
+            by_id = dict.fromkeys(ids, "") | by_name
+        ids = sample_ids(sample, by_id, f"utterances, whose ids are their names or 0 to {len(texts) - 1}")
     theirs = "".join(letters.values())
-    return _Expected(header, ids, texts, theirs, f"phoneme characters of {year}, {theirs}")
+    return _Expected(header, ids, [by_id[name] for name in ids], theirs, f"phoneme characters of {year}, {theirs}")
 
 
 def _letters(year: str) -> dict[str, str]:

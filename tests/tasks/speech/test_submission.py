@@ -58,6 +58,22 @@ def test_an_utterance_that_was_left_out_keeps_its_row(
     assert submission.check(path, tmp_path / "features", tmp_path / "predictions") == 2 + len(left_out)
 
 
+@pytest.mark.parametrize(
+    ("ids", "left_out", "rows"),
+    [
+        ("2,0,1", [], "2,G@\n0,-hU-\n1,\n"),
+        ("a,c,b", [], "a,\nc,G@\nb,-hU-\n"),
+        ("3,1,0,2", [1], "3,G@\n1,\n0,-hU-\n2,\n"),
+        ("c,gone,b,a", [1], "c,G@\ngone,\nb,-hU-\na,\n"),
+    ],
+)
+def test_a_samples_ids_are_numbers_or_names_in_any_order(ids: str, left_out: list[int], rows: str, tmp_path: Path) -> None:
+    sample = "".join(["id,label\n", *(f"{name},x\n" for name in ids.split(","))]).encode()
+    [path] = write(tmp_path, sample, left_out=left_out)
+    assert path.read_text() == f"id,label\n{rows}"
+    assert submission.check(path, tmp_path / "features", tmp_path / "predictions") == len(ids.split(","))
+
+
 def test_spring_2022_has_characters_of_its_own(tmp_path: Path) -> None:
     # One for each symbol, written out.
     theirs = [*" .aAhowybcdDerEfgHiIjklmnNOYpRsStTuUvW?zZ"]
@@ -72,6 +88,12 @@ def test_spring_2022_has_characters_of_its_own(tmp_path: Path) -> None:
     [
         (b"label\nx\n", "line 1: must name two columns, an id and a label, but is 'label'"),
         (b"id,label\n0,x\n1,y\n", "has 2 rows for 3 test utterances"),
+        (
+            b"id,label\n1,x\n2,y\n3,z\n",
+            "line 4: id '3' is none of the 3 test utterances, whose ids are",
+        ),
+        (b"id,label\nb,x\na,y\nd,z\n", "line 2: id 'b' is none of the 3 test utterances"),
+        (b"id,label\n0,x\n1,y\n1,z\n", "line 4: id '1' is a duplicate"),
         (b"id,label\n0,x\n1\n2,z\n", "line 3: has 1 columns, but the first line has 2"),
     ],
 )
