@@ -36,17 +36,18 @@ class TooLarge(InputError):
     """The archive unpacks to more than max_unpacked_gb."""
 
 
-def pack_folder(folder: Path, out: Path) -> None:
+def pack_folder(folder: Path, out: Path, top: str = "") -> None:
     """Pack every file and empty folder below `folder`, sorted, into the uncompressed zip `out`; links are followed.
 
-    Raises InputError for a folder without files, a link to nowhere or to a folder above it, and a name that is not Unicode.
+    top: the folder that holds them there. Raises InputError for a folder without files, a link to nowhere or to a folder
+    above it, and a name that is not Unicode.
     """
     found = sorted(_files(folder, [folder.resolve()]))
     if all(path.is_dir() for path in found):
         raise InputError(f"{folder}: the folder holds no files")
     with paths.replacing(out) as partial, zipfile.ZipFile(partial, "w", allowZip64=True) as archive:
         for path in found:
-            name = path.relative_to(folder).as_posix()
+            name = (top / path.relative_to(folder)).as_posix()
             if path.is_dir():
                 write_member(archive, f"{name}/", b"")
             else:

@@ -79,6 +79,45 @@ def test_several_sources_are_all_fetched(project: Project, write_zip: WriteZip) 
     assert [*fetch(project, ["mine", "other/a.zip"])] == ["a.zip", "mine.zip"]
 
 
+@pytest.mark.parametrize(
+    ("sources", "packed"),
+    [
+        (["a/train", "a/val"], ["train/cat/1", "val/cat/1"]),
+        (["a/TRAIN/", "a/TEST"], ["TEST/cat/1", "TRAIN/cat/1"]),
+        (["a/train-clean-100", "a/dev-clean"], ["dev-clean/cat/1", "train-clean-100/cat/1"]),
+        (["a/known", "a/unknown_dev", "a/dev"], ["dev/cat/1", "known/cat/1", "unknown_dev/cat/1"]),
+        (["a/mine", "a/test_data"], ["cat/1", "test_data/cat/1"]),
+        (["a/mine", "a/train"], ["cat/1", "cat/1"]),  # parts of one split, which may have no folder above the classes
+        (["a/train-1", "a/train-2"], ["cat/1", "cat/1"]),
+        (["a/train"], ["cat/1"]),
+    ],
+)
+def test_folders_that_are_named_after_different_splits_keep_their_names(
+    sources: list[str], packed: list[str], project: Project
+) -> None:
+    for source in sources:
+        (project.folder / source / "cat").mkdir(parents=True)
+        (project.folder / source / "cat/1").write_bytes(b"pixels")
+    assert [name for file in fetch(project, sources).values() for name in contents(file)] == packed
+
+
+def test_a_folder_that_holds_the_folder_of_its_split_is_packed_as_it_is(project: Project) -> None:
+    for split in ("train", "val"):
+        folder(project.folder / f"a/{split}/{split}")
+    assert [*contents(fetch(project, ["a/train", "a/val"])["val.zip"])] == [f"val/{name}" for name in MEMBERS]
+
+
+def test_archives_that_are_named_after_splits_must_hold_their_folders(project: Project, write_zip: WriteZip) -> None:
+    for name in ("a/train.zip", "a/dev-clean.zip"):
+        write_zip(name, {"cat/1": b"pixels"})
+    write_zip("b/validation.zip", {"x/val/1": b"pixels"})
+    write_zip("b/train.npy.zip", {"train.npy": b"numbers"})
+    with pytest.raises(InputError, match=rf"^{KEY}: .*a/dev-clean\.zip is named after a split but holds no folder of that"):
+        fetch(project, ["b/train.npy.zip", "a/dev-clean.zip"])
+    assert [*fetch(project, ["b/train.npy.zip", "b/validation.zip"])] == ["train.npy.zip", "validation.zip"]
+    assert [*fetch(project, "a/dev-clean.zip")] == ["dev-clean.zip"]
+
+
 def test_a_relative_path_starts_at_the_original_repository(
     project: Project, write_zip: WriteZip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
