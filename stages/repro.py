@@ -19,7 +19,7 @@ from stages.core.errors import InputError, run_command
 from stages.tasks import load_params
 
 REPORT = Path("data/report")  # the last stage's
-SAMPLE = "about 5 minutes on two cores for all eight runs"
+SAMPLE = "about 4 minutes on two cores for all eight runs"
 
 
 def main() -> int:
