@@ -31,7 +31,8 @@ class Snapshot:
         commit = _git("rev-parse", "HEAD")
         with TemporaryDirectory() as folder:
             index = Path(folder) / "index"
-            shutil.copy(_git("rev-parse", "--git-path", "index"), index)
+            # With its time: git compares a file's content if it was written in the same second as the index.
+            shutil.copy2(_git("rev-parse", "--git-path", "index"), index)
             # It refreshes the index. `stash create` fails without a reason if a file was touched but is the same.
             _git("status", "--untracked-files=no", GIT_INDEX_FILE=str(index))
             return cls(commit, _git("stash", "create", GIT_INDEX_FILE=str(index)) or commit)
