@@ -59,6 +59,7 @@ def masked(text: str) -> set[str]:
         (r"\b[0-9a-f]{7}\b", "commit"),
         (r"-?\d[\d.]*(e-\d+)?", "0"),
         (r"\b(AM|PM)\b", "M"),
+        (r"\bthreads?\b", "threads"),
         (rf"\b({'|'.join(CLASSES)})\b", "class"),
         (r"[ \t]+", " "),
     ):
