@@ -4,23 +4,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from stages.config import schema
-from stages.config.check import BelowOne, PositiveInt, Share
-from stages.config.schema import (
-    ColorJitter,
-    Crop,
-    CutMix,
-    Cutout,
-    Depths,
-    Erasing,
-    Flip,
-    Grayscale,
-    Loading,
-    MixUp,
-    Network,
-    ShiftScaleRotate,
-    TaskSettings,
-    Weights,
-)
+from stages.config.check import BelowOne, InsideUnit, NotNegative, PositiveFloat, PositiveInt, Share
+from stages.config.schema import Depths, Network, TaskSettings, Weights
+
+Loading = Literal["auto", "device", "workers"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +60,80 @@ class ConvNeXt(ImageNetwork):
 
 
 Model = CustomResnet | DilatedNet | ResNet50 | ConvNeXt
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A random crop of the image's size after padding each side with `padding` reflected pixels."""
+
+    padding: PositiveInt
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Flip left and right with probability `p`."""
+
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
+class ShiftScaleRotate:
+    """With probability `p` shift by up to `shift` of the side, scale by 1 ± `scale`, rotate by ± `rotate` degrees."""
+
+    shift: Annotated[float, Share]
+    scale: Annotated[float, BelowOne]
+    rotate: Annotated[float, NotNegative]
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """With probability `p` fill a square of side `size` pixels, fully inside the image, with the training mean."""
+
+    size: PositiveInt
+    p: Annotated[float, Share] = 1.0
+
+
+@dataclass(frozen=True)
+class Grayscale:
+    """Remove the colours with probability `p`."""
+
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
+class ColorJitter:
+    """Multiply brightness, contrast and saturation, in this order, by random factors from 1 ± their values."""
+
+    brightness: Annotated[float, BelowOne]
+    contrast: Annotated[float, BelowOne]
+    saturation: Annotated[float, BelowOne]
+
+
+@dataclass(frozen=True)
+class Erasing:
+    """With probability `p` fill a rectangle of any proportions and the share `area` of the image with the training mean."""
+
+    area: Annotated[float, InsideUnit]
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
+class MixUp:
+    """With probability `p` average a batch with itself in another order; the weight is drawn from Beta(alpha, alpha)."""
+
+    name: Literal["mixup"]
+    alpha: PositiveFloat
+    p: Annotated[float, Share]
+
+
+@dataclass(frozen=True)
+class CutMix:
+    """With probability `p` paste a rectangle from another image of the batch; its share is drawn from Beta(alpha, alpha)."""
+
+    name: Literal["cutmix"]
+    alpha: PositiveFloat
+    p: Annotated[float, Share]
 
 
 @dataclass(frozen=True)

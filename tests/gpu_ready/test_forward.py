@@ -20,7 +20,7 @@ from benchmarks.fake_gpu import CUDA, fake_gpu, fake_network
 from benchmarks.features import STATS
 from benchmarks.gpu.sizes import full_params
 from stages.compute.device import Compute
-from stages.config.schema import CutMix, MixUp
+from stages.images.settings import CutMix, MixUp
 from stages.images.training.batches import ImageBatch
 from stages.tasks import task_module
 from stages.tasks.faces.settings import ArcFace

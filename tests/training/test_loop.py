@@ -21,11 +21,11 @@ from torch.optim.swa_utils import update_bn
 import stages
 from benchmarks.features import PICTURES
 from stages.compute.device import Compute, choose, seed_torch
-from stages.config.schema import SGD, Adam, Constant, Cutout, EarlyStopping, Flip, Plateau, RangeTest, Run, Training
+from stages.config.schema import SGD, Adam, Constant, EarlyStopping, Plateau, RangeTest, Run, Training
 from stages.core.errors import InputError, Interrupted
 from stages.data import checkpoint
 from stages.images.models import convnext, resnet50
-from stages.images.settings import Augment, CustomResnet, Evaluate, Loss
+from stages.images.settings import Augment, CustomResnet, Cutout, Evaluate, Flip, Loss
 from stages.images.training.batches import DeviceBatches, ImageBatch
 from stages.sequences.models import convnext1d, pblstm
 from stages.sequences.training.batch_norm import MaskedBatchNorm

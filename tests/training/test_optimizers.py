@@ -127,7 +127,23 @@ def test_a_plateau_is_not_searched() -> None:
     assert rates[losses.argmin()] / 10 < found.first
 
 
-@pytest.mark.parametrize("seed", range(5))
+def test_a_lower_loss_after_a_divergence_does_not_count() -> None:
+    """Batch norm: the network breaks at 0.06 and recovers at 0.4, below its earlier minimum."""
+    rates = np.logspace(-6, 1, 200)
+    decades = np.log10(rates)
+    losses = 3 - 0.35 * (decades + 6).clip(0, 4.3) + np.exp(-(((decades + 1.2) / 0.3) ** 2))
+    losses += -0.3 * np.exp(-(((decades + 0.4) / 0.2) ** 2)) + np.where(rates > 1, rates, 0)
+    assert rates[losses.argmin()] > 0.3
+    assert 1e-3 < suggest(rates, losses).lr < 1e-2
+
+
+def test_a_sudden_divergence_does_not_hide_the_lowest_losses_beside_it() -> None:
+    rates = np.logspace(-6, 1, 200)
+    losses = np.where(rates < 0.05, 3 - 0.35 * np.log10(rates / 1e-6), 6.0)
+    assert suggest(rates, losses).end > 0.005  # a third of 0.015; the wider Gaussian gave 0.0037
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_noise_alone_has_no_suggestion(seed: int) -> None:
     losses = 2.3 + 0.2 * np.random.default_rng(seed).standard_normal(200)
     with pytest.raises(ValueError, match=r"the loss (fell by .*, but differs by 0\.\d+|never fell)"):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.config.schema import CutMix, MixUp
+from stages.images.settings import CutMix, MixUp
 
 
 def mix(

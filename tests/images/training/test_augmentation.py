@@ -11,8 +11,7 @@ import torch
 from scipy.stats import ks_2samp, kstest
 from torchvision.transforms.v2 import functional as reference
 
-from stages.config.schema import ColorJitter, Crop, Cutout, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate
-from stages.images.settings import Augment
+from stages.images.settings import Augment, ColorJitter, Crop, Cutout, Erasing, Flip, Grayscale, MixUp, ShiftScaleRotate
 from stages.images.training import augmentation
 
 NONE = Augment()

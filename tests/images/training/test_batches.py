@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from stages.compute import distributed
-from stages.config.schema import Crop, Cutout, Flip
 from stages.core.errors import InputError
-from stages.images.settings import Augment
+from stages.images.settings import Augment, Crop, Cutout, Flip
 from stages.images.training.batches import DeviceBatches, WorkerBatches, load
 
 AUGMENT = Augment(crop=Crop(4), flip=Flip(0.5), cutout=Cutout(8))

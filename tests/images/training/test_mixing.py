@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import ks_2samp, kstest
 
-from stages.config.schema import CutMix, MixUp
+from stages.images.settings import CutMix, MixUp
 from stages.images.training.mixing import mix
 
 
